@@ -1,0 +1,1 @@
+"""Rerank with Qwen3 rerankers on ONNX Runtime, without PyTorch."""
