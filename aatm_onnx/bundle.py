@@ -143,7 +143,7 @@ class Bundle:
         for name, entry in self.manifest.files.items():
             if sha256_of(self.path / name) != entry.sha256:
                 raise BundleError(
-                    f"{self.path / name} was altered: its sha256 is not the manifest's; export or copy the bundle again."
+                    f"{self.path / name} was altered: its sha256 is not the manifest's; export or copy it again."
                 )
             yield name
 

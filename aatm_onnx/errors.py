@@ -1,5 +1,7 @@
 """The errors this package raises itself; each message says what was wrong, where, and what to do."""
 
+INSTALL = "pip install 'aatm-onnx[cpu]' (or 'aatm-onnx[gpu]' for CUDA)"
+
 
 class BundleError(ValueError):
     """A bundle is missing, incomplete, altered, or of a kind this version can't read."""

@@ -1,0 +1,119 @@
+"""One ONNX Runtime session over a bundle's graph: execution provider, threads, one run."""
+
+import os
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bundle import Bundle
+from .cuda import why_no_cuda
+from .errors import INSTALL, BundleError, ProviderError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+Provider = Literal["auto", "cpu", "cuda"]
+
+_INPUTS = {"input_ids", "attention_mask"}
+
+
+@dataclass(frozen=True)
+class Session:
+    """A graph that is ready to run.
+
+    provider: the execution provider that really runs it, "cpu" or "cuda".
+    """
+
+    runtime: "onnxruntime.InferenceSession"
+    provider: Literal["cpu", "cuda"]
+
+    def logits(self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Run one left-padded batch.
+
+        Args:
+            input_ids, attention_mask: shape (batch, seq).
+
+        Returns:
+            The logits of "no" and "yes" after each row's last token, shape (batch, 2), float32.
+        """
+        feed = {"input_ids": input_ids, "attention_mask": attention_mask}
+        (logits,) = self.runtime.run(["logits"], feed)
+        return np.asarray(logits, np.float32)  # (batch, 2)
+
+
+def open_session(bundle: Bundle, provider: Provider = "auto", threads: int | None = None) -> Session:
+    """Load a bundle's graph into ONNX Runtime.
+
+    Args:
+        bundle: an opened bundle.
+        provider: "cuda" and "cpu" are taken at their word; "auto" takes CUDA where ONNX Runtime really can.
+        threads: threads inside an operator; None lets every CPU that this process may use work.
+
+    Raises:
+        ImportError: ONNX Runtime is not installed.
+        ProviderError: CUDA was asked for and can't be used.
+        BundleError: the graph can't be loaded or does not have the inputs and outputs of a reranker.
+    """
+    if provider not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"provider must be 'auto', 'cpu' or 'cuda', not {provider!r}.")
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, not {threads}.")
+    ort = import_onnxruntime()
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # errors only
+    options.intra_op_num_threads = threads or _usable_cpus()
+    if provider != "cpu" and (runtime := _open_on_cuda(ort, bundle, options, required=provider == "cuda")):
+        return Session(runtime, "cuda")
+    return Session(_open(ort, bundle, options, ["CPUExecutionProvider"]), "cpu")
+
+
+def import_onnxruntime() -> Any:
+    """Import ONNX Runtime, or say what to install."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ImportError(f"The neural reranker needs ONNX Runtime, which can't be imported: {INSTALL}.") from error
+    return onnxruntime
+
+
+def _usable_cpus() -> int:
+    """CPUs this process may run on: fewer than the machine's under taskset or a container's cpuset."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+
+
+def _open(ort: Any, bundle: Bundle, options: Any, providers: list[str]) -> "onnxruntime.InferenceSession":
+    try:
+        runtime = ort.InferenceSession(str(bundle.graph_path), options, providers=providers)
+    except Exception as error:  # ONNX Runtime's exceptions share no base class
+        raise BundleError(f"ONNX Runtime can't load {bundle.graph_path} ({error}); export the bundle again.") from error
+    inputs = {node.name for node in runtime.get_inputs()}
+    outputs = {node.name for node in runtime.get_outputs()}
+    if inputs != _INPUTS or "logits" not in outputs:
+        raise BundleError(
+            f"{bundle.graph_path} has inputs {sorted(inputs)} and outputs {sorted(outputs)}, where a reranker has"
+            f" {sorted(_INPUTS)} and ['logits']; export the checkpoint with `aatm-onnx export`."
+        )
+    return runtime
+
+
+def _open_on_cuda(ort: Any, bundle: Bundle, options: Any, *, required: bool) -> "onnxruntime.InferenceSession | None":
+    """A session on CUDA; None where there is none, with one warning if this ONNX Runtime was installed for it."""
+    if not (reason := why_no_cuda(ort)):
+        runtime = _open(ort, bundle, options, ["CUDAExecutionProvider", "CPUExecutionProvider"])
+        if "CUDAExecutionProvider" in runtime.get_providers():
+            return runtime
+        reason = "ONNX Runtime could not start a session on it (its log says why)."
+    if required:
+        raise ProviderError(f"CUDA can't be used: {reason} Its libraries come with pip install 'aatm-onnx[gpu]'.")
+    if "CUDAExecutionProvider" in ort.get_available_providers():
+        _warn_once(f"CUDA can't be used: {reason} The reranker runs on the CPU.")
+    return None
+
+
+@cache
+def _warn_once(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=5)
