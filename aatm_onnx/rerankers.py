@@ -19,10 +19,24 @@ from .session import Provider, open_session
 
 
 class BaseReranker(PipelineBaseClass, ABC):
-    """A pipeline step that reorders retriever results, as `aatm.rerankers.BaseReranker` (aatm 0.1.7).
+    """A pipeline step that reorders retriever results: subclasses say how in `rerank`, as in aatm."""
 
-    Subclasses say how to score (`score_groups`); checking, sorting and writing back are done here, once.
-    """
+    @abstractmethod
+    def rerank(self, retriever_results: Any) -> Any:
+        """Return the same object, its candidates scored and reordered."""
+
+    def __call__(self, input: Any, *args: Any, **kwargs: Any) -> Any:
+        """Check the input's type and rerank it: what `results | reranker` calls.
+
+        Raises:
+            InputTypeError: (an AssertionError, as aatm documents, and a TypeError) the input is not retriever results.
+        """
+        check_retriever_results(input)
+        return self.rerank(input)
+
+
+class ScoringReranker(BaseReranker):
+    """A reranker that gives every document a score; checking, sorting and writing back are done here, once."""
 
     @abstractmethod
     def score_groups(self, queries: Sequence[str], documents: Sequence[Sequence[str]]) -> list[list[float]]:
@@ -79,17 +93,8 @@ class BaseReranker(PipelineBaseClass, ABC):
         write_scores(retriever_results, self.score_groups(queries, documents))
         return retriever_results
 
-    def __call__(self, input: Any, *args: Any, **kwargs: Any) -> Any:
-        """Check the input's type and rerank it: what `results | reranker` calls.
 
-        Raises:
-            InputTypeError: (an AssertionError, as aatm documents, and a TypeError) the input is not retriever results.
-        """
-        check_retriever_results(input)
-        return self.rerank(input)
-
-
-class BM25Reranker(BaseReranker):
+class BM25Reranker(ScoringReranker):
     """Lexical scores: BM25Okapi over each query's own candidates, words split on single spaces.
 
     The scores are exactly those of `aatm.rerankers.BM25Reranker` (aatm 0.1.7); case counts, as it does there.
@@ -107,7 +112,7 @@ class BM25Reranker(BaseReranker):
         return scores
 
 
-class Qwen3Reranker(BaseReranker):
+class Qwen3Reranker(ScoringReranker):
     """Neural scores: the probability that a Qwen3 reranker answers "yes" for a query and a document.
 
     Same prompt and same scores as `aatm.rerankers.Qwen3Reranker` (aatm 0.1.7), from an ONNX bundle, without PyTorch.
