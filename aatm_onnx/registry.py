@@ -5,7 +5,7 @@ from typing import Any
 
 from .errors import BundleError, ProviderError
 from .locate import Qwen3RerankerModels
-from .rerankers import BaseReranker, BM25Reranker, Qwen3Reranker
+from .rerankers import BM25Reranker, Qwen3Reranker, ScoringReranker
 
 _BM25 = "bm25-reranker"
 # aatm's names (aatm.registries.rerankers, 0.1.7), plus "default" for the model that this package carries.
@@ -18,7 +18,7 @@ _QWEN3: dict[str, Qwen3RerankerModels | None] = {
 RERANKER_NAMES = (_BM25, *_QWEN3)
 
 
-def load_reranker(name: str = "default", fallback: str | None = None, **kwargs: Any) -> BaseReranker:
+def load_reranker(name: str = "default", fallback: str | None = None, **kwargs: Any) -> ScoringReranker:
     """Make a reranker by its name.
 
     Args:

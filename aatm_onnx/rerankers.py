@@ -70,9 +70,15 @@ class ScoringReranker(BaseReranker):
         """
         if top_k is not None and top_k < 1:
             raise ValueError(f"top_k must be at least 1, not {top_k}; None returns all.")
-        texts = _checked_documents(documents)
-        scores = self.score(query, texts)
-        return [RankedDocument(index, scores[index], texts[index]) for index in descending(scores)[:top_k]]
+        return self.rank_groups([check_text(query, "The query")], [_checked_documents(documents)])[0][:top_k]
+
+    def rank_groups(self, queries: Sequence[str], documents: Sequence[Sequence[str]]) -> list[list[RankedDocument]]:
+        """Like `rank` for many queries at once, which fills batches better: `documents[i]` against `queries[i]`."""
+        groups = self.score_groups(queries, documents)
+        return [
+            [RankedDocument(index, scores[index], texts[index]) for index in descending(scores)]
+            for texts, scores in zip(documents, groups, strict=True)
+        ]
 
     def rerank(self, retriever_results: Any) -> Any:
         """Set every candidate's `rerank_score` and sort each query's candidates by it, best first, in place.
