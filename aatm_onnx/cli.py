@@ -16,7 +16,7 @@ from .errors import BundleError, ExportError, ProviderError
 from .files import QueryCandidates
 from .locate import default_output, find_bundle
 from .registry import RERANKER_NAMES, load_reranker
-from .rerankers import Qwen3Reranker, ScoringReranker
+from .rerankers import ScoringReranker
 from .session import Provider, open_session
 
 # Queries scored together: enough to fill batches, few enough that progress shows and results come as they are ready.
@@ -205,8 +205,8 @@ def verify(bundle: str | None, against: str | None, provider: Provider, threads:
         )
     for what, outcome in outcomes.items():
         click.echo(
-            f"{outcome.prompts} prompts on {session.provider}: scores differ by at most {outcome.largest_difference:.2e}"
-            f" from {what} (allowed: {outcome.tolerance:.0e})"
+            f"{outcome.prompts} prompts on {session.provider}: scores differ by at most"
+            f" {outcome.largest_difference:.2e} from {what} (allowed: {outcome.tolerance:.0e})"
         )
     if not all(outcome.passed for outcome in outcomes.values()):
         raise BundleError(f"{opened.path} does not compute the scores that it was exported with on this machine.")

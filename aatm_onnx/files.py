@@ -4,7 +4,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, TextIO
+from typing import IO, Any, Literal
 
 from .results import RankedDocument
 
@@ -20,12 +20,12 @@ class QueryCandidates:
     extra: list[dict[str, Any]] = field(default_factory=list)
 
 
-def read_lines(stream: TextIO) -> list[str]:
+def read_lines(stream: IO[str]) -> list[str]:
     """One candidate a line; empty lines are skipped."""
     return [line.strip() for line in stream if line.strip()]
 
 
-def read_jsonl(stream: TextIO, name: str) -> Iterator[QueryCandidates]:
+def read_jsonl(stream: IO[str], name: str) -> Iterator[QueryCandidates]:
     """Read `{"query": ..., "candidates": [...]}` lines; a candidate is a string or an object with an `expression`.
 
     Args:
@@ -61,7 +61,7 @@ def _from_record(record: Any, where: str) -> QueryCandidates:
     return item
 
 
-def read_csv(stream: TextIO, name: str, query_column: str, candidate_column: str) -> Iterator[QueryCandidates]:
+def read_csv(stream: IO[str], name: str, query_column: str, candidate_column: str) -> Iterator[QueryCandidates]:
     """Read one row per candidate; rows of the same query stand together, in the retriever's order.
 
     Raises:
@@ -86,7 +86,7 @@ def read_csv(stream: TextIO, name: str, query_column: str, candidate_column: str
         yield item
 
 
-def write_jsonl(stream: TextIO, item: QueryCandidates, ranking: Iterable[RankedDocument]) -> None:
+def write_jsonl(stream: IO[str], item: QueryCandidates, ranking: Iterable[RankedDocument]) -> None:
     """Write one line: the query and its candidates, best first, each with its score and its index in the input."""
     results = [
         {"expression": text, "rerank_score": score, "index": index, **item.extra[index]}
@@ -98,7 +98,7 @@ def write_jsonl(stream: TextIO, item: QueryCandidates, ranking: Iterable[RankedD
 class CsvWriter:
     """Writes one row per candidate, best first: query, rank, score, index in the input, candidate, further columns."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: IO[str]) -> None:
         self._writer = csv.writer(stream, lineterminator="\n")
         self._extra: list[str] | None = None
 
@@ -112,7 +112,7 @@ class CsvWriter:
             self._writer.writerow([item.query, rank, score, index, text, *further])
 
 
-def write_table(stream: TextIO, item: QueryCandidates, ranking: Iterable[RankedDocument]) -> None:
+def write_table(stream: IO[str], item: QueryCandidates, ranking: Iterable[RankedDocument]) -> None:
     """Write one query for people: the new order, the score, and where the retriever had the candidate."""
     stream.write(f"{item.query}\n")
     for rank, (index, score, text) in enumerate(ranking, 1):
