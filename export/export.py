@@ -1,0 +1,182 @@
+"""A checkpoint becomes a bundle, or nothing is written."""
+
+import contextlib
+import importlib.util
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from aatm_onnx.bundle import (
+    CONFORMANCE_FILE,
+    MANIFEST_FILE,
+    TOKENIZER_FILE,
+    Bundle,
+    Graph,
+    Manifest,
+    Prompt,
+    describe_files,
+    open_bundle,
+)
+from aatm_onnx.errors import ExportError
+from aatm_onnx.prompt import DEFAULT_MAX_LENGTH, DEFAULT_PREFIX, DEFAULT_SUFFIX, DEFAULT_TASK
+
+from .checkpoint import Checkpoint, open_checkpoint
+from .conformance import conformance_prompts, score_difference, write_vectors
+from .graphs import GraphKind, graph_kind
+from .reference import float32_logits
+
+GRAPH_FILE = "model.onnx"
+# Tokenizer, vectors and manifest: what a bundle holds beside its graph.
+_OTHER_BYTES = 32 << 20
+
+Progress = Callable[[str], None]
+
+
+def export_checkpoint(
+    checkpoint: str,
+    output: Path,
+    *,
+    precision: str = "fp32",
+    graph: str = "standard",
+    force: bool = False,
+    task: str = DEFAULT_TASK,
+    prefix: str = DEFAULT_PREFIX,
+    suffix: str = DEFAULT_SUFFIX,
+    max_length: int = DEFAULT_MAX_LENGTH,
+    progress: Progress = lambda step: None,
+) -> Bundle:
+    """Write the bundle of a Qwen3 reranker checkpoint.
+
+    It is written beside `output` and renamed into place once its scores have proved to be those of float32 transformers;
+    whatever fails, nothing is left behind and an older bundle stays as it was.
+
+    Args:
+        checkpoint: a local folder or a hub id.
+        output: the bundle's folder.
+        precision: how weights are stored; each kind of graph has its own.
+        graph: the kind of graph.
+        force: replace the bundle that is at `output`; a folder that is not a bundle is never replaced.
+        task, prefix, suffix, max_length: the prompt that the bundle is for.
+        progress: called with a few words at every step.
+
+    Raises:
+        ExportError: the checkpoint, the output or this machine does not allow it, or the graph's scores are off.
+    """
+    kind = graph_kind(graph)
+    _check_precision(kind, precision)
+    _check_output(output, force)
+    _check_installed(kind)
+    progress(f"Reading {checkpoint}")
+    source = open_checkpoint(checkpoint)
+    with _partial_folder(output, kind.disk_bytes(source, precision)) as folder:
+        shutil.copyfile(source.folder / TOKENIZER_FILE, folder / TOKENIZER_FILE)
+        manifest = _describe(source, kind, precision, _prompt(source, task, prefix, suffix), max_length)
+        progress("Computing the reference scores with float32 transformers")
+        prompts = conformance_prompts(folder / TOKENIZER_FILE, manifest.prompt, max_length)
+        vectors = float32_logits(source, prompts)
+        write_vectors(folder / CONFORMANCE_FILE, vectors)
+        progress(f"Writing the {graph} graph in {precision}")
+        kind.write(source, folder, precision)
+        progress("Proving its scores")
+        difference = score_difference(Bundle(folder, manifest), vectors)
+        if not difference <= manifest.graph.tolerance:
+            raise ExportError(
+                f"The {precision} graph's scores differ from float32 transformers' by up to {difference:.2g}, where"
+                f" {manifest.graph.tolerance:g} is allowed; no bundle was written."
+            )
+        progress("Hashing the files")
+        manifest = replace(
+            manifest, graph=replace(manifest.graph, difference=difference), files=describe_files(folder)
+        )
+        (folder / MANIFEST_FILE).write_text(manifest.to_json(), "utf-8")
+        _move_into_place(folder, output, force)
+    return open_bundle(output)
+
+
+def _check_precision(kind: GraphKind, precision: str) -> None:
+    if precision not in kind.tolerances:
+        raise ExportError(
+            f"The {kind.name} graph has no precision {precision!r}; choose from {', '.join(kind.tolerances)}."
+        )
+
+
+def _check_output(output: Path, force: bool) -> None:
+    if not output.exists() and not output.is_symlink():
+        return
+    if not force:
+        raise ExportError(f"{output} exists; name another output, or replace the bundle there with --force.")
+    if not (output / MANIFEST_FILE).is_file():
+        raise ExportError(f"{output} exists and is not a bundle, so --force does not replace it; name another output.")
+
+
+def _check_installed(kind: GraphKind) -> None:
+    for module in kind.requires:
+        try:
+            missing = importlib.util.find_spec(module) is None
+        except ModuleNotFoundError:  # a parent package is missing
+            missing = True
+        if missing:
+            raise ExportError(f"Exporting needs {module.partition('.')[0]}: pip install 'aatm-onnx[export]'.")
+
+
+def _prompt(checkpoint: Checkpoint, task: str, prefix: str, suffix: str) -> Prompt:
+    ids = (checkpoint.tokenizer.encode(part, add_special_tokens=False).ids for part in (prefix, suffix))
+    return Prompt(task, prefix, suffix, *ids)
+
+
+def _describe(checkpoint: Checkpoint, kind: GraphKind, precision: str, prompt: Prompt, max_length: int) -> Manifest:
+    """The manifest, but for what only the finished files can tell: their hashes and the measured difference."""
+    return Manifest(
+        source=checkpoint.source,
+        architecture=checkpoint.architecture,
+        graph=Graph(kind.name, precision, GRAPH_FILE, tolerance=kind.tolerances[precision], difference=float("nan")),
+        prompt=prompt,
+        yes_token_id=checkpoint.yes_token_id,
+        no_token_id=checkpoint.no_token_id,
+        pad_token_id=checkpoint.pad_token_id,
+        max_length=max_length,
+        files={},
+        tools=_tool_versions(("aatm-onnx", *kind.tools, "onnxruntime", "onnxruntime-gpu")),
+    )
+
+
+def _tool_versions(distributions: tuple[str, ...]) -> dict[str, str]:
+    versions = {}
+    for name in distributions:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
+
+
+@contextlib.contextmanager
+def _partial_folder(output: Path, graph_bytes: int) -> Iterator[Path]:
+    """A new folder beside `output` that is gone afterwards, whatever happens, unless it was renamed."""
+    parent = output.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    free, needed = shutil.disk_usage(parent).free, graph_bytes + _OTHER_BYTES
+    if free < needed:
+        raise ExportError(f"{parent} has {free / 1e9:.1f} GB of free disk space, and the export needs {needed / 1e9:.1f}.")
+    folder = parent / f".{output.name}.partial-{secrets.token_hex(4)}"
+    try:
+        folder.mkdir()
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move_into_place(folder: Path, output: Path, force: bool) -> None:
+    """Rename the finished folder; an older bundle is first moved aside, and back if that fails."""
+    _check_output(output, force)  # it may have appeared meanwhile
+    old = folder.with_name(folder.name.replace(".partial-", ".old-"))
+    if output.exists():
+        output.rename(old)
+    try:
+        folder.rename(output)
+    except BaseException:
+        if old.exists():
+            old.rename(output)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

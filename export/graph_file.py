@@ -1,0 +1,92 @@
+"""How weights lie in an ONNX file: external data in one file of our naming, and float16 weights in a float32 graph."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import external_data_helper, helper, numpy_helper
+
+from aatm_onnx.errors import ExportError
+
+DATA_SUFFIX = ".data"
+# Protobuf's limit is 2 GiB; what is left is for nodes and names.
+INLINE_BYTES = 2**31 - 2**24
+# Below this, tensors (norms, RoPE frequencies, the head's two rows) stay float32: they weigh nothing.
+HALF_FROM_ELEMENTS = 1 << 12
+
+
+def name_external_data(file: Path) -> None:
+    """Rename the data file that optimum wrote beside the graph (`model.onnx_data`), if any, to `model.onnx.data`."""
+    data = file.with_name(file.name + "_data")
+    if not data.exists():
+        return
+    model = onnx.load(str(file), load_external_data=False)
+    for tensor in _tensors(model):
+        for entry in tensor.external_data:
+            if entry.key == "location":
+                entry.value = file.name + DATA_SUFFIX
+    data.rename(file.with_name(file.name + DATA_SUFFIX))
+    file.write_bytes(model.SerializeToString())
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    yield from model.graph.initializer
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+
+
+def store_as_float16(file: Path) -> None:
+    """Store a float32 graph's weights as float16, each cast to float32 where it is used.
+
+    The alternative, computing in float16 throughout, overflows on checkpoints with massive activations, and ONNX Runtime's
+    CPU provider has no float16 kernels: it would wrap every node in casts. Here it folds the casts of weights while
+    loading, so a run costs what float32 does. An embedding is cast after its Gather, so its table stays float16 in memory.
+
+    Raises:
+        ExportError: a weight is too large for float16.
+    """
+    model = onnx.load(str(file), load_external_data=False)
+    graph = model.graph
+    halved = {}
+    for tensor in graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT and np.prod(tensor.dims) >= HALF_FROM_ELEMENTS:
+            single = tensor.name
+            _halve(tensor, file.parent)
+            halved[single] = tensor.name
+    nodes: list[onnx.NodeProto] = []
+    for single, half in halved.items():
+        if not any(node.op_type == "Gather" and single == node.input[0] for node in graph.node):
+            nodes.append(helper.make_node("Cast", [half], [single], to=onnx.TensorProto.FLOAT))
+    for node in graph.node:
+        nodes.append(node)
+        if node.op_type == "Gather" and node.input[0] in halved:
+            (rows,) = node.output
+            node.input[0] = halved[node.input[0]]
+            node.output[0] = f"{rows}_fp16"
+            nodes.append(helper.make_node("Cast", [node.output[0]], [rows], to=onnx.TensorProto.FLOAT))
+    del graph.node[:]
+    graph.node.extend(nodes)
+    _save(model, file)
+
+
+def _halve(tensor: onnx.TensorProto, folder: Path) -> None:
+    """Make a float32 tensor (in the file or beside it) an inline float16 one called `<name>_fp16`."""
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+    weights = numpy_helper.to_array(tensor)
+    if np.abs(weights).max() > np.finfo(np.float16).max:
+        raise ExportError(f"{tensor.name} has weights beyond float16's 65504; export with --precision fp32.")
+    tensor.CopyFrom(numpy_helper.from_array(weights.astype(np.float16), f"{tensor.name}_fp16"))
+
+
+def _save(model: onnx.ModelProto, file: Path) -> None:
+    """Write the graph, with its data beside it where it passes 2 GB."""
+    data = file.with_name(file.name + DATA_SUFFIX)
+    data.unlink(missing_ok=True)
+    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) <= INLINE_BYTES:
+        file.write_bytes(model.SerializeToString())
+    else:
+        onnx.save(model, str(file), save_as_external_data=True, location=data.name, size_threshold=HALF_FROM_ELEMENTS)

@@ -1,0 +1,50 @@
+"""The kinds of graph that an export can write; everything else about an export is the same for all."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from aatm_onnx.errors import ExportError
+
+from .architecture import tensor_shapes
+from .checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class GraphKind:
+    """One way to write a checkpoint as an ONNX graph.
+
+    name: as the manifest and the command line call it.
+    tolerances: the precisions that it writes, each with the largest score difference from float32 transformers.
+    requires: modules that must be importable.
+    tools: distributions whose versions the manifest records.
+    write: writes model.onnx (and model.onnx.data) into a folder, at a precision.
+    disk_bytes: the most disk space that `write` takes, at a precision.
+    """
+
+    name: str
+    tolerances: Mapping[str, float]
+    requires: tuple[str, ...]
+    tools: tuple[str, ...]
+    write: Callable[[Checkpoint, Path, str], None]
+    disk_bytes: Callable[[Checkpoint, str], int]
+
+
+def parameter_count(checkpoint: Checkpoint) -> int:
+    """How many weights a checkpoint has."""
+    return sum(math.prod(shape) for shape in tensor_shapes(checkpoint.architecture).values())
+
+
+def graph_kind(name: str) -> GraphKind:
+    """The kind of graph called `name`.
+
+    Raises:
+        ExportError: there is none; the message lists those that there are.
+    """
+    from .standard import STANDARD
+
+    kinds = {kind.name: kind for kind in (STANDARD,)}
+    if name not in kinds:
+        raise ExportError(f"There is no graph called {name!r}; choose from {', '.join(kinds)}.")
+    return kinds[name]

@@ -1,0 +1,64 @@
+"""Small random Qwen3 checkpoints, made on the fly by transformers, with the real Qwen3 tokenizer."""
+
+import gzip
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Qwen3Config, Qwen3ForCausalLM
+
+TOKENIZER = Path(__file__).parent / "data" / "qwen3-tokenizer"
+VOCABULARY = 151_669
+
+
+def make_checkpoint(
+    folder: Path,
+    *,
+    tied: bool = True,
+    shards: int = 1,
+    dtype: torch.dtype = torch.bfloat16,
+    seed: int = 0,
+    spread: float = 0.05,
+    **sizes: Any,
+) -> Path:
+    """Write a checkpoint as `save_pretrained` does, and return its folder.
+
+    tied: one matrix for embeddings and head, or two.
+    shards: more than one cuts the weights in about so many files with an index.
+    dtype: as stored; the released checkpoints are bfloat16.
+    spread: standard deviation of the weights; enough that scores of different prompts differ clearly.
+    sizes: any field of Qwen3Config.
+    """
+    config = Qwen3Config(
+        **{
+            "vocab_size": VOCABULARY,
+            "hidden_size": 64,
+            "intermediate_size": 96,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "head_dim": 32,
+            "max_position_embeddings": 40960,
+            "rope_theta": 1_000_000,
+            "initializer_range": spread,
+            "tie_word_embeddings": tied,
+            **sizes,
+        }
+    )
+    torch.manual_seed(seed)
+    model = Qwen3ForCausalLM(config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith("norm.weight"):  # transformers begins with ones, which would hide a forgotten norm
+                weight.normal_(1.0, 0.2)
+    size = sum(weight.numel() * dtype.itemsize for weight in model.parameters())
+    model.to(dtype).save_pretrained(folder, max_shard_size=size if shards == 1 else size // shards)
+    add_tokenizer(folder)
+    return folder
+
+
+def add_tokenizer(folder: Path) -> None:
+    """Put the real Qwen3 tokenizer into a checkpoint."""
+    (folder / "tokenizer.json").write_bytes(gzip.decompress((TOKENIZER / "tokenizer.json.gz").read_bytes()))
+    shutil.copy(TOKENIZER / "tokenizer_config.json", folder)
