@@ -88,9 +88,7 @@ def export_checkpoint(
                 f" {manifest.graph.tolerance:g} is allowed; no bundle was written."
             )
         progress("Hashing the files")
-        manifest = replace(
-            manifest, graph=replace(manifest.graph, difference=difference), files=describe_files(folder)
-        )
+        manifest = replace(manifest, graph=replace(manifest.graph, difference=difference), files=describe_files(folder))
         (folder / MANIFEST_FILE).write_text(manifest.to_json(), "utf-8")
         _move_into_place(folder, output, force)
     return open_bundle(output)
@@ -158,7 +156,9 @@ def _partial_folder(output: Path, graph_bytes: int) -> Iterator[Path]:
     parent.mkdir(parents=True, exist_ok=True)
     free, needed = shutil.disk_usage(parent).free, graph_bytes + _OTHER_BYTES
     if free < needed:
-        raise ExportError(f"{parent} has {free / 1e9:.1f} GB of free disk space, and the export needs {needed / 1e9:.1f}.")
+        raise ExportError(
+            f"{parent} has {free / 1e9:.1f} GB of free disk space, and the export needs {needed / 1e9:.1f}."
+        )
     folder = parent / f".{output.name}.partial-{secrets.token_hex(4)}"
     try:
         folder.mkdir()

@@ -20,7 +20,10 @@ PAIRS: tuple[tuple[str, str], ...] = (
     ("heart attack", "Panic attack"),
     ("T2DM w/ neuropathy, L>R", "Polyneuropathy due to type 2 diabetes mellitus"),
     ("BP high!!", "Essential (primary) hypertension"),
-    ("parotid gland swelling, left side, no fever", "Sialadenitis of the left parotid gland without mention of abscess"),
+    (
+        "parotid gland swelling, left side, no fever",
+        "Sialadenitis of the left parotid gland without mention of abscess",
+    ),
     ("Zuckerkrankheit, nicht insulinpflichtig", "Diabetes mellitus Typ 2 ohne Komplikationen"),
     ("fractura de cadera", "Fractura cerrada del cuello del fémur"),
     ("insuffisance rénale aiguë", "Acute kidney injury"),
