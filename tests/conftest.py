@@ -27,3 +27,9 @@ def bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reranker(bundle: Path) -> Qwen3Reranker:
     """A reranker over that bundle, on the CPU."""
     return Qwen3Reranker(bundle, provider="cpu")
+
+
+@pytest.fixture(scope="session")
+def other_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same sizes, other weights."""
+    return make_checkpoint(tmp_path_factory.mktemp("checkpoint") / "other", seed=1)
