@@ -43,7 +43,9 @@ def write_checkpoint(folder: Path, architecture: Architecture, seed: int, shard_
         _write_shard(folder / name, shapes, np.random.default_rng([seed, number]))
         weight_map |= dict.fromkeys(shapes, name)
     total = sum(2 * math.prod(shape) for shapes in shards for shape in shapes.values())
-    (folder / INDEX_FILE).write_text(json.dumps({"metadata": {"total_size": total}, "weight_map": weight_map}, indent=2))
+    (folder / INDEX_FILE).write_text(
+        json.dumps({"metadata": {"total_size": total}, "weight_map": weight_map}, indent=2)
+    )
 
 
 def _config(architecture: Architecture) -> dict[str, object]:

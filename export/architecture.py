@@ -1,4 +1,4 @@
-"""What a checkpoint's config.json says: whether it is a Qwen3 causal LM, its sizes, and the tensors that it must have."""
+"""What a config.json says: whether this is a Qwen3 causal LM, its sizes, and the tensors that it must have."""
 
 from typing import Any
 
@@ -25,7 +25,9 @@ def read_architecture(config: dict[str, Any], where: str) -> Architecture:
     rope = config.get("rope_scaling") or {}
     rope_type = rope.get("rope_type", rope.get("type", "default"))
     if rope_type not in ROPE_TYPES:
-        raise ExportError(f"{where} has rope_scaling of type {rope_type!r}; only {', '.join(ROPE_TYPES)} can be exported.")
+        raise ExportError(
+            f"{where} has rope_scaling of type {rope_type!r}; only {', '.join(ROPE_TYPES)} can be exported."
+        )
     try:
         return Architecture(
             num_hidden_layers=config["num_hidden_layers"],

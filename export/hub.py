@@ -25,8 +25,8 @@ def download(repository: str, patterns: list[str], revision: str | None = None) 
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
-        HFValidationError,
         HfHubHTTPError,
+        HFValidationError,
         RepositoryNotFoundError,
     )
 
@@ -35,7 +35,9 @@ def download(repository: str, patterns: list[str], revision: str | None = None) 
     except HFValidationError as error:
         raise ExportError(f"{repository} is neither a folder here nor an id on the Hugging Face hub.") from error
     except GatedRepoError as error:
-        raise ExportError(f"{repository} needs the hub's permission: accept its terms, then `hf auth login`.") from error
+        raise ExportError(
+            f"{repository} needs the hub's permission: accept its terms, then `hf auth login`."
+        ) from error
     except RepositoryNotFoundError as error:
         raise ExportError(f"{repository} is neither a folder here nor a repository on the Hugging Face hub.") from error
     except (HfHubHTTPError, OSError) as error:
