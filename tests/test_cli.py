@@ -1,0 +1,158 @@
+"""The command line, run as a user runs it."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CANDIDATES = ["Hypotension", "Hypertension", "Hypertensive crisis"]
+
+
+def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "aatm_onnx.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+
+
+def test_arguments_in_a_table_out() -> None:
+    done = run("rerank", "Hypertension now", *CANDIDATES, "--model", "bm25-reranker")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert lines[0] == "Hypertension now"
+    assert lines[1].split()[2:] == ["Hypertension", "(was", "2)"]
+
+
+@pytest.mark.parametrize("way", ["file", "stdin"])
+def test_candidates_from_a_file_or_standard_input(tmp_path: Path, way: str) -> None:
+    (tmp_path / "candidates.txt").write_text("\n".join(CANDIDATES) + "\n\n", "utf-8")
+    name = tmp_path / "candidates.txt" if way == "file" else "-"
+    with (tmp_path / "candidates.txt").open() as stdin:
+        done = run(
+            *("rerank", "Hypertension", "--candidates-file", name, "--model", "bm25-reranker", "--format", "jsonl"),
+            *("--top-k", "2"),
+            stdin=stdin,
+        )
+    (row,) = map(json.loads, done.stdout.splitlines())
+    assert row["query"] == "Hypertension"
+    assert [result["index"] for result in row["results"]] == [1, 0]
+
+
+def test_jsonl_in_jsonl_out_keeps_further_fields(tmp_path: Path, bundle: Path) -> None:
+    lines = [
+        {"query": "high blood pressure", "candidates": [{"expression": text, "id": text[:5]} for text in CANDIDATES]},
+        {"query": "nothing found", "candidates": []},
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    output = tmp_path / "out.jsonl"
+    done = run(
+        *("rerank", "--input", tmp_path / "in.jsonl", "--model", bundle, "--format", "jsonl", "--output", output),
+        *("--provider", "cpu"),
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    first, second = map(json.loads, output.read_text("utf-8").splitlines())
+    assert sorted(result["expression"] for result in first["results"]) == sorted(CANDIDATES)
+    assert all(result["id"] == result["expression"][:5] for result in first["results"])
+    scores = [result["rerank_score"] for result in first["results"]]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 < score < 1 for score in scores)
+    assert second == {"query": "nothing found", "results": []}
+
+
+def test_csv_in_csv_out(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("source,code,name\na b,1,a\na b,2,b a\nc,3,c\n", "utf-8")
+    done = run(
+        *("rerank", "--input", tmp_path / "in.csv", "--query-column", "source", "--candidate-column", "name"),
+        *("--model", "bm25-reranker", "--format", "csv"),
+    )
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    assert [(row["query"], row["rank"], row["expression"], row["code"]) for row in rows] == [
+        ("a b", "1", "b a", "2"),
+        ("a b", "2", "a", "1"),
+        ("c", "1", "c", "3"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("in.jsonl", '{"query": "a", "candidates": ["b"]}\nnot json\n', "in.jsonl, line 2: not JSON"),
+        ("in.jsonl", '{"query": "a", "candidates": ["b", null]}\n', "line 1: candidate 1"),
+        ("in.jsonl", '{"candidates": []}\n', "line 1: expected an object"),
+        ("in.csv", "query,name\na,b\n", "no column 'candidate'"),
+        ("in.csv", "query,candidate\na\n", "line 2: the row is shorter"),
+    ],
+)
+def test_bad_input_is_one_sentence_that_says_where(tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / name).write_text(content, "utf-8")
+    output = tmp_path / "out.csv"
+    done = run("rerank", "--input", tmp_path / name, "--model", "bm25-reranker", "--output", output)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+    assert not list(tmp_path.glob("*out*"))
+
+
+@pytest.mark.parametrize("arguments", [[], ["query"], ["--no-such-option"], ["q", "c", "--top-k", "0"]])
+def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
+    assert run("rerank", *arguments).returncode == 2
+
+
+def test_a_model_that_is_not_there_is_exit_code_1_and_has_a_fallback(tmp_path: Path) -> None:
+    done = run("rerank", "a", "a", "--model", "qwen3-reranker-8b", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "aatm-onnx export" in done.stderr
+    done = run("rerank", "a", "a", "--model", "qwen3-reranker-8b", "--fallback", "bm25", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "BM25 takes its place" in done.stderr
+
+
+def test_interrupting_leaves_with_130_and_no_half_file(tmp_path: Path, bundle: Path) -> None:
+    lines = [json.dumps({"query": f"query {n}", "candidates": CANDIDATES * 20}) for n in range(2000)]
+    (tmp_path / "in.jsonl").write_text("\n".join(lines), "utf-8")
+    output = tmp_path / "out.csv"
+    command = [sys.executable, "-m", "aatm_onnx.cli", "rerank", "--input", tmp_path / "in.jsonl", "--model", bundle]
+    process = subprocess.Popen([*command, "--format", "csv", "--output", output], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".out.csv.partial-*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted" in stderr
+    assert "Traceback" not in stderr
+    assert not list(tmp_path.glob("*out.csv*"))
+
+
+def test_info_names_the_model_and_what_runs_it(bundle: Path) -> None:
+    done = run("info", bundle)
+    assert done.returncode == 0
+    assert "Qwen3, 3 layers, hidden 64" in done.stdout
+    assert "standard, fp32" in done.stdout
+
+
+def test_verify_proves_a_bundle_on_this_machine(bundle: Path, checkpoint: Path) -> None:
+    done = run("verify", bundle, "--provider", "cpu", "--against", checkpoint)
+    assert done.returncode == 0, done.stderr
+    assert "model.onnx: sha256 is right" in done.stdout
+    assert done.stdout.count("scores differ by at most") == 2
+
+
+def test_verify_finds_a_bundle_of_another_checkpoint(bundle: Path, other_checkpoint: Path) -> None:
+    done = run("verify", bundle, "--provider", "cpu", "--against", other_checkpoint)
+    assert done.returncode == 1
+    assert "does not compute the scores" in done.stderr
+
+
+def test_export_from_the_command_line(checkpoint: Path, tmp_path: Path) -> None:
+    done = run("export", checkpoint, "--output", tmp_path / "bundle", "--precision", "fp16")
+    assert done.returncode == 0, done.stderr
+    assert run("verify", tmp_path / "bundle", "--provider", "cpu").returncode == 0
+    again = run("export", checkpoint, "--output", tmp_path / "bundle")
+    assert again.returncode == 1
+    assert "--force" in again.stderr

@@ -1,0 +1,58 @@
+"""Rerankers by name, and where their bundles are looked for."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from aatm_onnx import BM25Reranker, BundleError, Qwen3Reranker, Qwen3RerankerModels, load_reranker
+from aatm_onnx.registry import RERANKER_NAMES
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AATM_ONNX_CACHE", str(tmp_path / "cache"))
+
+
+def test_aatms_names_are_known() -> None:
+    aatms = {"bm25-reranker", "qwen3-reranker-0.6b", "qwen3-reranker-4b", "qwen3-reranker-8b"}
+    assert aatms | {"default"} == set(RERANKER_NAMES)
+    assert isinstance(load_reranker("bm25-reranker"), BM25Reranker)
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="qwen3-reranker-0.6b"):
+        load_reranker("qwen4")
+    with pytest.raises(ValueError, match="fallback"):
+        load_reranker("default", fallback="tf-idf")
+
+
+def test_without_a_bundle_the_error_names_the_export_command() -> None:
+    with pytest.raises(BundleError, match="aatm-onnx export Qwen/Qwen3-Reranker-0.6B"):
+        load_reranker("qwen3-reranker-0.6b")
+    with pytest.raises(BundleError, match="no bundle folder 'nothing/here'"):
+        Qwen3Reranker("nothing/here")
+
+
+def test_the_fallback_is_bm25_with_a_warning() -> None:
+    with pytest.warns(RuntimeWarning, match="BM25 takes its place"):
+        assert isinstance(load_reranker("qwen3-reranker-8b", fallback="bm25"), BM25Reranker)
+
+
+@pytest.mark.parametrize("place", ["models", "cache"])
+def test_a_models_bundle_is_found_where_export_puts_it_and_in_the_cache(
+    bundle: Path, tmp_path: Path, place: str
+) -> None:
+    target = tmp_path / place / "Qwen3-Reranker-0.6B"
+    shutil.copytree(bundle, target, copy_function=os.link)
+    reranker = load_reranker("qwen3-reranker-0.6b", provider="cpu")
+    assert isinstance(reranker, Qwen3Reranker)
+    assert reranker.bundle.path.resolve() == target
+    assert Qwen3Reranker(Qwen3RerankerModels.QWEN3_06B, provider="cpu").model_id == "Qwen/Qwen3-Reranker-0.6B"
+
+
+def test_an_unknown_option_is_not_swallowed_by_the_fallback() -> None:
+    with pytest.raises(TypeError, match="max_lenght"):
+        load_reranker("default", fallback="bm25", max_lenght=3)

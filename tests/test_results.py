@@ -1,0 +1,146 @@
+"""Retriever results in, the same object out: laws that hold for every reranker, checked on BM25."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aatm_onnx import (
+    BM25Reranker,
+    InputTypeError,
+    PipelineBaseClass,
+    RetrievedExpressionMetadata,
+    RetrieverResults,
+)
+
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+texts = st.lists(words, max_size=5).map(" ".join)
+groups = st.lists(st.tuples(texts, st.lists(texts, max_size=6)), max_size=5)
+
+
+def results_of(pairs: list[tuple[str, list[str]]]) -> RetrieverResults:
+    return RetrieverResults(
+        [query for query, _ in pairs], [[RetrievedExpressionMetadata(text) for text in found] for _, found in pairs]
+    )
+
+
+@given(groups)
+def test_rerank_sorts_in_place_and_ties_keep_the_retrievers_order(pairs: list[tuple[str, list[str]]]) -> None:
+    given_results = results_of(pairs)
+    items_before = [list(candidates) for candidates in given_results.results]
+    lists_before = list(given_results.results)
+    assert BM25Reranker().rerank(given_results) is given_results
+    for candidates, same, before in zip(given_results.results, lists_before, items_before, strict=True):
+        assert candidates is same
+        order = {id(item): index for index, item in enumerate(before)}
+        assert sorted(map(id, candidates)) == sorted(order)
+        keys = [(-item.rerank_score, order[id(item)]) for item in candidates]  # type: ignore[operator]
+        assert keys == sorted(keys)
+
+
+@given(groups)
+def test_reranking_again_changes_nothing(pairs: list[tuple[str, list[str]]]) -> None:
+    once = BM25Reranker().rerank(results_of(pairs))
+    again = BM25Reranker().rerank(copy.deepcopy(once))
+    assert again == once
+
+
+@given(texts, st.lists(texts, min_size=1, max_size=8))
+def test_rank_agrees_with_score(query: str, documents: list[str]) -> None:
+    scores = BM25Reranker().score(query, documents)
+    ranking = BM25Reranker().rank(query, documents)
+    assert [scores[index] for index, _, _ in ranking] == sorted(scores, reverse=True)
+    assert all(row.document == documents[row.index] and row.score == scores[row.index] for row in ranking)
+    assert BM25Reranker().rank(query, documents, top_k=2) == ranking[:2]
+
+
+def test_nothing_to_rerank_is_fine() -> None:
+    assert BM25Reranker().rerank(RetrieverResults([], [])) == RetrieverResults([], [])
+    assert BM25Reranker().rerank(results_of([("query", [])])) == results_of([("query", [])])
+    assert BM25Reranker().score("query", []) == []
+
+
+@pytest.mark.parametrize("wrong", [None, "text", 3, ["query"], {"queries": [], "results": []}, object()])
+def test_a_wrong_type_is_an_assertion_error_and_a_type_error(wrong: Any) -> None:
+    with pytest.raises(AssertionError, match="must be of type RetrieverResults"):
+        BM25Reranker()(wrong)
+    with pytest.raises(TypeError):
+        BM25Reranker()(wrong)
+    assert issubclass(InputTypeError, AssertionError)
+
+
+def test_a_missing_expression_is_named_and_nothing_changes() -> None:
+    results = results_of([("a b", ["b", "a"]), ("c", ["x", "c"])])
+    results.results[1][1].expression = None  # type: ignore[assignment]
+    before = copy.deepcopy(results)
+    with pytest.raises(ValueError, match="candidate 1 of query 1"):
+        BM25Reranker().rerank(results)
+    assert results == before
+
+
+def test_queries_and_results_of_different_lengths_are_refused() -> None:
+    results = results_of([("a", ["b"])])
+    results.queries.append("c")
+    with pytest.raises(ValueError, match="2 queries but 1 lists"):
+        BM25Reranker().rerank(results)
+
+
+def test_half_a_surrogate_pair_is_named() -> None:
+    with pytest.raises(ValueError, match="Document 1 is not valid Unicode"):
+        BM25Reranker().score("a", ["fine", "\ud800"])
+
+
+def test_one_string_is_not_a_list_of_documents() -> None:
+    with pytest.raises(ValueError, match="not one string"):
+        BM25Reranker().score("query", "document")
+
+
+@pytest.mark.parametrize("top_k", [0, -1])
+def test_top_k_below_one_is_refused(top_k: int) -> None:
+    with pytest.raises(ValueError, match="top_k"):
+        BM25Reranker().rank("a", ["a"], top_k=top_k)
+
+
+@dataclass
+class Stubborn:
+    """An item that takes no score a second time."""
+
+    expression: str
+    refuses: bool = False
+    _score: float | None = None
+
+    @property
+    def rerank_score(self) -> float | None:
+        return self._score
+
+    @rerank_score.setter
+    def rerank_score(self, score: float | None) -> None:
+        if self.refuses and score is not None:
+            raise RuntimeError("no")
+        self._score = score
+
+
+def test_an_item_that_refuses_its_score_leaves_everything_as_it_was() -> None:
+    items = [[Stubborn("x"), Stubborn("a")], [Stubborn("y"), Stubborn("b", refuses=True)]]
+    results = RetrieverResults(["a", "b"], [list(group) for group in items])  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError):
+        BM25Reranker().rerank(results)
+    for before, after in zip(items, results.results, strict=True):
+        assert [id(item) for item in before] == [id(item) for item in after]
+        assert [item.rerank_score for item in after] == [None, None]
+
+
+def test_pipelines_compose_with_a_bar() -> None:
+    class Collect(PipelineBaseClass):
+        def __call__(self, input: Any, *args: Any, **kwargs: Any) -> Any:
+            return [[item.expression for item in group] for group in input.results]
+
+    results = results_of([("a b", ["x", "b a", "a"])])
+    assert (results | BM25Reranker() | Collect()) == [["b a", "a", "x"]]
+    step = PipelineBaseClass()
+    assert step(5) == 5
+    assert (5 | step) == 5
+    assert (step | str) == str(step)

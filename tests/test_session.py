@@ -1,0 +1,81 @@
+"""Execution providers, and graphs that are no rerankers."""
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+from aatm_onnx import BundleError, ProviderError, Qwen3Reranker, session
+from aatm_onnx.bundle import MANIFEST_FILE, describe_files
+from aatm_onnx.cuda import why_no_cuda
+
+no_cuda = why_no_cuda(onnxruntime)
+built_for_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+
+
+@pytest.mark.skipif(no_cuda is None, reason="CUDA works here")
+def test_cuda_where_there_is_none_is_an_error_that_names_the_extra(bundle: Path) -> None:
+    with pytest.raises(ProviderError, match=r"aatm-onnx\[gpu\]") as error:
+        Qwen3Reranker(bundle, provider="cuda")
+    assert str(no_cuda) in str(error.value)
+
+
+@pytest.mark.skipif(no_cuda is None, reason="CUDA works here")
+def test_auto_falls_back_to_the_cpu_with_one_warning_that_says_why(
+    bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    session._warn_once.cache_clear()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert [Qwen3Reranker(bundle).provider for _ in range(2)] == ["cpu", "cpu"]
+    ours = [warning for warning in caught if "CUDA can't be used" in str(warning.message)]
+    assert len(ours) == (1 if built_for_cuda else 0)
+    assert capfd.readouterr() == ("", "")  # ONNX Runtime prints to both when it fails to load CUDA
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(no_cuda is not None, reason=f"no CUDA: {no_cuda}")
+def test_cuda_scores_are_the_cpus(bundle: Path) -> None:
+    documents = ["Hypertension", "Hypotension " * 30, ""]
+    on_gpu, on_cpu = (Qwen3Reranker(bundle, provider=name) for name in ("cuda", "cpu"))  # type: ignore[arg-type]
+    assert (on_gpu.provider, on_cpu.provider) == ("cuda", "cpu")
+    assert on_gpu.score("high blood pressure", documents) == pytest.approx(
+        on_cpu.score("high blood pressure", documents), abs=1e-3
+    )
+
+
+def test_unknown_provider_and_threads_are_refused(bundle: Path) -> None:
+    with pytest.raises(ValueError, match="'auto', 'cpu' or 'cuda'"):
+        Qwen3Reranker(bundle, provider="tpu")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="threads"):
+        Qwen3Reranker(bundle, threads=0)
+
+
+def with_graph(bundle: Path, target: Path, model: bytes) -> Path:
+    """A copy of a bundle around another graph, its manifest telling the truth about the file."""
+    shutil.copytree(bundle, target)
+    (target / "model.onnx").write_bytes(model)
+    manifest = json.loads((target / MANIFEST_FILE).read_text("utf-8"))
+    manifest["files"] = {name: vars(entry) for name, entry in describe_files(target).items()}
+    (target / MANIFEST_FILE).write_text(json.dumps(manifest), "utf-8")
+    return target
+
+
+def test_a_graph_with_other_inputs_is_refused_by_name(bundle: Path, tmp_path: Path) -> None:
+    ids = helper.make_tensor_value_info("tokens", TensorProto.INT64, ["batch", "seq"])
+    out = helper.make_tensor_value_info("logits", TensorProto.INT64, ["batch", "seq"])
+    graph = helper.make_graph([helper.make_node("Identity", ["tokens"], ["logits"])], "g", [ids], [out])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    assert isinstance(model, onnx.ModelProto)
+    with pytest.raises(BundleError, match=r"has inputs \['tokens'\]"):
+        Qwen3Reranker(with_graph(bundle, tmp_path / "other", model.SerializeToString()), provider="cpu")
+
+
+def test_a_file_that_is_no_graph_is_refused_by_name(bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"can't load .*model\.onnx"):
+        Qwen3Reranker(with_graph(bundle, tmp_path / "noise", b"not a graph"), provider="cpu")
