@@ -21,11 +21,13 @@ import numpy as np
 
 from .attention import Attention, KeysValues
 from .checkpoint import Checkpoint
+from .graphs import GraphKind, parameter_count
 from .linear import FloatLinear, Linear, Product
 from .onnx_graph import MICROSOFT, OnnxGraph
 from .placement import Placement, place_tokens
 from .quantization import Int8Linear
 from .qwen3 import Qwen3, read_qwen3
+from .streamed_reference import float32_logits
 
 GRAPH_FILE = "model.onnx"
 _EMBEDDING_ROWS = 8192  # how much of the embedding is in memory at a time: 128 MB of float32 at hidden size 4096
@@ -160,3 +162,19 @@ class _Builder:
         name = "model.embed_tokens.weight" if self.model.sizes.tie_word_embeddings else "lm_head.weight"
         rows = [self.model.rows(name, token, token + 1) for token in (no_token_id, yes_token_id)]
         return self.graph.weight("lm_head.no_yes", np.concatenate(rows).T)
+
+
+def disk_bytes(checkpoint: Checkpoint, precision: str) -> int:
+    """What the weights take on disk at most."""
+    return (4 if precision == "fp32" else 2) * parameter_count(checkpoint)
+
+
+FUSED = GraphKind(
+    name="fused",
+    tolerances={"fp32": 1e-5, "int8": 0.1},
+    requires=("onnx", "onnxruntime"),
+    tools=("onnx",),
+    reference=float32_logits,
+    write=write_graph,
+    disk_bytes=disk_bytes,
+)

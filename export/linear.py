@@ -24,7 +24,12 @@ class Product:
 
 
 class Linear(Protocol):
-    """One way to store and apply the weights of all linear layers."""
+    """One way to store and apply the weights of all linear layers.
+
+    rounds_activations: whether it rounds them to few steps, so that a difference in a float's last bit can grow.
+    """
+
+    rounds_activations: bool
 
     def prepare(self, graph: OnnxGraph, x: str) -> Product:
         """Bring activations (tokens, in) into the form that `apply` takes."""
@@ -41,6 +46,8 @@ class Linear(Protocol):
 
 class FloatLinear:
     """Weights in float32."""
+
+    rounds_activations = False
 
     def prepare(self, graph: OnnxGraph, x: str) -> Product:
         """As it is."""

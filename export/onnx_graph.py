@@ -17,6 +17,7 @@ _PAGE = 4096  # external tensors start on a page, so that ONNX Runtime can map t
 
 _ONNX_TYPES = {
     np.dtype(np.float32): TensorProto.FLOAT,
+    np.dtype(np.float64): TensorProto.DOUBLE,
     np.dtype(np.float16): TensorProto.FLOAT16,
     np.dtype(np.int64): TensorProto.INT64,
     np.dtype(np.int8): TensorProto.INT8,

@@ -102,7 +102,7 @@ def _own_token_bias(graph: OnnxGraph, model: Qwen3, mask: str, seq: str) -> tupl
 
 
 def _rotary_angles(graph: OnnxGraph, model: Qwen3, places: str) -> tuple[str, str]:
-    """Cosine and sine of the angles of places 0 to `places`, (places, head_dim / 2) each; in float32, as transformers."""
+    """Cosine and sine of the angles of places 0 to `places`, (places, head_dim / 2) each, float32 throughout."""
     head_dim = model.sizes.head_dim
     exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
     frequencies = graph.constant(np.float32(1.0) / np.float32(model.rope_theta) ** exponents, np.float32)

@@ -19,6 +19,8 @@ _TINY = 1e-30  # the least scale, so that a row of zeros is not divided by zero
 class Int8Linear:
     """Linear layers in 8 bits; a product's rows still need the scale of the activations."""
 
+    rounds_activations = True
+
     def prepare(self, graph: OnnxGraph, x: str) -> Product:
         """Quantize each row of x to 127 steps on either side of zero."""
         last = graph.constant([-1], np.int64)
