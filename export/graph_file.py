@@ -52,9 +52,12 @@ def store_as_float16(file: Path) -> None:
     graph = model.graph
     halved = {}
     for tensor in graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            external_data_helper.load_external_data_for_tensor(tensor, str(file.parent))
+            tensor.data_location = onnx.TensorProto.DEFAULT
         if tensor.data_type == onnx.TensorProto.FLOAT and np.prod(tensor.dims) >= HALF_FROM_ELEMENTS:
             single = tensor.name
-            _halve(tensor, file.parent)
+            _halve(tensor)
             halved[single] = tensor.name
     nodes: list[onnx.NodeProto] = []
     for single, half in halved.items():
@@ -72,10 +75,8 @@ def store_as_float16(file: Path) -> None:
     _save(model, file)
 
 
-def _halve(tensor: onnx.TensorProto, folder: Path) -> None:
-    """Make a float32 tensor (in the file or beside it) an inline float16 one called `<name>_fp16`."""
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+def _halve(tensor: onnx.TensorProto) -> None:
+    """Make a float32 tensor a float16 one called `<name>_fp16`."""
     weights = numpy_helper.to_array(tensor)
     if np.abs(weights).max() > np.finfo(np.float16).max:
         raise ExportError(f"{tensor.name} has weights beyond float16's 65504; export with --precision fp32.")
