@@ -221,7 +221,12 @@ def verify(bundle: str | None, against: str | None, provider: Provider, threads:
 def export(checkpoint: str, output: Path | None, graph: str, precision: str, force: bool) -> None:
     """Turn a Qwen3 reranker CHECKPOINT (a hub id or a folder) into a bundle."""
     bundle = _export_module().export_checkpoint(
-        checkpoint, output or default_output(checkpoint), graph=graph, precision=precision, force=force
+        checkpoint,
+        output or default_output(checkpoint),
+        graph=graph,
+        precision=precision,
+        force=force,
+        progress=lambda step: click.echo(f"{step} ...", err=True),
     )
     click.echo(f"{bundle.path}: scores within {bundle.manifest.graph.difference:.1e} of float32 transformers")
 

@@ -1,1 +1,6 @@
 """Export: a Qwen3 reranker checkpoint becomes a bundle (aatm_onnx.bundle) that needs no PyTorch."""
+
+from .compare import compare_with_checkpoint
+from .export import export_checkpoint
+
+__all__ = ["compare_with_checkpoint", "export_checkpoint"]

@@ -1,4 +1,4 @@
-"""What a checkpoint's config.json says: whether it is a Qwen3 causal LM, its sizes, and the tensors that it must have."""
+"""What a config.json says: whether this is a Qwen3 causal LM, its sizes, and the tensors that it must have."""
 
 from typing import Any
 

@@ -84,7 +84,8 @@ def _check_vocabulary(tokenizer: Tokenizer, architecture: Architecture, name: st
     largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
     if largest >= architecture.vocab_size:
         raise ExportError(
-            f"{name}: its tokenizer has token ids up to {largest}, but its model only {architecture.vocab_size} embeddings."
+            f"{name}: its tokenizer has token ids up to {largest}, but its model has only"
+            f" {architecture.vocab_size} embeddings."
         )
 
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from aatm_onnx.bundle import Bundle, ConformanceVector, Prompt
+from aatm_onnx.bundle import ConformanceVector, Prompt
 from aatm_onnx.prompt import PromptTokenizer, TokenIds, format_instruction, left_pad
-from aatm_onnx.session import open_session
+from aatm_onnx.scoring import probability_of_yes
+from aatm_onnx.session import Session
 
 from .texts import PAIRS
 
@@ -29,26 +29,19 @@ def write_vectors(file: Path, vectors: Sequence[ConformanceVector]) -> None:
     file.write_text("[\n" + ",\n".join(lines) + "\n]\n", "utf-8")
 
 
-def score_difference(bundle: Bundle, vectors: Sequence[ConformanceVector]) -> float:
-    """The largest difference of a bundle's scores from those of the vectors' logits, in mixed-length left-padded batches.
+def score_difference(session: Session, vectors: Sequence[ConformanceVector], pad_token_id: int) -> float:
+    """The largest difference of a session's scores from the vectors', in left-padded batches of mixed lengths.
 
     Returns:
         The difference; infinite if a score is not a number.
     """
-    session = open_session(bundle, "cpu")
     by_length = sorted(vectors, key=lambda vector: len(vector.input_ids))
     batches = -(-len(vectors) // _BATCH)
     worst = 0.0
     for batch in (by_length[start::batches] for start in range(batches)):
         prompts = [np.array(vector.input_ids, np.int32) for vector in batch]
-        logits = session.logits(*left_pad(prompts, bundle.manifest.pad_token_id))  # (batch, 2)
-        expected = np.array([vector.logits for vector in batch])  # (batch, 2)
-        difference = np.abs(scores(logits) - scores(expected)).max()
+        logits = session.logits(*left_pad(prompts, pad_token_id))  # (batch, 2)
+        expected = np.array([vector.logits for vector in batch], np.float32)  # (batch, 2)
+        difference = np.abs(probability_of_yes(logits) - probability_of_yes(expected)).max()
         worst = max(worst, float(np.nan_to_num(difference, nan=np.inf)))
     return worst
-
-
-def scores(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """(no, yes) logits, shape (batch, 2), to probabilities of "yes", shape (batch,)."""
-    margin = logits[:, 1].astype(np.float64) - logits[:, 0]
-    return np.exp(-np.logaddexp(0.0, -margin))  # sigmoid, without overflow

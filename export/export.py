@@ -22,6 +22,7 @@ from aatm_onnx.bundle import (
 )
 from aatm_onnx.errors import ExportError
 from aatm_onnx.prompt import DEFAULT_MAX_LENGTH, DEFAULT_PREFIX, DEFAULT_SUFFIX, DEFAULT_TASK
+from aatm_onnx.session import open_session
 
 from .checkpoint import Checkpoint, open_checkpoint
 from .conformance import conformance_prompts, score_difference, write_vectors
@@ -50,8 +51,8 @@ def export_checkpoint(
 ) -> Bundle:
     """Write the bundle of a Qwen3 reranker checkpoint.
 
-    It is written beside `output` and renamed into place once its scores have proved to be those of float32 transformers;
-    whatever fails, nothing is left behind and an older bundle stays as it was.
+    It is written beside `output`, and renamed into place once its scores have proved to be those of float32
+    transformers; whatever fails, nothing is left behind and an older bundle stays as it was.
 
     Args:
         checkpoint: a local folder or a hub id.
@@ -81,7 +82,7 @@ def export_checkpoint(
         progress(f"Writing the {graph} graph in {precision}")
         kind.write(source, folder, precision)
         progress("Proving its scores")
-        difference = score_difference(Bundle(folder, manifest), vectors)
+        difference = score_difference(open_session(Bundle(folder, manifest), "cpu"), vectors, manifest.pad_token_id)
         if not difference <= manifest.graph.tolerance:
             raise ExportError(
                 f"The {precision} graph's scores differ from float32 transformers' by up to {difference:.2g}, where"

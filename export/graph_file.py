@@ -41,9 +41,9 @@ def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 def store_as_float16(file: Path) -> None:
     """Store a float32 graph's weights as float16, each cast to float32 where it is used.
 
-    The alternative, computing in float16 throughout, overflows on checkpoints with massive activations, and ONNX Runtime's
-    CPU provider has no float16 kernels: it would wrap every node in casts. Here it folds the casts of weights while
-    loading, so a run costs what float32 does. An embedding is cast after its Gather, so its table stays float16 in memory.
+    The alternative, computing in float16 throughout, overflows on checkpoints with massive activations, and ONNX
+    Runtime's CPU provider has no float16 kernels: it would wrap every node in casts. Here it folds the casts of weights
+    while loading, so a run costs what float32 does. An embedding is cast after its Gather: its table stays float16.
 
     Raises:
         ExportError: a weight is too large for float16.

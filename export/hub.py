@@ -25,8 +25,8 @@ def download(repository: str, patterns: list[str], revision: str | None = None) 
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
-        HFValidationError,
         HfHubHTTPError,
+        HFValidationError,
         RepositoryNotFoundError,
     )
 

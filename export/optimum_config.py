@@ -4,7 +4,7 @@ from optimum.exporters.onnx import OnnxConfig
 from optimum.utils import DummyTextInputGenerator, NormalizedTextConfig
 
 
-class YesNoOnnxConfig(OnnxConfig):
+class YesNoOnnxConfig(OnnxConfig):  # type: ignore[misc]  # optimum-onnx has no type hints
     """input_ids and attention_mask, (batch, sequence), to logits (batch, 2)."""
 
     NORMALIZED_CONFIG_CLASS = NormalizedTextConfig

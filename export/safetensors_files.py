@@ -1,7 +1,7 @@
 """The safetensors files of a checkpoint, read by their headers alone: no weights, no torch.
 
-A safetensors file is the header's length (8 bytes, little-endian), the header (JSON: name -> dtype, shape, data_offsets)
-and the tensors' bytes (https://huggingface.co/docs/safetensors, section "Format").
+A safetensors file is the header's length (8 bytes, little-endian), the header (JSON: name -> dtype, shape,
+data_offsets) and the tensors' bytes (https://huggingface.co/docs/safetensors, section "Format").
 """
 
 import json
@@ -17,7 +17,7 @@ INDEX_FILE = "model.safetensors.index.json"
 
 @dataclass(frozen=True)
 class Tensor:
-    """Where one tensor's bytes are: `dtype` as safetensors names it ("F32", "BF16", ...), `start` from the file's begin."""
+    """Where one tensor's bytes are: `dtype` as safetensors names it ("F32", "BF16"), `start` from the file's begin."""
 
     file: Path
     dtype: str

@@ -1,6 +1,6 @@
-"""The standard graph: plain ONNX operators for any runtime, made by optimum's ONNX exporter from transformers' own Qwen3.
+"""The standard graph: plain ONNX operators for any runtime, made by optimum's exporter from transformers' own Qwen3.
 
-fp16 stores the weights as float16 and computes in float32 after a Cast (see `half.py` for why).
+fp16 stores the weights as float16 and computes in float32 after a Cast (`graph_file.store_as_float16` says why).
 """
 
 import gc
@@ -39,7 +39,7 @@ def _trace(checkpoint: Checkpoint, file: Path) -> None:
 
 
 def disk_bytes(checkpoint: Checkpoint, precision: str) -> int:
-    """The most that an export has on disk at once: the float32 weights twice, as optimum joins torch's many files in one."""
+    """The most on disk at once: the float32 weights twice, while optimum joins torch's many files in one."""
     return 2 * 4 * parameter_count(checkpoint)
 
 

@@ -9,18 +9,20 @@ from .checkpoint import Checkpoint
 def load_model(checkpoint: Checkpoint) -> Qwen3ForCausalLM:
     """Load the weights as float32, whatever type they are stored in (released checkpoints are bfloat16)."""
     # Eager attention: matrix products and a softmax, which every ONNX runtime has.
-    model = Qwen3ForCausalLM.from_pretrained(checkpoint.folder, dtype=torch.float32, attn_implementation="eager")
-    return model.eval()
+    model: Qwen3ForCausalLM = Qwen3ForCausalLM.from_pretrained(
+        checkpoint.folder, dtype=torch.float32, attn_implementation="eager"
+    )
+    return model
 
 
 class YesNoModel(torch.nn.Module):
-    """input_ids and attention_mask, both (batch, seq) int64 and padded on the left -> logits (batch, 2), no before yes."""
+    """input_ids and attention_mask, both (batch, seq) int64, left-padded -> logits (batch, 2), no before yes."""
 
     def __init__(self, model: Qwen3ForCausalLM, no_token_id: int, yes_token_id: int) -> None:
         super().__init__()
         self.config = model.config
         self.model = model.model
-        rows = model.get_output_embeddings().weight[[no_token_id, yes_token_id]]  # (2, hidden), tied or not
+        rows = model.lm_head.weight[[no_token_id, yes_token_id]]  # (2, hidden), tied or not
         self.head = torch.nn.Linear(rows.shape[1], 2, bias=False)
         self.head.weight = torch.nn.Parameter(rows.detach().clone(), requires_grad=False)
 
@@ -38,10 +40,10 @@ class YesNoModel(torch.nn.Module):
 
 
 def additive_mask(attention_mask: torch.Tensor) -> torch.Tensor:
-    """What to add to attention scores, (batch, 1, query, key) float32: 0 where a token may look, else float32's minimum.
+    """What to add to attention scores, (batch, 1, query, key) float32: 0 where a token may look, else the minimum.
 
-    A token looks at real tokens up to itself. A padding token looks at itself alone: with nothing at all to look at, its
-    row would be a softmax over nothing, and a NaN there would spread through 0 * NaN.
+    A token looks at real tokens up to itself. A padding token looks at itself alone: with nothing at all to look at,
+    its row would be a softmax over nothing, and a NaN there would spread through 0 * NaN.
     """
     position = torch.arange(attention_mask.shape[1], device=attention_mask.device)
     causal = position[:, None] >= position[None, :]  # (query, key)

@@ -1,0 +1,30 @@
+"""Compare a bundle with the checkpoint that it should have come from."""
+
+from aatm_onnx.bundle import Bundle
+from aatm_onnx.errors import ExportError
+from aatm_onnx.session import Session
+from aatm_onnx.verify import Conformance
+
+from .checkpoint import open_checkpoint
+from .conformance import conformance_prompts, score_difference
+from .reference import float32_logits
+
+
+def compare_with_checkpoint(bundle: Bundle, session: Session, checkpoint: str) -> Conformance:
+    """Score the conformance texts with both: the bundle's session, and the checkpoint in float32 transformers.
+
+    Args:
+        bundle: the opened bundle; its own tokenizer makes the prompts.
+        session: a session over its graph.
+        checkpoint: a local folder or a hub id.
+
+    Raises:
+        ExportError: the checkpoint can't be read, or has other sizes than the bundle.
+    """
+    source = open_checkpoint(checkpoint)
+    manifest = bundle.manifest
+    if source.architecture != manifest.architecture:
+        raise ExportError(f"{checkpoint} has other sizes than {bundle.path}: the bundle is of another checkpoint.")
+    vectors = float32_logits(source, conformance_prompts(bundle.tokenizer_path, manifest.prompt, manifest.max_length))
+    difference = score_difference(session, vectors, manifest.pad_token_id)
+    return Conformance(len(vectors), difference, manifest.graph.tolerance)
