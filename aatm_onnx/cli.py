@@ -43,8 +43,12 @@ def cli() -> None:
 @cli.command()
 @click.argument("query", required=False)
 @click.argument("candidates", nargs=-1)
-@click.option("--candidates-file", type=click.File("r", "utf-8"), help="Candidates of QUERY, one a line; - is stdin.")
-@click.option("--input", "source", type=click.File("r", "utf-8"), help="Queries with candidates; - is standard input.")
+@click.option(
+    "--candidates-file", type=click.File("r", "utf-8-sig"), help="Candidates of QUERY, one a line; - is stdin."
+)
+@click.option(
+    "--input", "source", type=click.File("r", "utf-8-sig"), help="Queries with candidates; - is standard input."
+)
 @click.option("--input-format", type=click.Choice(get_args(files.Format)), help="Default: by the file's name.")
 @click.option("--query-column", default="query", show_default=True, help="CSV column of the query.")
 @click.option("--candidate-column", default="candidate", show_default=True, help="CSV column of the candidate.")
@@ -78,11 +82,13 @@ def rerank(
     if source is not None:
         if query is not None or candidates_file is not None:
             raise click.UsageError("Give either QUERY with candidates, or --input.")
-        items = _read(source, input_format, query_column, candidate_column)
+        with _decoding(source):
+            items = _read(source, input_format, query_column, candidate_column)
     elif query is None:
         raise click.UsageError("Give QUERY with candidates, or --input. See `aatm-onnx rerank --help`.")
     else:
-        texts = [*candidates, *(files.read_lines(candidates_file) if candidates_file else [])]
+        with _decoding(candidates_file):
+            texts = [*candidates, *(files.read_lines(candidates_file) if candidates_file else [])]
         if not texts:
             raise click.UsageError("Give at least one candidate, as an argument or from --candidates-file.")
         items = [QueryCandidates(query, texts, [{} for _ in texts])]
@@ -99,6 +105,15 @@ def _read(source: IO[str], input_format: str | None, query_column: str, candidat
     if chosen == "jsonl":
         return list(files.read_jsonl(source, source.name))
     raise click.UsageError(f"Can't tell the format of {source.name}; give --input-format jsonl or csv.")
+
+
+@contextlib.contextmanager
+def _decoding(source: IO[str] | None) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        assert source is not None
+        raise ValueError(f"{source.name} is not UTF-8 ({error.reason}); convert it, with iconv for one.") from None
 
 
 def _load(
@@ -250,9 +265,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         sys.exit(130)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except (ValueError, ImportError, ProviderError, OSError, click.ClickException) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
         click.echo(f"Error: {message}", err=True)

@@ -98,6 +98,16 @@ def test_bad_input_is_one_sentence_that_says_where(tmp_path: Path, name: str, co
     assert not list(tmp_path.glob("*out*"))
 
 
+def test_spreadsheets_byte_order_mark_is_not_part_of_a_column(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_bytes("query,candidate\nfiè,vre\n".encode("utf-8-sig"))
+    done = run("rerank", "--input", tmp_path / "in.csv", "--model", "bm25-reranker", "--format", "csv")
+    assert done.stdout.splitlines()[1].startswith("fiè,1,")
+    (tmp_path / "in.csv").write_bytes("query,candidate\nfiè,vre\n".encode("latin-1"))
+    done = run("rerank", "--input", tmp_path / "in.csv", "--model", "bm25-reranker", "--format", "csv")
+    assert done.returncode == 1
+    assert "in.csv is not UTF-8" in done.stderr
+
+
 @pytest.mark.parametrize("arguments", [[], ["query"], ["--no-such-option"], ["q", "c", "--top-k", "0"]])
 def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
     assert run("rerank", *arguments).returncode == 2

@@ -23,14 +23,14 @@ def test_aatms_names_are_known() -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="qwen3-reranker-0.6b"):
+    with pytest.raises(ValueError, match=r"qwen3-reranker-0\.6b"):
         load_reranker("qwen4")
     with pytest.raises(ValueError, match="fallback"):
         load_reranker("default", fallback="tf-idf")
 
 
 def test_without_a_bundle_the_error_names_the_export_command() -> None:
-    with pytest.raises(BundleError, match="aatm-onnx export Qwen/Qwen3-Reranker-0.6B"):
+    with pytest.raises(BundleError, match=r"aatm-onnx export Qwen/Qwen3-Reranker-0\.6B"):
         load_reranker("qwen3-reranker-0.6b")
     with pytest.raises(BundleError, match="no bundle folder 'nothing/here'"):
         Qwen3Reranker("nothing/here")
