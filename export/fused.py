@@ -22,10 +22,11 @@ import numpy as np
 from .attention import Attention, KeysValues
 from .checkpoint import Checkpoint
 from .graphs import GraphKind, parameter_count
+from .int4 import Int4Linear
+from .int8 import Int8Linear
 from .linear import FloatLinear, Linear, Product
 from .onnx_graph import MICROSOFT, OnnxGraph
 from .placement import Placement, place_tokens
-from .quantization import Int8Linear
 from .qwen3 import Qwen3, read_qwen3
 from .streamed_reference import float32_logits
 
@@ -49,7 +50,9 @@ def write_graph(checkpoint: Checkpoint, folder: Path, precision: str) -> None:
 # The embedding is looked up, not multiplied: float16 costs no speed, and its error is far below that of int8.
 _PRECISIONS: dict[str, tuple[Linear, type[np.floating]]] = {
     "fp32": (FloatLinear(), np.float32),
+    "fp16": (FloatLinear(np.float16), np.float16),
     "int8": (Int8Linear(), np.float16),
+    "int4": (Int4Linear(), np.float16),
 }
 
 
@@ -171,7 +174,7 @@ def disk_bytes(checkpoint: Checkpoint, precision: str) -> int:
 
 FUSED = GraphKind(
     name="fused",
-    tolerances={"fp32": 1e-5, "int8": 0.1},
+    tolerances={"fp32": 1e-5, "fp16": 5e-3, "int8": 0.1, "int4": 0.2},
     requires=("onnx", "onnxruntime"),
     tools=("onnx",),
     reference=float32_logits,

@@ -7,6 +7,8 @@ out with each row divided by a factor, for what follows may not need that factor
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from .onnx_graph import OnnxGraph
 from .qwen3 import Qwen3
 
@@ -29,7 +31,8 @@ class Linear(Protocol):
     rounds_activations: whether it rounds them to few steps, so that a difference in a float's last bit can grow.
     """
 
-    rounds_activations: bool
+    @property
+    def rounds_activations(self) -> bool: ...
 
     def prepare(self, graph: OnnxGraph, x: str) -> Product:
         """Bring activations (tokens, in) into the form that `apply` takes."""
@@ -44,19 +47,28 @@ class Linear(Protocol):
         ...
 
 
+@dataclass(frozen=True)
 class FloatLinear:
-    """Weights in float32."""
+    """Weights in a floating-point type, and products in that type; what goes in and comes out is float32.
 
+    In float16 the products are exact enough, but a residual stream with massive activations would leave its range: so
+    only the operands of the products are float16, and residual stream, norms and attention stay float32.
+    """
+
+    dtype: type[np.floating] = np.float32
     rounds_activations = False
 
     def prepare(self, graph: OnnxGraph, x: str) -> Product:
-        """As it is."""
-        return Product(x)
+        """Cast, if need be."""
+        return Product(x if self.dtype == np.float32 else graph.node("Cast", x, to=graph.onnx_type(self.dtype)))
 
     def apply(self, graph: OnnxGraph, x: Product, model: Qwen3, name: str) -> Product:
         """A plain MatMul."""
-        return Product(graph.node("MatMul", x.values, graph.weight(name, model.weight(name).T)))
+        product = graph.node("MatMul", x.values, graph.weight(name, model.weight(name).astype(self.dtype).T))
+        return Product(
+            product if self.dtype == np.float32 else graph.node("Cast", product, to=graph.onnx_type(np.float32))
+        )
 
     def project(self, graph: OnnxGraph, x: Product, model: Qwen3, name: str) -> str:
-        """A plain MatMul."""
-        return self.apply(graph, x, model, name).values
+        """A plain MatMul of float32 activations."""
+        return self.apply(graph, self.prepare(graph, x.values), model, name).values

@@ -58,7 +58,7 @@ def _causal(q: FloatArray, k: FloatArray, v: FloatArray) -> FloatArray:
     group = q.shape[1] // k.shape[1]
     k, v = np.repeat(k, group, axis=1), np.repeat(v, group, axis=1)
     scores = np.einsum("qhd,khd->hqk", q, k, optimize=True) / np.float32(np.sqrt(q.shape[2]))
-    scores = np.where(np.tri(len(q), dtype=bool), scores, -np.inf)
+    scores = np.where(np.tri(len(q), dtype=bool), scores, np.float32(-np.inf))
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights /= weights.sum(axis=-1, keepdims=True)
     gathered: FloatArray = np.einsum("hqk,khd->qhd", weights, v, optimize=True).astype(np.float32)
@@ -71,18 +71,20 @@ def _rotate(model: Qwen3, x: FloatArray) -> FloatArray:
     frequencies = np.float32(1) / np.float32(model.rope_theta) ** (np.arange(half, dtype=np.float32) / np.float32(half))
     angles = (np.arange(len(x), dtype=np.float32)[:, None] * frequencies)[:, None]  # (seq, 1, half)
     first, second, cos, sin = x[..., :half], x[..., half:], np.cos(angles), np.sin(angles)
-    return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+    rotated: FloatArray = np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+    return rotated
 
 
 def _mlp(model: Qwen3, prefix: str, x: FloatArray) -> FloatArray:
-    gate = x @ model.weight(prefix + "gate_proj.weight").T
+    """down(silu(gate(x)) * up(x)), (tokens, hidden)."""
+    gate, up = (x @ model.weight(f"{prefix}{name}_proj.weight").T for name in ("gate", "up"))
     with np.errstate(over="ignore"):  # exp(large) is inf, and gate / inf the right 0
-        gate /= 1 + np.exp(-gate)
-    gate *= x @ model.weight(prefix + "up_proj.weight").T
-    return gate @ model.weight(prefix + "down_proj.weight").T
+        silu = gate / (1 + np.exp(-gate))
+    down: FloatArray = (silu * up) @ model.weight(prefix + "down_proj.weight").T
+    return down
 
 
 def _norm(model: Qwen3, x: FloatArray, name: str) -> FloatArray:
     """RMSNorm over the last axis."""
-    scale = 1 / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.float32(model.rms_norm_eps))
-    return x * scale * model.weight(name)
+    normed: FloatArray = x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + np.float32(model.rms_norm_eps))
+    return normed * model.weight(name)

@@ -1,0 +1,79 @@
+"""int4: weights in 4 bits with one scale for every 32 inputs of an output channel, for a small memory.
+
+ONNX Runtime's MatMulNBits rounds activations to 8 bits too, with one scale for every 32 of a token.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aatm_onnx.errors import ExportError
+
+from .linear import Product
+from .onnx_graph import MICROSOFT, OnnxGraph
+from .qwen3 import FloatArray, Qwen3
+
+_BLOCK = 32  # inputs that share a scale
+_SLAB_ROWS = 512  # outputs rounded at a time
+_SHRINKS = (1.0, 0.95, 0.9, 0.85, 0.8)  # scales tried, relative to the one that covers the whole block
+
+
+class Int4Linear:
+    """Linear layers with 4-bit weights."""
+
+    rounds_activations = True
+
+    def prepare(self, graph: OnnxGraph, x: str) -> Product:
+        """As it is: MatMulNBits rounds activations itself."""
+        return Product(x)
+
+    def apply(self, graph: OnnxGraph, x: Product, model: Qwen3, name: str) -> Product:
+        """MatMulNBits; the weight is read, rounded and written some rows at a time."""
+        outputs, inputs = model.tensors[name].shape
+        if inputs % _BLOCK:
+            raise ExportError(f"{name} has {inputs} inputs, and int4 needs a multiple of {_BLOCK}; export to int8.")
+        all_scales: list[FloatArray] = []
+
+        def packed() -> Iterator[NDArray[np.uint8]]:
+            for slab in model.slabs(name, _SLAB_ROWS):
+                weight, scales = quantize_blocks(slab)
+                all_scales.append(scales)
+                yield weight
+
+        shape = (outputs, inputs // _BLOCK, _BLOCK // 2)
+        weight = graph.streamed_weight(name, np.uint8, shape, packed())
+        scales = graph.weight(name + "_scale", np.concatenate(all_scales))
+        attributes = {"K": inputs, "N": outputs, "bits": 4, "block_size": _BLOCK, "accuracy_level": 4}
+        return Product(graph.node("MatMulNBits", x.values, weight, scales, domain=MICROSOFT, **attributes))
+
+    def project(self, graph: OnnxGraph, x: Product, model: Qwen3, name: str) -> str:
+        """MatMulNBits."""
+        return self.apply(graph, x, model, name).values
+
+
+def quantize_blocks(weight: FloatArray) -> tuple[NDArray[np.uint8], FloatArray]:
+    """Weights in blocks of 32 inputs, as MatMulNBits wants them: scale * (nibble - 8), even inputs low.
+
+    The value furthest from zero becomes -8, the end that has one step more; of some scales around that, each block
+    takes the one with the least squared error.
+
+    Args:
+        weight: (out, in).
+
+    Returns:
+        Packed nibbles (out, in / 32, 16) and scales (out, in / 32).
+    """
+    blocks = weight.reshape(len(weight), -1, _BLOCK)
+    furthest = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=2)[..., None], axis=2)  # (out, blocks, 1)
+    best_error = np.full(furthest.shape, np.inf, np.float32)
+    best, best_scales = np.zeros(blocks.shape, np.float32), np.ones_like(furthest)
+    for shrink in _SHRINKS:
+        scales = np.where(furthest == 0, np.float32(1), furthest * np.float32(-shrink / 8))
+        nibbles = np.clip(np.round(blocks / scales), -8, 7)
+        error = np.square(nibbles * scales - blocks).sum(axis=2, keepdims=True)
+        better = error < best_error
+        best_error = np.where(better, error, best_error)
+        best, best_scales = np.where(better, nibbles, best), np.where(better, scales, best_scales)
+    counted = best + 8  # from 0 to 15, as they are stored
+    return (counted[..., 0::2] + 16 * counted[..., 1::2]).astype(np.uint8), best_scales[..., 0]
