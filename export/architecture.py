@@ -1,5 +1,6 @@
 """What a config.json says: whether this is a Qwen3 causal LM, its sizes, and the tensors that it must have."""
 
+from dataclasses import fields
 from typing import Any
 
 from aatm_onnx.bundle import Architecture
@@ -7,6 +8,7 @@ from aatm_onnx.errors import ExportError
 
 # The RoPE variants whose frequencies don't depend on the length of the input, so that one graph fits all lengths.
 ROPE_TYPES = ("default", "linear", "yarn", "llama3")
+_SIZES = [field.name for field in fields(Architecture) if field.name != "tie_word_embeddings"]
 
 
 def read_architecture(config: dict[str, Any], where: str) -> Architecture:
@@ -28,19 +30,12 @@ def read_architecture(config: dict[str, Any], where: str) -> Architecture:
         raise ExportError(
             f"{where} has rope_scaling of type {rope_type!r}; only {', '.join(ROPE_TYPES)} can be exported."
         )
-    try:
-        return Architecture(
-            num_hidden_layers=config["num_hidden_layers"],
-            hidden_size=config["hidden_size"],
-            intermediate_size=config["intermediate_size"],
-            num_attention_heads=config["num_attention_heads"],
-            num_key_value_heads=config["num_key_value_heads"],
-            head_dim=config.get("head_dim", 128),  # Qwen3Config's default
-            vocab_size=config["vocab_size"],
-            tie_word_embeddings=bool(config.get("tie_word_embeddings", False)),
-        )
-    except KeyError as error:
-        raise ExportError(f"{where}: its config.json has no {error.args[0]}.") from error
+    sizes = {"head_dim": 128, **config}  # 128: Qwen3Config's default, for a config.json that leaves it out
+    for size in _SIZES:
+        if not isinstance(sizes.get(size), int) or sizes[size] < 1:
+            raise ExportError(f"{where}: its config.json gives {sizes.get(size)!r} for {size}.")
+    tied = bool(config.get("tie_word_embeddings", False))
+    return Architecture(**{size: sizes[size] for size in _SIZES}, tie_word_embeddings=tied)
 
 
 def tensor_shapes(architecture: Architecture, attention_bias: bool = False) -> dict[str, tuple[int, ...]]:

@@ -31,6 +31,7 @@ def name_external_data(file: Path) -> None:
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Everything that may lie outside the graph's own file: weights, and constants of a certain size."""
     yield from model.graph.initializer
     for node in model.graph.node:
         for attribute in node.attribute:
@@ -49,37 +50,44 @@ def store_as_float16(file: Path) -> None:
         ExportError: a weight is too large for float16.
     """
     model = onnx.load(str(file), load_external_data=False)
-    graph = model.graph
-    halved = {}
-    for tensor in graph.initializer:
+    halved = {}  # name in float32 -> name in float16
+    for tensor in _tensors(model):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            external_data_helper.load_external_data_for_tensor(tensor, str(file.parent))
+            tensor.data_location = onnx.TensorProto.DEFAULT
         if tensor.data_type == onnx.TensorProto.FLOAT and np.prod(tensor.dims) >= HALF_FROM_ELEMENTS:
             single = tensor.name
-            _halve(tensor, file.parent)
+            _halve(tensor)
             halved[single] = tensor.name
-    nodes: list[onnx.NodeProto] = []
-    for single, half in halved.items():
-        if not any(node.op_type == "Gather" and single == node.input[0] for node in graph.node):
-            nodes.append(helper.make_node("Cast", [half], [single], to=onnx.TensorProto.FLOAT))
-    for node in graph.node:
-        nodes.append(node)
-        if node.op_type == "Gather" and node.input[0] in halved:
-            (rows,) = node.output
-            node.input[0] = halved[node.input[0]]
-            node.output[0] = f"{rows}_fp16"
-            nodes.append(helper.make_node("Cast", [node.output[0]], [rows], to=onnx.TensorProto.FLOAT))
-    del graph.node[:]
-    graph.node.extend(nodes)
+    _insert_casts(model.graph, halved)
     _save(model, file)
 
 
-def _halve(tensor: onnx.TensorProto, folder: Path) -> None:
-    """Make a float32 tensor (in the file or beside it) an inline float16 one called `<name>_fp16`."""
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+def _halve(tensor: onnx.TensorProto) -> None:
+    """Make a float32 tensor a float16 one called `<name>_fp16`."""
     weights = numpy_helper.to_array(tensor)
     if np.abs(weights).max() > np.finfo(np.float16).max:
         raise ExportError(f"{tensor.name} has weights beyond float16's 65504; export with --precision fp32.")
     tensor.CopyFrom(numpy_helper.from_array(weights.astype(np.float16), f"{tensor.name}_fp16"))
+
+
+def _insert_casts(graph: onnx.GraphProto, halved: dict[str, str]) -> None:
+    """Give every node its weights in float32 again."""
+    old = list(graph.node)
+    gathered = {node.input[0] for node in old if node.op_type == "Gather"} & halved.keys()
+    new = [_cast(half, single) for single, half in halved.items() if single not in gathered]
+    for node in old:
+        new.append(node)
+        if node.op_type == "Gather" and node.input[0] in gathered:
+            (rows,) = node.output
+            node.input[0], node.output[0] = halved[node.input[0]], f"{rows}_fp16"
+            new.append(_cast(node.output[0], rows))
+    del graph.node[:]
+    graph.node.extend(new)
+
+
+def _cast(half: str, single: str) -> onnx.NodeProto:
+    return helper.make_node("Cast", [half], [single], to=onnx.TensorProto.FLOAT)
 
 
 def _save(model: onnx.ModelProto, file: Path) -> None:

@@ -13,7 +13,7 @@ def download(repository: str, patterns: list[str], revision: str | None = None) 
 
     Args:
         repository: the hub id, "Qwen/Qwen3-Reranker-0.6B".
-        patterns: file names or globs, as `huggingface_hub.snapshot_download` takes them.
+        patterns: file names or globs; what lies in folders of the repository is never fetched.
         revision: a commit; None for the newest.
 
     Returns:
@@ -31,7 +31,7 @@ def download(repository: str, patterns: list[str], revision: str | None = None) 
     )
 
     try:
-        folder = Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+        folder = Path(snapshot_download(repository, revision=revision, allow_patterns=patterns, ignore_patterns="*/*"))
     except HFValidationError as error:
         raise ExportError(f"{repository} is neither a folder here nor an id on the Hugging Face hub.") from error
     except GatedRepoError as error:

@@ -1,0 +1,236 @@
+"""Export refuses what can't become a bundle with one clear sentence, and leaves nothing behind."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from aatm_onnx_export import export as export_module
+from aatm_onnx_export import export_checkpoint, standard
+from onnx import numpy_helper
+from safetensors.torch import load_file, save_file
+
+from aatm_onnx.bundle import MANIFEST_FILE, open_bundle
+from aatm_onnx.errors import ExportError
+
+from .checkpoints import make_checkpoint
+
+WEIGHTS = "model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint in several shards."""
+    return make_checkpoint(tmp_path_factory.mktemp("sharded") / "checkpoint", shards=4, tied=False)
+
+
+def edit_config(folder: Path, **changes: Any) -> None:
+    file = folder / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+def drop_token(folder: Path, word: str) -> None:
+    """Take a word and the merges that make it out of the vocabulary, keeping all other ids."""
+    file = folder / "tokenizer.json"
+    tokenizer = json.loads(file.read_text())
+    token_id = tokenizer["model"]["vocab"].pop(word)
+    tokenizer["model"]["vocab"]["<unused>"] = token_id
+    merges = tokenizer["model"]["merges"]
+    parts = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
+    keep = [word not in (*part, "".join(part)) for part in parts]
+    tokenizer["model"]["merges"] = [merge for merge, kept in zip(merges, keep, strict=True) if kept]
+    file.write_text(json.dumps(tokenizer))
+
+
+def rewrite_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    weights = load_file(folder / WEIGHTS)
+    change(weights)
+    save_file(weights, folder / WEIGHTS, {"format": "pt"})
+
+
+def truncate(file: Path, size: int) -> None:
+    with file.open("r+b") as stream:
+        stream.truncate(size)
+
+
+REFUSALS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "other architecture": (
+        lambda folder: edit_config(folder, architectures=["LlamaForCausalLM"], model_type="llama"),
+        "not a Qwen3 causal LM: its config.json says LlamaForCausalLM",
+    ),
+    "embedding model": (
+        lambda folder: edit_config(folder, architectures=["Qwen3Model"]),
+        "not a Qwen3 causal LM: its config.json says Qwen3Model",
+    ),
+    "sliding window": (lambda folder: edit_config(folder, use_sliding_window=True), "sliding-window"),
+    "rope by length": (
+        lambda folder: edit_config(folder, rope_scaling={"rope_type": "dynamic", "factor": 2.0}),
+        "'dynamic'",
+    ),
+    "no size": (lambda folder: edit_config(folder, hidden_size=None), "hidden_size"),
+    "no config": (lambda folder: (folder / "config.json").unlink(), "no config.json"),
+    "broken config": (lambda folder: (folder / "config.json").write_text("{"), "config.json can't be read"),
+    "no tokenizer": (lambda folder: (folder / "tokenizer.json").unlink(), "no tokenizer.json"),
+    "broken tokenizer": (lambda folder: (folder / "tokenizer.json").write_text("{}"), "tokenizer.json can't be read"),
+    "no yes": (lambda folder: drop_token(folder, "yes"), 'no single token for "yes"'),
+    "no no": (lambda folder: drop_token(folder, "no"), 'no single token for "no"'),
+    "vocabulary": (lambda folder: edit_config(folder, vocab_size=151_000), "token ids up to 151668"),
+    "no weights": (lambda folder: (folder / WEIGHTS).unlink(), "has no weights"),
+    "truncated weights": (lambda folder: truncate(folder / WEIGHTS, 100_000), "model.safetensors is truncated"),
+    "truncated header": (lambda folder: truncate(folder / WEIGHTS, 20), "model.safetensors is truncated"),
+    "not safetensors": (
+        lambda folder: (folder / WEIGHTS).write_bytes(b"\x02" + bytes(7) + b"oh" + bytes(100)),
+        "not a safetensors file",
+    ),
+    "lacks a tensor": (
+        lambda folder: rewrite_weights(folder, lambda weights: weights.pop("model.layers.1.mlp.up_proj.weight")),
+        "lack model.layers.1.mlp.up_proj.weight",
+    ),
+    "other shape": (lambda folder: edit_config(folder, intermediate_size=80), "mlp.gate_proj.weight has shape"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), REFUSALS.values(), ids=REFUSALS)
+def test_a_checkpoint_is_refused(
+    checkpoint: Path, tmp_path: Path, damage: Callable[[Path], object], message: str
+) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(checkpoint, folder)
+    damage(folder)
+    with pytest.raises(ExportError, match="damaged") as refusal:
+        export_checkpoint(str(folder), tmp_path / "out" / "bundle")
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        pytest.param(lambda shard: shard.unlink(), "is missing", id="missing"),
+        pytest.param(lambda shard: truncate(shard, shard.stat().st_size - 1), "is truncated", id="truncated"),
+    ],
+)
+def test_a_damaged_shard_is_named(
+    sharded: Path, tmp_path: Path, damage: Callable[[Path], object], message: str
+) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(sharded, folder)
+    shard = sorted(folder.glob("*.safetensors"))[1]
+    damage(shard)
+    with pytest.raises(ExportError, match=message) as refusal:
+        export_checkpoint(str(folder), tmp_path / "bundle")
+    assert shard.name in str(refusal.value)
+
+
+def test_a_shard_without_a_tensor_of_the_index_is_named(sharded: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(sharded, folder)
+    shard = sorted(folder.glob("*.safetensors"))[0]
+    save_file({"other": torch.zeros(1)}, shard)
+    with pytest.raises(ExportError, match=r"lacks .* places there") as refusal:
+        export_checkpoint(str(folder), tmp_path / "bundle")
+    assert shard.name in str(refusal.value)
+
+
+def test_unknown_graphs_and_precisions_are_refused_with_those_there_are(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"no graph called 'fancy'; choose from .*standard"):
+        export_checkpoint(str(checkpoint), tmp_path / "bundle", graph="fancy")
+    with pytest.raises(ExportError, match="no precision 'int3'; choose from fp32, fp16"):
+        export_checkpoint(str(checkpoint), tmp_path / "bundle", graph="standard", precision="int3")
+
+
+def test_a_weight_beyond_float16_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "large"
+    shutil.copytree(checkpoint, folder)
+    rewrite_weights(folder, lambda weights: weights["model.embed_tokens.weight"][0].fill_(70_000.0))
+    with pytest.raises(ExportError, match="beyond float16's 65504"):
+        export_checkpoint(str(folder), tmp_path / "bundle", precision="fp16")
+    assert [path.name for path in tmp_path.iterdir()] == ["large"]
+
+
+def test_too_little_disk_space_is_refused(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(export_module.shutil, "disk_usage", lambda path: usage._replace(free=50_000_000))
+    with pytest.raises(ExportError, match=r"has 0\.1 GB of free disk space"):
+        export_checkpoint(str(checkpoint), tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_installed_is_named(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standard, "STANDARD", replace(standard.STANDARD, requires=("no_such_package.part",)))
+    with pytest.raises(ExportError, match=r"needs no_such_package: pip install 'aatm-onnx\[export\]'"):
+        export_checkpoint(str(checkpoint), tmp_path / "bundle")
+
+
+def damage_graph(folder: Path, factor: float) -> None:
+    """Multiply one matrix of the last layer."""
+    model = onnx.load(str(folder / "model.onnx"))
+    matrices = [tensor for tensor in model.graph.initializer if list(tensor.dims) == [96, 64]]
+    matrices[-1].CopyFrom(numpy_helper.from_array(numpy_helper.to_array(matrices[-1]) * factor, matrices[-1].name))
+    onnx.save(model, str(folder / "model.onnx"))
+
+
+@pytest.mark.parametrize("factor", [1.01, float("nan")])
+def test_a_graph_with_wrong_scores_leaves_no_bundle(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factor: float
+) -> None:
+    def write_damaged(*arguments: Any) -> None:
+        standard.write_graph(*arguments)
+        damage_graph(arguments[1], np.float32(factor))
+
+    monkeypatch.setattr(standard, "STANDARD", replace(standard.STANDARD, write=write_damaged))
+    with pytest.raises(ExportError, match=r"differ from float32 transformers' by up to (inf|\d\S*), where 1e-05"):
+        export_checkpoint(str(checkpoint), tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, OSError])
+def test_an_interrupted_export_leaves_the_older_bundle_as_it_was(
+    checkpoint: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: type[BaseException]
+) -> None:
+    def write_half(checkpoint: object, folder: Path, precision: str) -> None:
+        (folder / "model.onnx").write_bytes(b"half")
+        raise failure
+
+    output = tmp_path / "bundle"
+    shutil.copytree(bundle, output)
+    monkeypatch.setattr(standard, "STANDARD", replace(standard.STANDARD, write=write_half))
+    with pytest.raises(failure):
+        export_checkpoint(str(checkpoint), output, force=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+    assert len(list(open_bundle(output).check_hashes())) == 3
+
+
+def test_an_output_that_exists_is_replaced_only_on_demand(checkpoint: Path, bundle: Path, tmp_path: Path) -> None:
+    output = tmp_path / "bundle"
+    shutil.copytree(bundle, output)
+    with pytest.raises(ExportError, match=r"exists; .* --force"):
+        export_checkpoint(str(checkpoint), output)
+    other = make_checkpoint(tmp_path / "other", num_hidden_layers=1)
+    replaced = export_checkpoint(str(other), output, force=True)
+    assert replaced.manifest.architecture.num_hidden_layers == 1
+    assert len(list(replaced.check_hashes())) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "other"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "empty folder"])
+def test_what_is_not_a_bundle_is_never_replaced(checkpoint: Path, tmp_path: Path, kind: str) -> None:
+    output = tmp_path / "precious"
+    if kind == "file":
+        output.write_text("kept")
+    else:
+        output.mkdir()
+    if kind == "folder":
+        (output / "thesis.txt").write_text("kept")
+    with pytest.raises(ExportError, match="is not a bundle"):
+        export_checkpoint(str(checkpoint), output, force=True)
+    assert output.exists() and not (output / MANIFEST_FILE).exists()
+    if kind == "folder":
+        assert (output / "thesis.txt").read_text() == "kept"
