@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .prompt import TokenIds, left_pad
-from .session import Session
+from .session import Past, Session
+from .sharing import SharedPart, plan_sharing
 
 # Tokens of one batch, padding included. Memory grows with it and speed does not, past a few hundred tokens.
 DEFAULT_TOKEN_BUDGET = 4096
@@ -17,23 +18,55 @@ def score_prompts(
 ) -> list[float]:
     """Score whole prompts.
 
-    A score depends on its own prompt only: not on the others, nor on their order.
+    A score depends on its own prompt only: not on the others, nor on their order. What prompts share is computed once,
+    if the session's graph can.
 
     Args:
         session: an open session.
         prompts: token ids of each prompt, each of shape (seq,).
         pad_token_id: the id to pad with; it is masked, so any id of the vocabulary does.
-        token_budget: the most tokens in one batch, padding included; a longer prompt runs alone.
+        token_budget: the most tokens in one batch, padding included; a longer prompt runs alone (in pieces, if the
+            session's graph can).
 
     Returns:
         The probability of "yes" for each prompt, in the order given.
     """
     scores = np.empty(len(prompts), np.float64)
-    for batch in cut_batches([len(prompt) for prompt in prompts], token_budget):
-        input_ids, attention_mask = left_pad([prompts[index] for index in batch], pad_token_id)
-        scores[batch] = probability_of_yes(session.logits(input_ids, attention_mask))
+    for indices, past in _groups(session, prompts, token_budget):
+        start = 0 if past is None else len(past.ids)
+        for batch in cut_batches([len(prompts[index]) - start for index in indices], token_budget):
+            rows = [indices[row] for row in batch]
+            input_ids, attention_mask = left_pad([prompts[index][start:] for index in rows], pad_token_id)
+            scores[rows] = probability_of_yes(session.logits(input_ids, attention_mask, past))
     result: list[float] = scores.tolist()
     return result
+
+
+def _groups(
+    session: Session, prompts: Sequence[TokenIds], token_budget: int
+) -> Iterator[tuple[list[int], Past | None]]:
+    """Every prompt's index once, in groups that share a past; a prompt longer than the budget has a past of its own."""
+    if session.empty_past is None:
+        yield list(range(len(prompts))), None
+        return
+    pending: list[tuple[SharedPart, Past | None]] = [(plan_sharing(prompts), None)]
+    while pending:
+        part, before = pending.pop()
+        past = session.empty_past
+        if part.stop:
+            past = before = session.past_of(prompts[part.first_prompt()][: part.stop], before)
+        short = [index for index in part.prompts if len(prompts[index]) - part.stop <= token_budget]
+        yield short, past
+        for index in set(part.prompts).difference(short):
+            yield [index], _run_up_to_last_piece(session, prompts[index], past, token_budget)
+        pending += [(inner, before) for inner in part.parts]
+
+
+def _run_up_to_last_piece(session: Session, prompt: TokenIds, past: Past, piece: int) -> Past:
+    """A long prompt's past but for its last tokens, run in pieces: no attention over everything at once."""
+    for stop in range(len(past.ids) + piece, len(prompt), piece):
+        past = session.past_of(prompt[:stop], past)
+    return past
 
 
 def probability_of_yes(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -27,7 +27,6 @@ from aatm_onnx.session import open_session
 from .checkpoint import Checkpoint, open_checkpoint
 from .conformance import conformance_prompts, score_difference, write_vectors
 from .graphs import GraphKind, graph_kind
-from .reference import float32_logits
 
 GRAPH_FILE = "model.onnx"
 # Tokenizer, vectors and manifest: what a bundle holds beside its graph.
@@ -75,9 +74,9 @@ def export_checkpoint(
     with _partial_folder(output, kind.disk_bytes(source, precision)) as folder:
         shutil.copyfile(source.folder / TOKENIZER_FILE, folder / TOKENIZER_FILE)
         manifest = _describe(source, kind, precision, _prompt(source, task, prefix, suffix), max_length)
-        progress("Computing the reference scores with float32 transformers")
+        progress("Computing the reference scores in float32")
         prompts = conformance_prompts(folder / TOKENIZER_FILE, manifest.prompt, max_length)
-        vectors = float32_logits(source, prompts)
+        vectors = kind.reference(source, prompts)
         write_vectors(folder / CONFORMANCE_FILE, vectors)
         progress(f"Writing the {graph} graph in {precision}")
         kind.write(source, folder, precision)

@@ -1,11 +1,13 @@
 """The kinds of graph that an export can write; everything else about an export is the same for all."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aatm_onnx.bundle import ConformanceVector
 from aatm_onnx.errors import ExportError
+from aatm_onnx.prompt import TokenIds
 
 from .architecture import tensor_shapes
 from .checkpoint import Checkpoint
@@ -19,6 +21,7 @@ class GraphKind:
     tolerances: the precisions that it writes, each with the largest score difference from float32 transformers.
     requires: modules that must be importable.
     tools: distributions whose versions the manifest records.
+    reference: computes the (no, yes) logits of whole prompts in float32, the truth for this kind.
     write: writes model.onnx (and model.onnx.data) into a folder, at a precision.
     disk_bytes: the most disk space that `write` takes, at a precision.
     """
@@ -27,6 +30,7 @@ class GraphKind:
     tolerances: Mapping[str, float]
     requires: tuple[str, ...]
     tools: tuple[str, ...]
+    reference: Callable[[Checkpoint, Sequence[TokenIds]], list[ConformanceVector]]
     write: Callable[[Checkpoint, Path, str], None]
     disk_bytes: Callable[[Checkpoint, str], int]
 
@@ -42,9 +46,10 @@ def graph_kind(name: str) -> GraphKind:
     Raises:
         ExportError: there is none; the message lists those that there are.
     """
+    from .fused import FUSED
     from .standard import STANDARD
 
-    kinds = {kind.name: kind for kind in (STANDARD,)}
+    kinds = {kind.name: kind for kind in (FUSED, STANDARD)}
     if name not in kinds:
         raise ExportError(f"There is no graph called {name!r}; choose from {', '.join(kinds)}.")
     return kinds[name]

@@ -9,6 +9,7 @@ from pathlib import Path
 from .checkpoint import Checkpoint
 from .graphs import GraphKind, parameter_count
 from .quiet import quiet
+from .reference import float32_logits
 
 
 def write_graph(checkpoint: Checkpoint, folder: Path, precision: str) -> None:
@@ -48,6 +49,7 @@ STANDARD = GraphKind(
     tolerances={"fp32": 1e-5, "fp16": 5e-3},
     requires=("torch", "transformers", "optimum.exporters.onnx", "onnx", "onnxruntime", "huggingface_hub"),
     tools=("torch", "transformers", "optimum", "optimum-onnx", "onnx"),
+    reference=float32_logits,
     write=write_graph,
     disk_bytes=disk_bytes,
 )

@@ -1,0 +1,180 @@
+"""A graph made for scoring: Qwen3 in ONNX Runtime's fused operators, built straight from a checkpoint's safetensors.
+
+Inputs
+    input_ids, attention_mask   (batch, seq) int64, left-padded
+    past                        (layers, 2, kv_heads, past, head_dim): keys and values of tokens that stand before every
+                                row of the batch, one copy for all; left out, there are none
+    keep_rows                   (1,) int64: for how many rows to give back `present`; left out, for none
+Outputs
+    logits    (batch, 2): no, yes, from the last token
+    present   (keep_rows, layers, 2, kv_heads, past + seq, head_dim): `past` followed by each kept row's own keys and
+              values, so that present[0] is the `past` of what comes after that row, if the row has no padding
+
+What it leaves out of a plain Qwen3: the last layer's queries, output projection and MLP for all tokens but the last
+one, and all rows of lm_head but two.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .attention import Attention, KeysValues
+from .checkpoint import Checkpoint
+from .graphs import GraphKind, parameter_count
+from .linear import FloatLinear, Linear, Product
+from .onnx_graph import MICROSOFT, OnnxGraph
+from .placement import Placement, place_tokens
+from .quantization import Int8Linear
+from .qwen3 import Qwen3, read_qwen3
+from .streamed_reference import float32_logits
+
+GRAPH_FILE = "model.onnx"
+_EMBEDDING_ROWS = 8192  # how much of the embedding is in memory at a time: 128 MB of float32 at hidden size 4096
+
+
+def write_graph(checkpoint: Checkpoint, folder: Path, precision: str) -> None:
+    """Write `model.onnx` and its weights, `model.onnx.data`, into `folder`, one weight after the other.
+
+    Raises:
+        ExportError: the checkpoint has what this graph can't express, or its weights can't be read.
+    """
+    linear, embedding_dtype = _PRECISIONS[precision]
+    graph = OnnxGraph(folder / GRAPH_FILE)
+    builder = _Builder(graph, read_qwen3(checkpoint), linear, embedding_dtype)
+    builder.build(checkpoint.no_token_id, checkpoint.yes_token_id)
+    graph.save()
+
+
+# The embedding is looked up, not multiplied: float16 costs no speed, and its error is far below that of int8.
+_PRECISIONS: dict[str, tuple[Linear, type[np.floating]]] = {
+    "fp32": (FloatLinear(), np.float32),
+    "int8": (Int8Linear(), np.float16),
+}
+
+
+@dataclass(frozen=True)
+class _Builder:
+    graph: OnnxGraph
+    model: Qwen3
+    linear: Linear
+    embedding_dtype: type[np.floating]
+
+    def build(self, no_token_id: int, yes_token_id: int) -> None:
+        graph, sizes = self.graph, self.model.sizes
+        layers, kv_heads, head_dim = sizes.num_hidden_layers, sizes.num_key_value_heads, sizes.head_dim
+        no_past = np.zeros((layers, 2, kv_heads, 0, head_dim), np.float32)
+        ids = graph.input("input_ids", np.int64, ("batch", "seq"))
+        mask = graph.input("attention_mask", np.int64, ("batch", "seq"))
+        past = graph.input("past", np.float32, (layers, 2, kv_heads, "past", head_dim), no_past)
+        keep_rows = graph.input("keep_rows", np.int64, (1,), np.zeros(1, np.int64))
+
+        last_hidden, own = self._layers(ids, past, place_tokens(graph, self.model, mask, past))
+        logits = graph.node("MatMul", last_hidden, self._head(no_token_id, yes_token_id))
+        present = self._present(past, own, keep_rows)
+        graph.output("logits", logits, np.float32, ("batch", 2))
+        graph.output("present", present, np.float32, ("kept", layers, 2, kv_heads, "total", head_dim))
+
+    def _layers(self, ids: str, past: str, placement: Placement) -> tuple[str, list[KeysValues]]:
+        """The last tokens' hidden states after the final norm, (batch, hidden), and all layers' own keys and values."""
+        graph, linear, last_layer = self.graph, self.linear, self.model.sizes.num_hidden_layers - 1
+        attention = Attention(graph, self.model, linear, placement)
+        residual, update = self._embed(ids), ""
+        own: list[KeysValues] = []
+        for layer in range(last_layer + 1):
+            prefix = f"model.layers.{layer}."
+            residual, normed = self._add_norm(residual, update, prefix + "input_layernorm.weight")
+            x, askers = linear.prepare(graph, normed), placement.all
+            own.append(attention.keys_values(prefix + "self_attn.", x))
+            if layer == last_layer:  # nothing reads what the other tokens would yield
+                residual, askers = self._last_tokens(residual, placement), placement.last
+                x = linear.prepare(graph, self._last_tokens(normed, placement))
+            gathered = attention.attend(prefix + "self_attn.", x, askers, self._past_of(layer, past), own[-1])
+            update = linear.project(graph, Product(gathered), self.model, prefix + "self_attn.o_proj.weight")
+            residual, normed = self._add_norm(residual, update, prefix + "post_attention_layernorm.weight")
+            update = self._mlp(prefix + "mlp.", normed)
+        return self._add_norm(residual, update, "model.norm.weight")[1], own
+
+    def _embed(self, ids: str) -> str:
+        """Embeddings of the tokens, (batch * seq, hidden)."""
+        graph, name = self.graph, "model.embed_tokens.weight"
+        slabs = self.model.slabs(name, _EMBEDDING_ROWS)
+        table = graph.streamed_weight(name, self.embedding_dtype, self.model.tensors[name].shape, slabs)
+        embedded = graph.node("Gather", table, graph.node("Reshape", ids, graph.constant([-1], np.int64)), axis=0)
+        if self.embedding_dtype == np.float32:
+            return embedded
+        return graph.node("Cast", embedded, to=graph.onnx_type(np.float32))
+
+    def _last_tokens(self, x: str, placement: Placement) -> str:
+        """Each row's last token of x, (batch * seq, hidden), as (batch, hidden)."""
+        by_row = self.graph.node("Reshape", x, placement.all.hidden_shape)
+        return self.graph.node("Gather", by_row, self.graph.constant(-1, np.int64), axis=1)
+
+    def _add_norm(self, residual: str, update: str, name: str) -> tuple[str, str]:
+        """The residual stream with the update added, and the RMSNorm of that."""
+        graph, epsilon = self.graph, self.model.rms_norm_eps
+        weight = graph.weight(name, self.model.weight(name))
+        if not update:
+            return residual, graph.node("SimplifiedLayerNormalization", residual, weight, axis=-1, epsilon=epsilon)
+        normed, _, _, total = graph.nodes(
+            "SkipSimplifiedLayerNormalization", residual, update, weight, outputs=4, domain=MICROSOFT, epsilon=epsilon
+        )
+        return total, normed
+
+    def _mlp(self, prefix: str, x: str) -> str:
+        """down(silu(gate(x)) * up(x)), (tokens, hidden)."""
+        graph, linear = self.graph, self.linear
+        prepared = linear.prepare(graph, x)
+        gate = linear.apply(graph, prepared, self.model, prefix + "gate_proj.weight").scaled(graph)
+        up = linear.apply(graph, prepared, self.model, prefix + "up_proj.weight")
+        silu = graph.node("QuickGelu", gate, domain=MICROSOFT, alpha=1.0)  # x * sigmoid(x)
+        product = Product(graph.node("Mul", silu, up.values), up.row_scale)
+        return linear.project(graph, product, self.model, prefix + "down_proj.weight")
+
+    def _past_of(self, layer: int, past: str) -> KeysValues:
+        """One layer's share of the past, (kv_heads, past, head_dim) each."""
+        graph = self.graph
+        both = graph.node("Gather", past, graph.constant(layer, np.int64), axis=0)
+        keys, values = (graph.node("Gather", both, graph.constant(i, np.int64), axis=0) for i in (0, 1))
+        return KeysValues(keys, values)
+
+    def _present(self, past: str, own: list[KeysValues], keep_rows: str) -> str:
+        """The past as it is after each kept row; nothing is copied for the other rows."""
+        graph, sizes = self.graph, self.model.sizes
+        start, batch_axis = graph.constant([0], np.int64), graph.constant([1], np.int64)
+        kept = [
+            graph.node("Slice", x, start, keep_rows, batch_axis) for layer in own for x in (layer.keys, layer.values)
+        ]
+        by_row = graph.node("Transpose", graph.node("Concat", *kept, axis=0), perm=[1, 0, 2, 3])
+        layers = graph.constant([sizes.num_hidden_layers, 2, sizes.num_key_value_heads], np.int64)
+        seq, head_dim = graph.node("Shape", by_row, start=2, end=3), graph.constant([sizes.head_dim], np.int64)
+        own_shape = graph.node("Concat", keep_rows, layers, seq, head_dim, axis=0)
+        past_shape = graph.node("Concat", keep_rows, graph.node("Shape", past), axis=0)
+        return graph.node(
+            "Concat",
+            graph.node("Expand", past, past_shape),
+            graph.node("Reshape", by_row, own_shape, allowzero=1),
+            axis=4,
+        )
+
+    def _head(self, no_token_id: int, yes_token_id: int) -> str:
+        """Two rows of lm_head as a (hidden, 2) weight."""
+        name = "model.embed_tokens.weight" if self.model.sizes.tie_word_embeddings else "lm_head.weight"
+        rows = [self.model.rows(name, token, token + 1) for token in (no_token_id, yes_token_id)]
+        return self.graph.weight("lm_head.no_yes", np.concatenate(rows).T)
+
+
+def disk_bytes(checkpoint: Checkpoint, precision: str) -> int:
+    """What the weights take on disk at most."""
+    return (4 if precision == "fp32" else 2) * parameter_count(checkpoint)
+
+
+FUSED = GraphKind(
+    name="fused",
+    tolerances={"fp32": 1e-5, "int8": 0.1},
+    requires=("onnx", "onnxruntime"),
+    tools=("onnx",),
+    reference=float32_logits,
+    write=write_graph,
+    disk_bytes=disk_bytes,
+)

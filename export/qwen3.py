@@ -1,0 +1,103 @@
+"""A checkpoint as the fused graph's builder reads it: sizes, constants, and weights a few rows at a time, no torch.
+
+Tensors are read, not memory-mapped, so that a large checkpoint's pages don't pile up in memory.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from aatm_onnx.bundle import Architecture
+from aatm_onnx.errors import ExportError
+
+from .checkpoint import Checkpoint
+from .safetensors_files import Tensor
+
+FloatArray = NDArray[np.float32]
+
+_STORED_DTYPES: dict[str, DTypeLike] = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+
+
+@dataclass(frozen=True)
+class Qwen3:
+    """The sizes, the constants of norms and rotary positions, and where the weights lie."""
+
+    sizes: Architecture
+    rms_norm_eps: float
+    rope_theta: float
+    tensors: Mapping[str, Tensor]
+
+    @property
+    def group(self) -> int:
+        """How many query heads share a key/value head."""
+        return self.sizes.num_attention_heads // self.sizes.num_key_value_heads
+
+    def weight(self, name: str) -> FloatArray:
+        """One whole weight as float32."""
+        return self.rows(name, 0, self.tensors[name].shape[0])
+
+    def slabs(self, name: str, rows: int) -> Iterator[FloatArray]:
+        """A weight in slabs of at most `rows` rows of its first axis."""
+        total = self.tensors[name].shape[0]
+        for start in range(0, total, rows):
+            yield self.rows(name, start, min(start + rows, total))
+
+    def rows(self, name: str, start: int, stop: int) -> FloatArray:
+        """Rows `start` to `stop` of a weight's first axis, as float32.
+
+        Raises:
+            ExportError: its file ends too early.
+        """
+        tensor = self.tensors[name]
+        dtype = np.dtype(_STORED_DTYPES[tensor.dtype])
+        row_size = int(np.prod(tensor.shape[1:], dtype=np.int64))
+        with tensor.file.open("rb") as stream:
+            stream.seek(tensor.start + start * row_size * dtype.itemsize)
+            values = np.fromfile(stream, dtype, (stop - start) * row_size)
+        if values.size != (stop - start) * row_size:
+            raise ExportError(f"{tensor.file} ends inside {name}; download the checkpoint again.")
+        return _as_float32(values, tensor.dtype).reshape(stop - start, *tensor.shape[1:])
+
+
+def read_qwen3(checkpoint: Checkpoint) -> Qwen3:
+    """Take from a checkpoint what the fused graph needs.
+
+    Raises:
+        ExportError: the model has what the fused graph can't express (biases, scaled rotary positions, another
+            activation), or weights of a type that can't be read.
+    """
+    config = checkpoint.config
+    _refuse_unsupported(config, checkpoint.source.checkpoint)
+    for name, tensor in checkpoint.tensors.items():
+        if tensor.dtype not in _STORED_DTYPES:
+            raise ExportError(f"{tensor.file}: {name} is stored as {tensor.dtype}; only F32, F16 and BF16 can be read.")
+    rope = config.get("rope_parameters") or {}  # where transformers 5 keeps rope_theta
+    return Qwen3(
+        sizes=checkpoint.architecture,
+        rms_norm_eps=float(config.get("rms_norm_eps", 1e-6)),
+        rope_theta=float(rope.get("rope_theta", config.get("rope_theta", 10000.0))),  # both defaults are Qwen3Config's
+        tensors=checkpoint.tensors,
+    )
+
+
+def _refuse_unsupported(config: Mapping[str, Any], where: str) -> None:
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    rope_type = rope.get("rope_type", rope.get("type", "default"))
+    for name, value, supported in (
+        ("attention_bias", config.get("attention_bias", False), False),
+        ("hidden_act", config.get("hidden_act", "silu"), "silu"),
+        ("rope_scaling", rope_type, "default"),
+    ):
+        if value != supported:
+            raise ExportError(
+                f"{where} has {name} {value!r}, which the fused graph does not know; export with --graph standard."
+            )
+
+
+def _as_float32(values: NDArray[Any], dtype: str) -> FloatArray:
+    if dtype == "BF16":  # a bfloat16 is the upper half of a float32
+        return (values.astype(np.uint32) << 16).view(np.float32)
+    return values.astype(np.float32, copy=False)

@@ -1,0 +1,140 @@
+"""The fused graph gives transformers' logits, whatever is shared, padded or batched together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from aatm_onnx_export.checkpoint import open_checkpoint
+from aatm_onnx_export.fused import write_graph
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from transformers import Qwen3ForCausalLM
+
+from aatm_onnx.errors import ExportError
+from aatm_onnx.prompt import left_pad
+
+from .checkpoints import VOCABULARY, make_checkpoint
+
+Prompt = list[int]
+
+
+@dataclass(frozen=True)
+class FusedGraph:
+    """A fused graph in ONNX Runtime, and the torch model that it came from."""
+
+    session: onnxruntime.InferenceSession
+    model: Qwen3ForCausalLM
+    answers: list[int]
+
+    def logits(self, rows: Sequence[Prompt], past: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Logits of rows run as one batch after `past`, (batch, 2)."""
+        feed = _feed(rows) | ({} if past is None else {"past": past})
+        result: NDArray[np.float32] = self.session.run(["logits"], feed)[0]
+        return result
+
+    def present(self, rows: Sequence[Prompt], past: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Keys and values of all rows, which must be equally long: each is the past of what follows it."""
+        feed = _feed(rows) | {"keep_rows": np.array([len(rows)])} | ({} if past is None else {"past": past})
+        result: NDArray[np.float32] = self.session.run(["present"], feed)[0]
+        return result
+
+    def expected(self, prompts: Sequence[Prompt]) -> NDArray[np.float32]:
+        """Logits of whole prompts from transformers in float32, each alone, (batch, 2)."""
+        with torch.inference_mode():
+            rows = [self.model(torch.tensor([ids]), logits_to_keep=1).logits[0, -1, self.answers] for ids in prompts]
+        return torch.stack(rows).numpy()
+
+
+def _feed(rows: Sequence[Prompt]) -> dict[str, NDArray[np.int64]]:
+    input_ids, attention_mask = left_pad([np.array(row, np.int32) for row in rows], 0)
+    return {"input_ids": input_ids, "attention_mask": attention_mask}
+
+
+def _graph(folder: Path, precision: str) -> FusedGraph:
+    checkpoint = open_checkpoint(str(folder))
+    write_graph(checkpoint, folder, precision)
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    model = Qwen3ForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    return FusedGraph(session, model, [checkpoint.no_token_id, checkpoint.yes_token_id])
+
+
+@pytest.fixture(scope="module")
+def fp32(tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
+    """Untied embeddings, weights spread so far that logits differ by several units."""
+    return _graph(make_checkpoint(tmp_path_factory.mktemp("fp32"), tied=False, shards=3, spread=0.2), "fp32")
+
+
+@pytest.fixture(scope="module")
+def int8(tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
+    """The same in eight bits, tied."""
+    return _graph(make_checkpoint(tmp_path_factory.mktemp("int8"), spread=0.2), "int8")
+
+
+tokens = st.integers(0, VOCABULARY - 1)
+prompts = st.lists(tokens, min_size=1, max_size=40)
+batches = st.lists(prompts, min_size=1, max_size=5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=batches, head=st.lists(tokens, max_size=20), query=st.lists(tokens, max_size=20))
+def test_float_logits_are_transformers_with_any_part_shared(
+    fp32: FusedGraph, rows: list[Prompt], head: Prompt, query: Prompt
+) -> None:
+    """The past is built up in steps (head, then query), each of which may be empty."""
+    past = None
+    for step in (head, query):
+        if step:
+            past = fp32.present([step], past)[0]
+    whole = [head + query + row for row in rows]
+    expected = fp32.expected(whole)
+    np.testing.assert_allclose(fp32.logits(rows, past), expected, atol=5e-5)
+    np.testing.assert_allclose(fp32.logits(whole), expected, atol=5e-5)
+
+
+@settings(max_examples=20, deadline=None)
+@given(queries=st.lists(st.lists(tokens, min_size=7, max_size=7), min_size=2, max_size=4), head=prompts, row=prompts)
+def test_rows_kept_from_one_run_are_each_a_past_of_their_own(
+    fp32: FusedGraph, queries: list[Prompt], head: Prompt, row: Prompt
+) -> None:
+    pasts = fp32.present(queries, fp32.present([head])[0])
+    for query, past in zip(queries, pasts, strict=True):
+        np.testing.assert_allclose(fp32.logits([row], past), fp32.expected([head + query + row]), atol=5e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=batches, shared=prompts)
+def test_an_int8_logit_does_not_depend_on_its_neighbours(int8: FusedGraph, rows: list[Prompt], shared: Prompt) -> None:
+    """Not even by the step that a float's last bit can decide: sums don't depend on padding or on what is shared."""
+    past = int8.present([shared])[0]
+    together = int8.logits(rows, past)
+    alone = np.concatenate([int8.logits([row], past) for row in rows])
+    np.testing.assert_allclose(_score(together), _score(alone), atol=1e-6)
+
+
+def test_int8_stays_close_to_float(int8: FusedGraph) -> None:
+    rng = np.random.default_rng(0)
+    rows = [rng.integers(0, VOCABULARY, length).tolist() for length in rng.integers(5, 60, 40)]
+    expected = int8.expected(rows)
+    difference = int8.logits(rows) - expected
+    assert np.abs(difference).mean() < 0.05 * expected.std()
+
+
+def test_without_keep_rows_no_keys_are_copied(fp32: FusedGraph) -> None:
+    past = fp32.present([[1, 2, 3]])[0]
+    (present,) = fp32.session.run(["present"], _feed([[4, 5], [6]]) | {"past": past})
+    assert present.size == 0
+
+
+def test_biases_are_refused(tmp_path: Path) -> None:
+    folder = make_checkpoint(tmp_path / "biased", attention_bias=True)
+    with pytest.raises(ExportError, match=r"attention_bias.*--graph standard"):
+        write_graph(open_checkpoint(str(folder)), tmp_path, "fp32")
+
+
+def _score(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.asarray(1 / (1 + np.exp(logits[:, 0].astype(np.float64) - logits[:, 1])))

@@ -1,0 +1,120 @@
+"""What prompts share is run once, and no score shows it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aatm_onnx_export.checkpoint import open_checkpoint
+from aatm_onnx_export.export import export_checkpoint
+from aatm_onnx_export.reference import float32_logits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aatm_onnx.scoring import probability_of_yes, score_prompts
+from aatm_onnx.session import Past, Session, open_session
+from aatm_onnx.sharing import SharedPart, common_length, plan_sharing
+
+from .checkpoints import VOCABULARY, make_checkpoint
+
+Prompt = list[int]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint whose scores spread over most of (0, 1)."""
+    return make_checkpoint(tmp_path_factory.mktemp("sharing") / "checkpoint", spread=0.1)
+
+
+@pytest.fixture(scope="module", params=["fp32", "int8"])
+def session(request: pytest.FixtureRequest, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
+    """A session over a fused graph."""
+    output = tmp_path_factory.mktemp(request.param) / "bundle"
+    return open_session(export_checkpoint(str(folder), output, graph="fused", precision=request.param), "cpu")
+
+
+# A few tokens and long repeats make for many ways to share: nested, empty, whole prompts equal or within each other.
+pieces = st.builds(lambda token, times: [token] * times, st.integers(0, 3), st.integers(1, 50))
+prompts = st.lists(pieces, min_size=1, max_size=4).map(lambda parts: [token for part in parts for token in part])
+many = st.lists(prompts, min_size=1, max_size=8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=many, budget=st.integers(1, 400))
+def test_a_score_is_the_same_alone_shared_padded_and_in_pieces(
+    session: Session, rows: list[Prompt], budget: int
+) -> None:
+    ids = [np.array(row, np.int32) for row in rows]
+    together = score_prompts(session, ids, 0, budget)
+    alone = [score_prompts(Session(session.runtime, "cpu"), [prompt], 0)[0] for prompt in ids]
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def _path(session: Session) -> str:
+    return str(session.runtime._model_path)
+
+
+def test_scores_are_transformers_for_many_queries(folder: Path, session: Session) -> None:
+    """Head, queries and candidates as in terminology mapping: the plan has three levels."""
+    rng = np.random.default_rng(0)
+    head, *queries = (rng.integers(0, VOCABULARY, length) for length in (50, 20, 25, 3))
+    prompts = [
+        np.concatenate([head, query, rng.integers(0, VOCABULARY, rng.integers(5, 20))]).astype(np.int32)
+        for query in queries
+        for _ in range(10)
+    ]
+    expected = [vector.logits for vector in float32_logits(open_checkpoint(str(folder)), prompts)]
+    scores = score_prompts(session, prompts, 0)
+    tolerance = 1e-5 if "fp32" in _path(session) else 0.05
+    np.testing.assert_allclose(scores, probability_of_yes(np.array(expected, np.float32)), atol=tolerance)
+
+
+@settings(max_examples=200)
+@given(rows=many, run_cost=st.integers(0, 40))
+def test_a_plan_has_every_prompt_once_under_tokens_that_it_starts_with(rows: list[Prompt], run_cost: int) -> None:
+    found: list[int] = []
+
+    def walk(part: SharedPart, start: int) -> list[int]:
+        below = part.prompts + [index for inner in part.parts for index in walk(inner, part.stop)]
+        assert start <= part.stop
+        assert len({tuple(rows[index][: part.stop]) for index in below}) == 1
+        assert all(part.stop < len(rows[index]) for index in below)
+        if start < part.stop:
+            assert (len(below) - 1) * (part.stop - start) > 2 * run_cost
+        found.extend(part.prompts)
+        return below
+
+    walk(plan_sharing([np.array(row, np.int32) for row in rows], run_cost), 0)
+    assert sorted(found) == list(range(len(rows)))
+
+
+def test_the_plan_for_queries_with_candidates_shares_the_head_and_each_query() -> None:
+    head, queries = [1] * 40, ([2] * 20, [3] * 20)
+    rows = [np.array([*head, *query, 10 + i, 99], np.int32) for query in queries for i in range(10)]
+    root = plan_sharing(rows)
+    (head_part,) = root.parts
+    assert head_part.stop == 40
+    assert sorted((part.stop, sorted(part.prompts)) for part in head_part.parts) == [
+        (60, list(range(10))),
+        (60, list(range(10, 20))),
+    ]
+
+
+def test_the_next_query_begins_where_the_last_one_differs(session: Session) -> None:
+    first, second = np.arange(60, dtype=np.int32), np.r_[np.arange(40), 7, 8, 9].astype(np.int32)
+    session.past_of(first)
+    after_another = session.past_of(second)
+    fresh = Session(session.runtime, "cpu", session.empty_past).past_of(second)
+    np.testing.assert_allclose(after_another.keys_values, fresh.keys_values, atol=1e-4)
+    assert len(after_another.ids) == 43
+
+
+def test_a_past_can_be_cut() -> None:
+    past = Past(np.arange(5, dtype=np.int32), np.arange(5.0)[None, :, None])
+    assert past.first(2).ids.tolist() == [0, 1]
+    assert past.first(2).keys_values.ravel().tolist() == [0, 1]
+
+
+def test_common_length() -> None:
+    assert common_length(np.array([1, 2, 3]), np.array([1, 2, 4, 5])) == 2
+    assert common_length(np.array([1, 2]), np.array([1, 2, 4])) == 2
+    assert common_length(np.array([], np.int32), np.array([1])) == 0
