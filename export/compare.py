@@ -7,6 +7,7 @@ from aatm_onnx.verify import Conformance
 
 from .checkpoint import open_checkpoint
 from .conformance import conformance_prompts, score_difference
+from .graphs import check_installed
 from .reference import float32_logits
 
 
@@ -19,8 +20,9 @@ def compare_with_checkpoint(bundle: Bundle, session: Session, checkpoint: str) -
         checkpoint: a local folder or a hub id.
 
     Raises:
-        ExportError: the checkpoint can't be read, or has other sizes than the bundle.
+        ExportError: the checkpoint can't be read or has other sizes than the bundle, or transformers is not installed.
     """
+    check_installed(("torch", "transformers", "huggingface_hub"))
     source = open_checkpoint(checkpoint)
     manifest = bundle.manifest
     if source.architecture != manifest.architecture:

@@ -13,7 +13,7 @@ from aatm_onnx.session import Session
 
 from .texts import PAIRS
 
-# Rows per batch of the proof; prompts are dealt out so that each batch mixes short with long.
+# Rows per batch of the proof.
 _BATCH = 6
 
 
@@ -36,9 +36,11 @@ def score_difference(session: Session, vectors: Sequence[ConformanceVector], pad
         The difference; infinite if a score is not a number.
     """
     by_length = sorted(vectors, key=lambda vector: len(vector.input_ids))
-    batches = -(-len(vectors) // _BATCH)
+    # Taken from both ends in turn, every batch mixes lengths, but few rows are padded to the longest prompts.
+    mixed = [by_length[-1 - rank // 2 if rank % 2 else rank // 2] for rank in range(len(by_length))]
     worst = 0.0
-    for batch in (by_length[start::batches] for start in range(batches)):
+    for start in range(0, len(mixed), _BATCH):
+        batch = mixed[start : start + _BATCH]
         prompts = [np.array(vector.input_ids, np.int32) for vector in batch]
         logits = session.logits(*left_pad(prompts, pad_token_id))  # (batch, 2)
         expected = np.array([vector.logits for vector in batch], np.float32)  # (batch, 2)

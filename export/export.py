@@ -1,7 +1,6 @@
 """A checkpoint becomes a bundle, or nothing is written."""
 
 import contextlib
-import importlib.util
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ from aatm_onnx.session import open_session
 
 from .checkpoint import Checkpoint, open_checkpoint
 from .conformance import conformance_prompts, score_difference, write_vectors
-from .graphs import GraphKind, graph_kind
+from .graphs import GraphKind, check_installed, graph_kind
 
 GRAPH_FILE = "model.onnx"
 # Tokenizer, vectors and manifest: what a bundle holds beside its graph.
@@ -68,7 +67,7 @@ def export_checkpoint(
     kind = graph_kind(graph)
     _check_precision(kind, precision)
     _check_output(output, force)
-    _check_installed(kind)
+    check_installed(kind.requires)
     progress(f"Reading {checkpoint}")
     source = open_checkpoint(checkpoint)
     with _partial_folder(output, kind.disk_bytes(source, precision)) as folder:
@@ -110,16 +109,6 @@ def _check_output(output: Path, force: bool) -> None:
         raise ExportError(f"{output} exists and is not a bundle, so --force does not replace it; name another output.")
 
 
-def _check_installed(kind: GraphKind) -> None:
-    for module in kind.requires:
-        try:
-            missing = importlib.util.find_spec(module) is None
-        except ModuleNotFoundError:  # a parent package is missing
-            missing = True
-        if missing:
-            raise ExportError(f"Exporting needs {module.partition('.')[0]}: pip install 'aatm-onnx[export]'.")
-
-
 def _prompt(checkpoint: Checkpoint, task: str, prefix: str, suffix: str) -> Prompt:
     ids = (checkpoint.tokenizer.encode(part, add_special_tokens=False).ids for part in (prefix, suffix))
     return Prompt(task, prefix, suffix, *ids)
@@ -153,12 +142,13 @@ def _tool_versions(distributions: tuple[str, ...]) -> dict[str, str]:
 def _partial_folder(output: Path, graph_bytes: int) -> Iterator[Path]:
     """A new folder beside `output` that is gone afterwards, whatever happens, unless it was renamed."""
     parent = output.absolute().parent
-    parent.mkdir(parents=True, exist_ok=True)
-    free, needed = shutil.disk_usage(parent).free, graph_bytes + _OTHER_BYTES
+    disk = next(folder for folder in (parent, *parent.parents) if folder.exists())
+    free, needed = shutil.disk_usage(disk).free, graph_bytes + _OTHER_BYTES
     if free < needed:
         raise ExportError(
             f"{parent} has {free / 1e9:.1f} GB of free disk space, and the export needs {needed / 1e9:.1f}."
         )
+    parent.mkdir(parents=True, exist_ok=True)
     folder = parent / f".{output.name}.partial-{secrets.token_hex(4)}"
     try:
         folder.mkdir()

@@ -42,9 +42,11 @@ def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
 def store_as_float16(file: Path) -> None:
     """Store a float32 graph's weights as float16, each cast to float32 where it is used.
 
-    The alternative, computing in float16 throughout, overflows on checkpoints with massive activations, and ONNX
-    Runtime's CPU provider has no float16 kernels: it would wrap every node in casts. Here it folds the casts of weights
-    while loading, so a run costs what float32 does. An embedding is cast after its Gather: its table stays float16.
+    The alternative is float16 arithmetic throughout. ONNX Runtime's CPU provider has no float16 kernels for it: it
+    casts around its float32 ones, which gains no time and rounds the activations too (4 to 7 times the error:
+    benchmarks/NOTES.md). Where float16 is computed in earnest, the squares in Qwen3's norms pass 65504 wherever a
+    channel passes 256, and its first token has channels in the thousands (onnxruntime issue 29849). Here ONNX Runtime
+    folds the casts of weights while loading; an embedding is cast after its Gather, so its table stays float16.
 
     Raises:
         ExportError: a weight is too large for float16.

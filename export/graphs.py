@@ -1,5 +1,6 @@
 """The kinds of graph that an export can write; everything else about an export is the same for all."""
 
+import importlib.util
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,21 @@ class GraphKind:
     reference: Callable[[Checkpoint, Sequence[TokenIds]], list[ConformanceVector]]
     write: Callable[[Checkpoint, Path, str], None]
     disk_bytes: Callable[[Checkpoint, str], int]
+
+
+def check_installed(modules: tuple[str, ...]) -> None:
+    """Look for modules without importing them, so that nothing heavy loads before all are known to be there.
+
+    Raises:
+        ExportError: one is missing; the message names it and the extra that brings it.
+    """
+    for module in modules:
+        try:
+            missing = importlib.util.find_spec(module) is None
+        except ModuleNotFoundError:  # a parent package is missing
+            missing = True
+        if missing:
+            raise ExportError(f"This needs {module.partition('.')[0]}: pip install 'aatm-onnx[export]'.")
 
 
 def parameter_count(checkpoint: Checkpoint) -> int:

@@ -11,6 +11,9 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 TOKENIZER = Path(__file__).parent / "data" / "qwen3-tokenizer"
 VOCABULARY = 151_669
 
+# Models this small gain nothing from a second thread, and on a busy machine torch's threads wait for each other.
+torch.set_num_threads(1)
+
 
 def make_checkpoint(
     folder: Path,
