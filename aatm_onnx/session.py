@@ -117,9 +117,9 @@ def open_session(bundle: Bundle, provider: Provider = "auto", threads: int | Non
     if bundle.manifest.graph.precision == "int8" and products_saturate():
         options.add_session_config_entry(EXACT_PRODUCTS, "1")
     if provider != "cpu" and (runtime := _open_on_cuda(ort, bundle, options, required=provider == "cuda")):
-        return Session(runtime, "cuda", _empty_past(runtime))
+        return Session(runtime, "cuda", empty_past(runtime))
     runtime = _open(ort, bundle, options, ["CPUExecutionProvider"])
-    return Session(runtime, "cpu", _empty_past(runtime))
+    return Session(runtime, "cpu", empty_past(runtime))
 
 
 def import_onnxruntime() -> Any:
@@ -151,7 +151,7 @@ def _open(ort: Any, bundle: Bundle, options: Any, providers: list[str]) -> "onnx
     return runtime
 
 
-def _empty_past(runtime: "onnxruntime.InferenceSession") -> Past | None:
+def empty_past(runtime: "onnxruntime.InferenceSession") -> Past | None:
     """The past of a prompt's first token, in shape and type of the graph's optional input "past", if it has one."""
     for node in runtime.get_overridable_initializers():
         if node.name == "past":

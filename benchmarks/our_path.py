@@ -23,7 +23,7 @@ def seconds(bundle: Path, prompts: list[TokenIds], threads: int) -> float:
 
 
 def memory_and_loading(bundle: Path, prompts: list[TokenIds], threads: int) -> dict[str, float]:
-    """Seconds from nothing to the first score, and MB resident: after loading, and at most while scoring all prompts."""
+    """Seconds from nothing to the first score; MB resident after loading, and at most while scoring all prompts."""
     start = time.perf_counter()
     opened = open_bundle(bundle)
     session = open_session(opened, "cpu", threads)

@@ -11,7 +11,7 @@ from aatm_onnx.prompt import TokenIds
 
 
 def aatm_path(checkpoint: Path, prompts: list[TokenIds], threads: int) -> float:
-    """Seconds for all prompts in one batch in float32, with logits for every position: aatm 0.1.7's `compute_logits`."""
+    """Seconds for all prompts in one batch in float32, with logits for every position, as aatm 0.1.7 does."""
     model = _load(checkpoint, torch.float32, threads)
     return _seconds(lambda: model(**_batch(prompts)).logits[:, -1])
 

@@ -66,17 +66,15 @@ class Attention:
         joined_queries = graph.node("Reshape", queries, rows_joined)  # (kv_heads, batch * n * group, head_dim)
         past_scores = graph.node("FusedMatMul", joined_queries, past.keys, domain=MICROSOFT, transB=1)
         past_scores = graph.node("Reshape", past_scores, askers.past_shape, allowzero=1)
+        scores = graph.node("Concat", past_scores, own_scores, axis=-1)  # (kv_heads, batch, n * group, past + seq)
         if not self.linear.rounds_activations:
-            weights = graph.node("Softmax", graph.node("Concat", past_scores, own_scores, axis=-1), axis=-1)
-            past_weights, own_weights = graph.nodes("Split", weights, self.placement.lengths, outputs=2, axis=-1)
-            return self._weigh(past_weights, own_weights, past, own, queries, askers)
-        past_weights, own_weights, total = self._order_free_softmax(past_scores, own_scores)
-        past, own = self._in_float64(past), self._in_float64(own)
-        gathered = graph.node("Div", self._weigh(past_weights, own_weights, past, own, queries, askers), total)
-        return graph.node("Cast", gathered, to=graph.onnx_type(np.float32))
+            return self._weigh(graph.node("Softmax", scores, axis=-1), past, own, queries, askers)
+        weights, total = self._order_free_softmax(scores)
+        gathered = self._weigh(weights, self._in_float64(past), self._in_float64(own), queries, askers)
+        return graph.node("Cast", graph.node("Div", gathered, total), to=graph.onnx_type(np.float32))
 
-    def _order_free_softmax(self, past_scores: str, own_scores: str) -> tuple[str, str, str]:
-        """Softmax's numerators for past and own tokens, shaped as the scores, and its denominator, all in float64.
+    def _order_free_softmax(self, scores: str) -> tuple[str, str]:
+        """Softmax's numerators, shaped as the scores, and its denominator, in float64.
 
         What is shared and how a row is padded decide in which order these sums are added up. In float32 the last bit
         would show it, a quantizer would now and then round that bit to another step, and after some layers two runs of
@@ -84,17 +82,14 @@ class Attention:
         at the end, they are equal to the bit.
         """
         graph, last = self.graph, self.graph.constant([-1], np.int64)
-        scores = past_scores, own_scores
-        largest = graph.node("Max", *(graph.node("ReduceMax", x, last) for x in scores))
-        exponentials = [graph.node("Exp", graph.node("Sub", x, largest)) for x in scores]
-        past, own = (graph.node("Cast", x, to=graph.onnx_type(np.float64)) for x in exponentials)
-        return past, own, graph.node("Add", *(graph.node("ReduceSum", x, last) for x in (past, own)))
+        below_largest = graph.node("Sub", scores, graph.node("ReduceMax", scores, last))
+        weights = graph.node("Cast", graph.node("Exp", below_largest), to=graph.onnx_type(np.float64))
+        return weights, graph.node("ReduceSum", weights, last)
 
-    def _weigh(
-        self, past_weights: str, own_weights: str, past: KeysValues, own: KeysValues, queries: str, askers: Askers
-    ) -> str:
+    def _weigh(self, weights: str, past: KeysValues, own: KeysValues, queries: str, askers: Askers) -> str:
         """The values of past and own tokens, weighed and added up, shaped as queries."""
         graph = self.graph
+        past_weights, own_weights = graph.nodes("Split", weights, self.placement.lengths, outputs=2, axis=-1)
         joined_weights = graph.node("Reshape", past_weights, askers.joined_past_shape, allowzero=1)
         from_past = graph.node("MatMul", joined_weights, past.values)
         from_past = graph.node("Reshape", from_past, graph.node("Shape", queries))

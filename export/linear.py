@@ -49,25 +49,32 @@ class Linear(Protocol):
 
 @dataclass(frozen=True)
 class FloatLinear:
-    """Weights in a floating-point type, and products in that type; what goes in and comes out is float32.
+    """Floating-point weights.
 
-    In float16 the products are exact enough, but a residual stream with massive activations would leave its range: so
-    only the operands of the products are float16, and residual stream, norms and attention stay float32.
+    stored: the weights' type on disk.
+    multiplied: the type of the products' operands. float16 is for CUDA (the CPU has no such kernels): exact enough
+        there, while residual stream, norms and attention stay float32, whose range massive activations need.
     """
 
-    dtype: type[np.floating] = np.float32
+    stored: type[np.floating] = np.float32
+    multiplied: type[np.floating] = np.float32
     rounds_activations = False
 
     def prepare(self, graph: OnnxGraph, x: str) -> Product:
-        """Cast, if need be."""
-        return Product(x if self.dtype == np.float32 else graph.node("Cast", x, to=graph.onnx_type(self.dtype)))
+        """As it is, or cast."""
+        return Product(
+            x if self.multiplied == np.float32 else graph.node("Cast", x, to=graph.onnx_type(self.multiplied))
+        )
 
     def apply(self, graph: OnnxGraph, x: Product, model: Qwen3, name: str) -> Product:
         """A plain MatMul."""
-        product = graph.node("MatMul", x.values, graph.weight(name, model.weight(name).astype(self.dtype).T))
-        return Product(
-            product if self.dtype == np.float32 else graph.node("Cast", product, to=graph.onnx_type(np.float32))
-        )
+        weight = graph.weight(name, model.weight(name).astype(self.stored).T)
+        if self.stored != self.multiplied:  # ONNX Runtime does this cast once, while loading
+            weight = graph.node("Cast", weight, to=graph.onnx_type(self.multiplied))
+        product = graph.node("MatMul", x.values, weight)
+        if self.multiplied != np.float32:
+            product = graph.node("Cast", product, to=graph.onnx_type(np.float32))
+        return Product(product)
 
     def project(self, graph: OnnxGraph, x: Product, model: Qwen3, name: str) -> str:
         """A plain MatMul of float32 activations."""

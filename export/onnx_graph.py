@@ -50,7 +50,7 @@ class OnnxGraph:
 
     def output(self, name: str, value: str, dtype: npt.DTypeLike, shape: Sequence[int | str]) -> None:
         """Declare an output that is called `name` and has the value `value`."""
-        self._nodes.append(helper.make_node("Identity", [value], [name]))
+        self._nodes.append(helper.make_node("Identity", [value], [name], name=name))
         self._outputs.append(helper.make_tensor_value_info(name, _ONNX_TYPES[np.dtype(dtype)], shape))
 
     def node(self, operator: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
@@ -60,7 +60,7 @@ class OnnxGraph:
     def nodes(self, operator: str, *inputs: str, outputs: int, domain: str = "", **attributes: Any) -> list[str]:
         """Add a node with several outputs."""
         names = [f"{operator}_{len(self._nodes)}_{i}" for i in range(outputs)]
-        self._nodes.append(helper.make_node(operator, inputs, names, domain=domain, **attributes))
+        self._nodes.append(helper.make_node(operator, inputs, names, name=names[0], domain=domain, **attributes))
         return names
 
     def constant(self, values: npt.ArrayLike, dtype: npt.DTypeLike) -> str:

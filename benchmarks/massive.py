@@ -1,0 +1,30 @@
+"""A checkpoint with massive activations: some residual channels of the first token a thousand times the median.
+
+Qwen3-0.6B and most language models have them (Sun et al., Massive Activations in Large Language Models, 2024). Here
+they are put into the first token's embedding, and so are in the residual stream from the first layer to the last.
+"""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+from aatm_onnx_export.safetensors_files import read_tensors
+
+FIRST_TOKEN = 151_643  # <|endoftext|>, which no prompt contains
+_CHANNELS = (3, 97, 511, 800)
+_TIMES_MEDIAN = 1000.0
+
+
+def add_massive_activations(source: Path, target: Path) -> None:
+    """Copy a checkpoint with bfloat16 weights and overwrite four channels of one token's embedding."""
+    shutil.copytree(source, target)
+    embedding = read_tensors(target)["model.embed_tokens.weight"]
+    hidden = embedding.shape[1]
+    with embedding.file.open("r+b") as stream:
+        start = embedding.start + 2 * hidden * FIRST_TOKEN
+        stream.seek(start)
+        row = np.fromfile(stream, "<u2", hidden)
+        values = (row.astype(np.uint32) << 16).view(np.float32)
+        values[list(_CHANNELS)] = _TIMES_MEDIAN * np.median(np.abs(values)) * np.sign(values[list(_CHANNELS)])
+        stream.seek(start)
+        stream.write((values.view(np.uint32) >> 16).astype("<u2").tobytes())
