@@ -40,20 +40,35 @@ def write_graph(checkpoint: Checkpoint, folder: Path, precision: str) -> None:
     Raises:
         ExportError: the checkpoint has what this graph can't express, or its weights can't be read.
     """
-    linear, embedding_dtype = _PRECISIONS[precision]
     graph = OnnxGraph(folder / GRAPH_FILE)
-    builder = _Builder(graph, read_qwen3(checkpoint), linear, embedding_dtype)
+    builder = _Builder(graph, read_qwen3(checkpoint), PRECISIONS[precision])
     builder.build(checkpoint.no_token_id, checkpoint.yes_token_id)
     graph.save()
 
 
-# The embedding is looked up, not multiplied: float16 costs no speed, and its error is far below that of int8.
-_PRECISIONS: dict[str, tuple[Linear, type[np.floating]]] = {
-    "fp32": (FloatLinear(), np.float32),
-    "fp16": (FloatLinear(stored=np.float16), np.float16),
-    "cuda-fp16": (FloatLinear(stored=np.float16, multiplied=np.float16), np.float16),
-    "int8": (Int8Linear(), np.float16),
-    "int4": (Int4Linear(), np.float16),
+@dataclass(frozen=True)
+class Precision:
+    """How weights are stored.
+
+    linear: the layers' weights.
+    last_linear: the last layer's. Nothing evens out its errors on the way to the score: on the default model half of
+        what int8 cost came from there. Only each row's last token goes through most of it, so float costs no time.
+    embedding: its table's type. It is looked up, not multiplied, so float16 costs no speed either.
+    """
+
+    linear: Linear
+    last_linear: Linear
+    embedding: type[np.floating]
+
+
+_FLOAT, _STORED_HALF = FloatLinear(), FloatLinear(stored=np.float16)
+_CUDA_HALF = FloatLinear(stored=np.float16, multiplied=np.float16)
+PRECISIONS = {
+    "fp32": Precision(_FLOAT, _FLOAT, np.float32),
+    "fp16": Precision(_STORED_HALF, _STORED_HALF, np.float16),
+    "cuda-fp16": Precision(_CUDA_HALF, _CUDA_HALF, np.float16),
+    "int8": Precision(Int8Linear(), _STORED_HALF, np.float16),
+    "int4": Precision(Int4Linear(), _STORED_HALF, np.float16),
 }
 
 
@@ -61,8 +76,7 @@ _PRECISIONS: dict[str, tuple[Linear, type[np.floating]]] = {
 class _Builder:
     graph: OnnxGraph
     model: Qwen3
-    linear: Linear
-    embedding_dtype: type[np.floating]
+    precision: Precision
 
     def build(self, no_token_id: int, yes_token_id: int) -> None:
         graph, sizes = self.graph, self.model.sizes
@@ -81,12 +95,13 @@ class _Builder:
 
     def _layers(self, ids: str, past: str, placement: Placement) -> tuple[str, list[KeysValues]]:
         """The last tokens' hidden states after the final norm, (batch, hidden), and all layers' own keys and values."""
-        graph, linear, last_layer = self.graph, self.linear, self.model.sizes.num_hidden_layers - 1
-        attention = Attention(graph, self.model, linear, placement)
+        graph, last_layer = self.graph, self.model.sizes.num_hidden_layers - 1
         residual, update = self._embed(ids), ""
         own: list[KeysValues] = []
         for layer in range(last_layer + 1):
             prefix = f"model.layers.{layer}."
+            linear = self.precision.last_linear if layer == last_layer else self.precision.linear
+            attention = Attention(graph, self.model, linear, placement)
             residual, normed = self._add_norm(residual, update, prefix + "input_layernorm.weight")
             x, askers = linear.prepare(graph, normed), placement.all
             own.append(attention.keys_values(prefix + "self_attn.", x))
@@ -96,16 +111,16 @@ class _Builder:
             gathered = attention.attend(prefix + "self_attn.", x, askers, self._past_of(layer, past), own[-1])
             update = linear.project(graph, Product(gathered), self.model, prefix + "self_attn.o_proj.weight")
             residual, normed = self._add_norm(residual, update, prefix + "post_attention_layernorm.weight")
-            update = self._mlp(prefix + "mlp.", normed)
+            update = self._mlp(prefix + "mlp.", normed, linear)
         return self._add_norm(residual, update, "model.norm.weight")[1], own
 
     def _embed(self, ids: str) -> str:
         """Embeddings of the tokens, (batch * seq, hidden)."""
         graph, name = self.graph, "model.embed_tokens.weight"
         slabs = self.model.slabs(name, _EMBEDDING_ROWS)
-        table = graph.streamed_weight(name, self.embedding_dtype, self.model.tensors[name].shape, slabs)
+        table = graph.streamed_weight(name, self.precision.embedding, self.model.tensors[name].shape, slabs)
         embedded = graph.node("Gather", table, graph.node("Reshape", ids, graph.constant([-1], np.int64)), axis=0)
-        if self.embedding_dtype == np.float32:
+        if self.precision.embedding == np.float32:
             return embedded
         return graph.node("Cast", embedded, to=graph.onnx_type(np.float32))
 
@@ -125,9 +140,9 @@ class _Builder:
         )
         return total, normed
 
-    def _mlp(self, prefix: str, x: str) -> str:
+    def _mlp(self, prefix: str, x: str, linear: Linear) -> str:
         """down(silu(gate(x)) * up(x)), (tokens, hidden)."""
-        graph, linear = self.graph, self.linear
+        graph = self.graph
         prepared = linear.prepare(graph, x)
         gate = linear.apply(graph, prepared, self.model, prefix + "gate_proj.weight").scaled(graph)
         up = linear.apply(graph, prepared, self.model, prefix + "up_proj.weight")
