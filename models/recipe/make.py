@@ -46,7 +46,7 @@ def strings(concepts: list[Concept], names: int | None = None) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder for the checkpoint")
-    parser.add_argument("--minutes", type=float, default=45.0, help="time for the network's own training")
+    parser.add_argument("--steps", type=int, default=600, help="of each process in the network's own training")
     parser.add_argument("--processes", type=int, default=2, help="one a core")
     parser.add_argument("--only", choices=["hpo", "icd"], help="learn from one source alone")
     options = parser.parse_args()
@@ -62,10 +62,10 @@ def main() -> None:
     vectors = train_static(vectors, sources, tokenizer, STATIC_STEPS)
     print(f"static stage done after {time.time() - begun:.0f} s", flush=True)
     config = make_config(tokenizer.get_vocab_size())
-    plan = Plan(minutes=options.minutes, processes=options.processes, share=(0.65, 0.35)[: len(sources)])
+    plan = Plan(steps=options.steps, processes=options.processes, share=(0.65, 0.35)[: len(sources)])
     dev = {name: dev_questions(everything[name], 250) for name in learned}
     rows = Rows(sources, tokenizer, vectors, plan)
-    weights = train(start_weights(config, vectors, tokenizer), config, tokenizer, rows, plan, dev, options.out)
+    weights = train(start_weights(config, vectors, tokenizer), config, tokenizer, rows, plan, dev)
     torch.set_num_threads(options.processes)
     asked = [q for name in learned for q in dev_questions(everything[name], 400)]
     save_checkpoint(calibrate(weights, config, tokenizer, asked), config, tokenizer, options.out)

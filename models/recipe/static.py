@@ -47,7 +47,7 @@ def train_static(
             group["lr"] *= 1 if step < steps // 2 else 0.02 ** (2 / steps)
         queries, documents, labels = [], [], []
         for _ in range(size):
-            which = int(draw.random() < 0.35)
+            which = int(len(sources) > 1 and draw.random() < 0.35)
             source = sources[which]
             row = draw.randrange(len(source.queries))
             right, query = int(source.right[row]), source.queries[row]

@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
-from aatm_onnx.prompt import DEFAULT_PREFIX, DEFAULT_SUFFIX, DEFAULT_TASK
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from aatm_onnx.prompt import DEFAULT_PREFIX, DEFAULT_SUFFIX, DEFAULT_TASK
 
 QWEN3_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"

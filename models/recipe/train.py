@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from aatm_onnx.prompt import DEFAULT_PREFIX, DEFAULT_SUFFIX
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from transformers import Qwen3Config
 
+from aatm_onnx.prompt import DEFAULT_PREFIX, DEFAULT_SUFFIX
 from recipe.network import Batch, Weights, make_batch, scores
 from recipe.pool import Question, gold_ranks, hit_and_mrr
 from recipe.rows import Terminology, disturb
@@ -28,7 +28,7 @@ from recipe.tokenizer import HEAD, query_text, save_tokenizer
 class Plan:
     """What a run needs to know."""
 
-    minutes: float  # wall time for training, which the learning rate follows
+    steps: int = 600  # of each process
     rows: int = 32
     candidates: int = 12
     rate: float = 1.2e-3
@@ -36,7 +36,8 @@ class Plan:
     share: tuple[float, ...] = (0.65, 0.35)  # of each terminology
     average: float = 0.998  # decay of the averaged weights
     processes: int = 2
-    report_every: float = 4.0  # minutes
+    kept: float = 0.25  # share of the starting weights in the result
+    report_every: int = 150  # steps
     seed: int = 0
 
 
@@ -51,7 +52,7 @@ class Rows:
         self.suffix = tokenizer.encode(DEFAULT_SUFFIX).ids
         self.names = [[e.ids for e in tokenizer.encode_batch([f" {c.name}" for c in s.concepts])] for s in sources]
         self.closeness = [static_closeness(s, tokenizer, vectors) for s in sources]
-        self.asking = [(len(s.queries) - len(s.concepts), len(s.queries)) for s in sources]
+        self.synonyms = [len(s.queries) - len(s.concepts) for s in sources]  # names ask after them
 
     def reseed(self, seed: int) -> None:
         """Begin another sequence of draws."""
@@ -69,8 +70,8 @@ class Rows:
     def row(self, which: int) -> tuple[str, list[list[int]]]:
         """One query and its candidates' token ids, the right one first."""
         source, draw = self.sources[which], self.draw
-        real, all_rows = self.asking[which]
-        at = draw.randrange(real) if draw.random() < 0.8 else draw.randrange(real, all_rows)
+        real = self.synonyms[which]
+        at = draw.randrange(real) if draw.random() < 0.8 else draw.randrange(real, len(source.queries))
         right, query = int(source.right[at]), source.queries[at]
         if at >= real or draw.random() < 0.15:
             query = disturb(query, draw)
@@ -130,40 +131,41 @@ def train(
     rows: Rows,
     plan: Plan,
     dev: dict[str, list[Question]],
-    folder: Path,
 ) -> Weights:
-    """Train with one process a core on shared weights and return their average over time.
+    """Train with one process a core on shared weights; their average over time, mixed with the start, is the result.
 
     The processes do not wait for each other (Hogwild), so a busy core slows only itself. The first one keeps the
-    average, reports on `dev` every few minutes, and saves the best average in `folder`.
+    average and reports on `dev` now and then.
     """
     torch.set_num_threads(1)
     weights = {name: torch.nn.Parameter(tensor.clone().share_memory_()) for name, tensor in weights.items()}
-    begun = time.time()
+    start = {name: tensor.detach().clone() for name, tensor in weights.items()}
     others = [
         torch.multiprocessing.get_context("fork").Process(
-            target=learn, args=(weights, config, tokenizer, rows, replace(plan, seed=plan.seed + i), begun), daemon=True
+            target=learn, args=(weights, config, tokenizer, rows, replace(plan, seed=plan.seed + i)), daemon=True
         )
         for i in range(1, plan.processes)
     ]
     for process in others:
         process.start()
     averaged = {name: tensor.detach().clone() for name, tensor in weights.items()}
-    state = {"told": 0.0, "best": -1.0}
 
-    def after(step: int, passed: float) -> None:
+    def after(step: int) -> None:
         decay = min(plan.average, step / (step + 20))
         with torch.no_grad():
             torch._foreach_lerp_(list(averaged.values()), [p.detach() for p in weights.values()], 1 - decay)
-        if passed - state["told"] >= plan.report_every:
-            state["told"] = passed
-            state["best"] = report(averaged, config, tokenizer, dev, folder, state["best"])
+        if step % plan.report_every == 0:
+            report(mixed(averaged, start, plan.kept), config, tokenizer, dev)
 
-    learn(weights, config, tokenizer, rows, plan, begun, after)
+    learn(weights, config, tokenizer, rows, plan, after)
     for process in others:
         process.join()
-    report(averaged, config, tokenizer, dev, folder, state["best"])
-    return averaged
+    return mixed(averaged, start, plan.kept)
+
+
+def mixed(trained: Weights, start: Weights, kept: float) -> Weights:
+    """Between trained and starting weights: what the start knows of words that training never met is partly kept."""
+    return {name: torch.lerp(trained[name], start[name], kept) for name in trained}
 
 
 def learn(
@@ -172,10 +174,9 @@ def learn(
     tokenizer: Tokenizer,
     rows: Rows,
     plan: Plan,
-    begun: float,
-    after: Callable[[int, float], None] = lambda step, passed: None,
+    after: Callable[[int], None] = lambda step: None,
 ) -> None:
-    """AdamW on `weights` in place until the plan's time is over; `after` is called with steps and minutes."""
+    """AdamW on `weights` in place; `after` is called with the number of steps done."""
     torch.set_num_threads(1)
     torch.manual_seed(plan.seed)
     rows.reseed(plan.seed)
@@ -183,12 +184,12 @@ def learn(
     others = [p for n, p in weights.items() if p.ndim == 1 or "embed" in n]
     groups = [{"params": matrices, "weight_decay": 0.02}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=plan.rate, betas=(0.9, 0.98))
-    step, recent = 0, []
-    while (passed := (time.time() - begun) / 60) < plan.minutes:
+    recent = []
+    for step in range(1, plan.steps + 1):
         clock = time.time()
         for group in optimizer.param_groups:
-            cosine = 0.5 * (1 + math.cos(math.pi * passed / plan.minutes))
-            group["lr"] = plan.rate * min((step + 1) / 60, 0.04 + 0.96 * cosine)
+            cosine = 0.5 * (1 + math.cos(math.pi * step / plan.steps))
+            group["lr"] = plan.rate * min(step / 60, 0.04 + 0.96 * cosine)
         got = scores(weights, config, rows.batch(), answers(tokenizer), torch.bfloat16)
         listwise = F.cross_entropy(got, torch.zeros(len(got), dtype=torch.long))
         target = torch.zeros_like(got)
@@ -198,36 +199,23 @@ def learn(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(list(weights.values()), 1.0)
         optimizer.step()
-        step += 1
         first = float((got[:, 0] > got[:, 1:].max(1).values).float().mean())
         recent.append((listwise.item(), first, time.time() - clock))
         if step % 50 == 0:
             mean, right, seconds = np.mean(recent, axis=0)
             print(
-                f"[{plan.seed}] step {step} min {passed:.1f} loss {mean:.3f} right {right:.3f} {seconds:.2f} s/step",
+                f"[{plan.seed}] step {step} loss {mean:.3f} right {right:.3f} {seconds:.2f} s/step",
                 flush=True,
             )
             recent = []
-        after(step, passed)
+        after(step)
 
 
-def report(
-    weights: Weights,
-    config: Qwen3Config,
-    tokenizer: Tokenizer,
-    dev: dict[str, list[Question]],
-    folder: Path,
-    best: float,
-) -> float:
-    """Print Hit@1 and MRR on the dev questions and save the weights where they are the best so far."""
-    figures = {
-        name: hit_and_mrr(gold_ranks(items, ask(weights, config, tokenizer, items))) for name, items in dev.items()
-    }
-    print("dev " + "  ".join(f"{name} {hit:.4f} {mrr:.4f}" for name, (hit, mrr) in figures.items()), flush=True)
-    mean = sum(mrr for _, mrr in figures.values()) / len(figures)
-    if mean > best:
-        save_checkpoint(weights, config, tokenizer, folder)
-    return max(mean, best)
+def report(weights: Weights, config: Qwen3Config, tokenizer: Tokenizer, dev: dict[str, list[Question]]) -> None:
+    """Print Hit@1 and MRR on the dev questions."""
+    for name, items in dev.items():
+        hit, mrr = hit_and_mrr(gold_ranks(items, ask(weights, config, tokenizer, items)))
+        print(f"dev {name} {hit:.4f} {mrr:.4f}", flush=True)
 
 
 def save_checkpoint(weights: Weights, config: Qwen3Config, tokenizer: Tokenizer, folder: Path) -> None:
