@@ -137,7 +137,10 @@ def test_interrupting_leaves_with_130_and_no_half_file(tmp_path: Path, bundle: P
     while not list(tmp_path.glob(".out.csv.partial-*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    try:
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "Interrupted" in stderr
     assert "Traceback" not in stderr
