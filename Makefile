@@ -2,7 +2,7 @@
 PYTHON ?= python3
 DEV := .venv/bin
 DEMO := .venv-demo/bin
-DEFAULT_GRAPH := --graph fused --precision int8
+DEFAULT_GRAPH := --graph fused --precision fp16
 
 .PHONY: demo test check bench eval model clean
 

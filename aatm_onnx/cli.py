@@ -230,8 +230,15 @@ def verify(bundle: str | None, against: str | None, provider: Provider, threads:
 @cli.command()
 @click.argument("checkpoint")
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Default: models/NAME.")
-@click.option("--graph", default="standard", show_default=True, help="Kind of graph: standard (plain ONNX operators).")
-@click.option("--precision", default="fp32", show_default=True, help="How weights are stored: fp32 or fp16.")
+@click.option(
+    "--graph",
+    default="fused",
+    show_default=True,
+    help="fused (ONNX Runtime's operators, beginnings of prompts shared) or standard (plain ONNX, for any runtime).",
+)
+@click.option(
+    "--precision", default="fp32", show_default=True, help="How weights are stored: fp32, fp16; fused also int8, int4."
+)
 @click.option("--force", is_flag=True, help="Replace a bundle that exists, once the new one has proved itself.")
 def export(checkpoint: str, output: Path | None, graph: str, precision: str, force: bool) -> None:
     """Turn a Qwen3 reranker CHECKPOINT (a hub id or a folder) into a bundle."""

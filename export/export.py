@@ -39,7 +39,7 @@ def export_checkpoint(
     output: Path,
     *,
     precision: str = "fp32",
-    graph: str = "standard",
+    graph: str = "fused",
     force: bool = False,
     task: str = DEFAULT_TASK,
     prefix: str = DEFAULT_PREFIX,

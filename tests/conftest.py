@@ -20,7 +20,7 @@ def bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its bundle, standard graph, float32."""
     from aatm_onnx_export.export import export_checkpoint
 
-    return export_checkpoint(str(checkpoint), tmp_path_factory.mktemp("bundle") / "small").path
+    return export_checkpoint(str(checkpoint), tmp_path_factory.mktemp("bundle") / "small", graph="standard").path
 
 
 @pytest.fixture(scope="session")

@@ -127,7 +127,12 @@ def test_interrupting_leaves_with_130_and_no_half_file(tmp_path: Path, bundle: P
     (tmp_path / "in.jsonl").write_text("\n".join(lines), "utf-8")
     output = tmp_path / "out.csv"
     command = [sys.executable, "-m", "aatm_onnx.cli", "rerank", "--input", tmp_path / "in.jsonl", "--model", bundle]
-    process = subprocess.Popen([*command, "--format", "csv", "--output", output], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*command, "--format", "csv", "--output", output],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs of a shell ignore it
+    )
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".out.csv.partial-*")) and time.monotonic() < deadline:
         time.sleep(0.05)

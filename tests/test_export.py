@@ -59,7 +59,7 @@ def test_a_bundle_scores_as_transformers_does(
     tmp_path: Path, checkpoint_options: dict[str, object], precision: str, tolerance: float
 ) -> None:
     checkpoint = make_checkpoint(tmp_path / "checkpoint", **checkpoint_options)
-    bundle = export_checkpoint(str(checkpoint), tmp_path / "bundle", precision=precision)
+    bundle = export_checkpoint(str(checkpoint), tmp_path / "bundle", precision=precision, graph="standard")
     prompts = random_prompts(7)
     expected = transformers_scores(checkpoint, prompts)
     assert np.ptp(expected) > 100 * tolerance or precision == "fp16"  # the scores do tell the prompts apart
@@ -133,7 +133,13 @@ def test_conformance_vectors_are_whole_prompts_of_many_lengths(checkpoint: Path,
 
 def test_a_bundle_can_be_for_another_prompt(checkpoint: Path, tmp_path: Path) -> None:
     bundle = export_checkpoint(
-        str(checkpoint), tmp_path / "bundle", task="Match drugs.", prefix="Q: ", suffix=" A:", max_length=40
+        str(checkpoint),
+        tmp_path / "bundle",
+        task="Match drugs.",
+        prefix="Q: ",
+        suffix=" A:",
+        max_length=40,
+        graph="standard",
     )
     assert (bundle.manifest.prompt.task, bundle.manifest.max_length) == ("Match drugs.", 40)
     lengths = [len(vector.input_ids) for vector in bundle.conformance()]
@@ -149,7 +155,7 @@ def test_a_graph_too_large_for_one_file_keeps_its_weights_beside_it(
     # As if the small graph passed 2 GB: optimum's own switch for float32, our limit for float16.
     monkeypatch.setenv("FORCE_ONNX_EXTERNAL_DATA", "1")
     monkeypatch.setattr(graph_file, "INLINE_BYTES", 0)
-    bundle = export_checkpoint(str(checkpoint), tmp_path / "bundle", precision=precision)
+    bundle = export_checkpoint(str(checkpoint), tmp_path / "bundle", precision=precision, graph="standard")
     assert bundle.manifest.files.keys() == {
         GRAPH_FILE,
         GRAPH_FILE + ".data",
@@ -174,7 +180,7 @@ def test_a_bundle_is_compared_with_a_checkpoint(checkpoint: Path, bundle: Path, 
 def test_export_runs_from_a_checkout_and_is_quiet(checkpoint: Path, tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        [sys.executable, str(ROOT / "export"), str(checkpoint), "--output", "bundle"],
+        [sys.executable, str(ROOT / "export"), str(checkpoint), "--output", "bundle", "--graph", "standard"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,

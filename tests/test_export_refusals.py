@@ -104,7 +104,7 @@ def test_a_checkpoint_is_refused(
     shutil.copytree(checkpoint, folder)
     damage(folder)
     with pytest.raises(ExportError, match="damaged") as refusal:
-        export_checkpoint(str(folder), tmp_path / "out" / "bundle")
+        export_checkpoint(str(folder), tmp_path / "out" / "bundle", graph="standard")
     assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert not (tmp_path / "out").exists()
@@ -125,7 +125,7 @@ def test_a_damaged_shard_is_named(
     shard = sorted(folder.glob("*.safetensors"))[1]
     damage(shard)
     with pytest.raises(ExportError, match=message) as refusal:
-        export_checkpoint(str(folder), tmp_path / "bundle")
+        export_checkpoint(str(folder), tmp_path / "bundle", graph="standard")
     assert shard.name in str(refusal.value)
 
 
@@ -135,7 +135,7 @@ def test_a_shard_without_a_tensor_of_the_index_is_named(sharded: Path, tmp_path:
     shard = sorted(folder.glob("*.safetensors"))[0]
     save_file({"other": torch.zeros(1)}, shard)
     with pytest.raises(ExportError, match=r"lacks .* places there") as refusal:
-        export_checkpoint(str(folder), tmp_path / "bundle")
+        export_checkpoint(str(folder), tmp_path / "bundle", graph="standard")
     assert shard.name in str(refusal.value)
 
 
@@ -151,7 +151,7 @@ def test_a_weight_beyond_float16_is_refused(checkpoint: Path, tmp_path: Path) ->
     shutil.copytree(checkpoint, folder)
     rewrite_weights(folder, lambda weights: weights["model.embed_tokens.weight"][0].fill_(70_000.0))
     with pytest.raises(ExportError, match="beyond float16's 65504"):
-        export_checkpoint(str(folder), tmp_path / "bundle", precision="fp16")
+        export_checkpoint(str(folder), tmp_path / "bundle", precision="fp16", graph="standard")
     assert [path.name for path in tmp_path.iterdir()] == ["large"]
 
 
@@ -159,14 +159,14 @@ def test_too_little_disk_space_is_refused(checkpoint: Path, tmp_path: Path, monk
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(export_module.shutil, "disk_usage", lambda path: usage._replace(free=50_000_000))
     with pytest.raises(ExportError, match=r"has 0\.1 GB of free disk space"):
-        export_checkpoint(str(checkpoint), tmp_path / "bundle")
+        export_checkpoint(str(checkpoint), tmp_path / "bundle", graph="standard")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_not_installed_is_named(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standard, "STANDARD", replace(standard.STANDARD, requires=("no_such_package.part",)))
     with pytest.raises(ExportError, match=r"needs no_such_package: pip install 'aatm-onnx\[export\]'"):
-        export_checkpoint(str(checkpoint), tmp_path / "bundle")
+        export_checkpoint(str(checkpoint), tmp_path / "bundle", graph="standard")
 
 
 def damage_graph(folder: Path, factor: float) -> None:
@@ -187,7 +187,7 @@ def test_a_graph_with_wrong_scores_leaves_no_bundle(
 
     monkeypatch.setattr(standard, "STANDARD", replace(standard.STANDARD, write=write_damaged))
     with pytest.raises(ExportError, match=r"differ from float32 transformers' by up to (inf|\d\S*), where 1e-05"):
-        export_checkpoint(str(checkpoint), tmp_path / "bundle")
+        export_checkpoint(str(checkpoint), tmp_path / "bundle", graph="standard")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -203,7 +203,7 @@ def test_an_interrupted_export_leaves_the_older_bundle_as_it_was(
     shutil.copytree(bundle, output)
     monkeypatch.setattr(standard, "STANDARD", replace(standard.STANDARD, write=write_half))
     with pytest.raises(failure):
-        export_checkpoint(str(checkpoint), output, force=True)
+        export_checkpoint(str(checkpoint), output, force=True, graph="standard")
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
     assert len(list(open_bundle(output).check_hashes())) == 3
 
@@ -212,9 +212,9 @@ def test_an_output_that_exists_is_replaced_only_on_demand(checkpoint: Path, bund
     output = tmp_path / "bundle"
     shutil.copytree(bundle, output)
     with pytest.raises(ExportError, match=r"exists; .* --force"):
-        export_checkpoint(str(checkpoint), output)
+        export_checkpoint(str(checkpoint), output, graph="standard")
     other = make_checkpoint(tmp_path / "other", num_hidden_layers=1)
-    replaced = export_checkpoint(str(other), output, force=True)
+    replaced = export_checkpoint(str(other), output, force=True, graph="standard")
     assert replaced.manifest.architecture.num_hidden_layers == 1
     assert len(list(replaced.check_hashes())) == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "other"]
@@ -230,7 +230,7 @@ def test_what_is_not_a_bundle_is_never_replaced(checkpoint: Path, tmp_path: Path
     if kind == "folder":
         (output / "thesis.txt").write_text("kept")
     with pytest.raises(ExportError, match="is not a bundle"):
-        export_checkpoint(str(checkpoint), output, force=True)
+        export_checkpoint(str(checkpoint), output, force=True, graph="standard")
     assert output.exists() and not (output / MANIFEST_FILE).exists()
     if kind == "folder":
         assert (output / "thesis.txt").read_text() == "kept"

