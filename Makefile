@@ -4,7 +4,7 @@ DEV := .venv/bin
 DEMO := .venv-demo/bin
 DEFAULT_GRAPH := --graph fused --precision fp16
 
-.PHONY: demo test check bench eval model clean
+.PHONY: demo test check bench fidelity eval model clean
 
 demo: .venv-demo/ready  ## rerank a real terminology example with the default model
 	$(DEMO)/python examples/demo.py
@@ -26,6 +26,9 @@ eval: .venv/eval-ready  ## the figures of the model card, the model beside the m
 model: .venv/eval-ready  ## train the default model again from nothing and export it
 	cd models && ../$(DEV)/python -m recipe.make ../build/checkpoint
 	$(DEV)/aatm-onnx export build/checkpoint --output build/default $(DEFAULT_GRAPH)
+
+fidelity: .venv/ready  ## how far every precision's scores are from float32 torch
+	$(DEV)/python benchmarks/fidelity.py
 
 # The CPU runtime only: no PyTorch, no transformers.
 .venv-demo/ready: pyproject.toml constraints.txt

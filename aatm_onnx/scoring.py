@@ -10,7 +10,7 @@ from .session import Past, Session
 from .sharing import SharedPart, plan_sharing
 
 # Tokens of one batch, padding included. Memory grows with it and speed does not, past a few hundred tokens.
-DEFAULT_TOKEN_BUDGET = 1024
+DEFAULT_TOKEN_BUDGET = 512
 
 
 def score_prompts(
