@@ -24,6 +24,14 @@ def bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def fused_bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its bundle, fused graph, float32: what an export writes unless told otherwise."""
+    from aatm_onnx_export.export import export_checkpoint
+
+    return export_checkpoint(str(checkpoint), tmp_path_factory.mktemp("bundle") / "fused").path
+
+
+@pytest.fixture(scope="session")
 def reranker(bundle: Path) -> Qwen3Reranker:
     """A reranker over that bundle, on the CPU."""
     return Qwen3Reranker(bundle, provider="cpu")

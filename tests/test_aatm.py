@@ -59,8 +59,9 @@ OPTIONS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=["default", "task", "prefix and suffix", "max_length"])
-def test_token_ids_and_scores_are_aatms(theirs: Any, bundle: Path, options: dict[str, Any]) -> None:
+def test_token_ids_and_scores_are_aatms(theirs: Any, bundle: Path, fused_bundle: Path, options: dict[str, Any]) -> None:
     reference, ours = theirs(**options), Qwen3Reranker(bundle, provider="cpu", **options)
+    fused = Qwen3Reranker(fused_bundle, provider="cpu", **options)
     draw = random.Random(len(str(options)))
     pairs = [(draw.choice(TERMS), draw.choice(TERMS)) for _ in range(52)]
     pairs += [(draw.choice(TERMS), text) for text in LONG_TEXTS]
@@ -72,7 +73,8 @@ def test_token_ids_and_scores_are_aatms(theirs: Any, bundle: Path, options: dict
         assert (their_inputs["attention_mask"].numpy() == our_inputs["attention_mask"]).all()
         expected = reference.compute_logits(their_inputs)
         assert len(some) == 1 or np.std(expected) > 1e-3
-        assert np.abs(np.array(ours.compute_logits(our_inputs)) - expected).max() <= 1e-5
+        for reranker in (ours, fused):
+            assert np.abs(np.array(reranker.compute_logits(our_inputs)) - expected).max() <= 1e-5
 
 
 def test_special_tokens_in_raw_mode_are_aatms(theirs: Any, bundle: Path) -> None:
