@@ -50,7 +50,7 @@ class Graph:
     kind: "standard" (plain ONNX operators: input_ids, attention_mask -> logits) or "fused" (ONNX Runtime's own
         operators; also takes the keys and values of a shared prefix).
     precision: "fp32", "fp16", "int8", ...: how weights are stored.
-    tolerance: the largest difference from float32 transformers' scores that the export allowed.
+    tolerance: the largest difference from the float32 reference's scores that the export allowed.
     difference: the largest difference that the export measured on the conformance prompts.
     """
 
@@ -103,7 +103,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class ConformanceVector:
-    """Token ids of one whole prompt and the (no, yes) logits that float32 transformers gives for it."""
+    """Token ids of one whole prompt and the (no, yes) logits of the float32 reference for it."""
 
     input_ids: list[int]
     logits: list[float]

@@ -250,7 +250,7 @@ def export(checkpoint: str, output: Path | None, graph: str, precision: str, for
         force=force,
         progress=lambda step: click.echo(f"{step} ...", err=True),
     )
-    click.echo(f"{bundle.path}: scores within {bundle.manifest.graph.difference:.1e} of float32 transformers")
+    click.echo(f"{bundle.path}: scores within {bundle.manifest.graph.difference:.1e} of the float32 reference")
 
 
 def _export_module() -> Any:

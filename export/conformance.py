@@ -1,4 +1,4 @@
-"""Conformance vectors: whole prompts with the logits that float32 transformers gives, and the proof by them."""
+"""Conformance vectors: whole prompts with the logits of the float32 reference, and the proof by them."""
 
 import json
 from collections.abc import Sequence

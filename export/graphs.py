@@ -19,7 +19,7 @@ class GraphKind:
     """One way to write a checkpoint as an ONNX graph.
 
     name: as the manifest and the command line call it.
-    tolerances: the precisions that it writes, each with the largest score difference from float32 transformers.
+    tolerances: the precisions that it writes, each with the largest score difference from its reference.
     requires: modules that must be importable.
     tools: distributions whose versions the manifest records.
     reference: computes the (no, yes) logits of whole prompts in float32, the truth for this kind.
