@@ -46,22 +46,12 @@ def bundle_scorer(folder: Path | None) -> Scorer:
 def checkpoint_scorer(folder: Path) -> Scorer:
     """Scores of a checkpoint by the recipe's own forward in float32, equal to transformers' within 1e-5."""
     import torch
-    from recipe.network import scores
-    from recipe.train import answers, question_batches
-    from safetensors.torch import load_file
-    from tokenizers import Tokenizer
-    from transformers import Qwen3Config
+    from recipe.batches import Encoder
+    from recipe.train import ask, open_checkpoint
 
-    config = Qwen3Config.from_pretrained(folder)
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    weights, answer = load_file(folder / "model.safetensors"), answers(tokenizer)
-
-    @torch.inference_mode()
-    def score(items: list[Question]) -> list[list[float]]:
-        batches = question_batches(tokenizer, items)
-        return [row for b in batches for row in scores(weights, config, b, answer, torch.float32).sigmoid().tolist()]
-
-    return score
+    weights, config, tokenizer = open_checkpoint(folder)
+    encoder = Encoder(tokenizer)
+    return lambda items: torch.tensor(ask(weights, config, encoder, items, torch.float32)).sigmoid().tolist()
 
 
 def minilm_scorer() -> Scorer:

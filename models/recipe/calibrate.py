@@ -7,22 +7,22 @@ rows exactly. An offset needs a state that is the same for every pair; the const
 import numpy as np
 import torch
 import torch.nn.functional as F
-from tokenizers import Tokenizer
-from transformers import Qwen3Config
 
-from recipe.network import Weights, last_states
+from recipe.batches import Encoder
+from recipe.network import Config, Weights, last_states
 from recipe.pool import Question
 from recipe.start import CONSTANT, IN_DOCUMENT, IN_QUERY
-from recipe.train import answers, question_batches
+from recipe.train import answers
 
 
 @torch.no_grad()
-def calibrate(weights: Weights, config: Qwen3Config, tokenizer: Tokenizer, items: list[Question]) -> Weights:
+def calibrate(weights: Weights, config: Config, encoder: Encoder, items: list[Question]) -> Weights:
     """New weights in which only the rows of yes and no differ."""
-    states = torch.cat([last_states(weights, config, b, torch.float32) for b in question_batches(tokenizer, items)])
+    weights = {name: tensor.detach().cpu() for name, tensor in weights.items()}
+    states = torch.cat([last_states(weights, config, b, torch.float32) for b in encoder.question_batches(items)])
     right = torch.from_numpy(np.array([[i == item.gold for i in range(states.shape[1])] for item in items])).float()
-    yes, no = answers(tokenizer)
-    table = weights["model.embed_tokens.weight"].detach().clone()
+    yes, no = answers(encoder.plain)
+    table = weights["model.embed_tokens.weight"].clone()
     direction = table[yes] - table[no]
     features = torch.stack([states @ direction, *(states[..., i] for i in (CONSTANT, IN_DOCUMENT, IN_QUERY))], -1)
     spread = features.flatten(0, 1).square().mean(0).sqrt()
@@ -31,7 +31,7 @@ def calibrate(weights: Weights, config: Qwen3Config, tokenizer: Tokenizer, items
     new[[CONSTANT, IN_DOCUMENT, IN_QUERY]] += fitted[1:]
     table[yes], table[no] = new / 2, -new / 2
     print("calibration: scale, offsets", [round(v, 3) for v in fitted.tolist()], flush=True)
-    return {**{n: t.detach() for n, t in weights.items()}, "model.embed_tokens.weight": table}
+    return {**weights, "model.embed_tokens.weight": table}
 
 
 @torch.enable_grad()

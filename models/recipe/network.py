@@ -11,9 +11,23 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from transformers import Qwen3Config
 
 Weights = dict[str, torch.Tensor]
+
+
+@dataclass
+class Config:
+    """The sizes of a network, named as in transformers' configuration."""
+
+    vocab_size: int
+    hidden_size: int = 256
+    intermediate_size: int = 640
+    num_hidden_layers: int = 5
+    num_attention_heads: int = 8
+    num_key_value_heads: int = 4
+    head_dim: int = 32
+    rope_theta: float = 1_000_000.0
+    rms_norm_eps: float = 1e-6
 
 
 @dataclass
@@ -50,6 +64,11 @@ class Batch:
     head: Group
     queries: Group
     documents: Group
+
+    def to(self, device: str) -> "Batch":
+        """The same on another device."""
+        groups = (self.head, self.queries, self.documents)
+        return Batch(*(Group(*(t.to(device, non_blocking=True) for t in vars(g).values())) for g in groups))
 
 
 def make_batch(head: list[int], queries: list[list[int]], documents: list[list[list[int]]]) -> Batch:
@@ -131,20 +150,18 @@ LAYER = [
 ]  # fmt: skip
 
 
-def scores(
-    weights: Weights, config: Qwen3Config, batch: Batch, answer: tuple[int, int], dtype: torch.dtype
-) -> torch.Tensor:
+def scores(weights: Weights, config: Config, batch: Batch, answer: tuple[int, int], dtype: torch.dtype) -> torch.Tensor:
     """logit(yes) - logit(no) at the last token of every candidate, shape (B, K). `answer` holds the two token ids."""
     yes, no = weights["model.embed_tokens.weight"][list(answer)]
     return last_states(weights, config, batch, dtype) @ (yes - no)
 
 
-def last_states(weights: Weights, config: Qwen3Config, batch: Batch, dtype: torch.dtype) -> torch.Tensor:
+def last_states(weights: Weights, config: Config, batch: Batch, dtype: torch.dtype) -> torch.Tensor:
     """What the head reads at the last token of every candidate, shape (B, K, hidden)."""
     rows, count, _ = batch.documents.filled.shape
     groups = [batch.head, batch.queries, batch.documents]
     positions = torch.cat([g.positions for g in groups]).float()
-    steps = config.rope_theta ** (-torch.arange(0, config.head_dim, 2).float() / config.head_dim)
+    steps = config.rope_theta ** (-torch.arange(0, config.head_dim, 2, device=positions.device) / config.head_dim)
     angles = (positions[:, None] * steps).unsqueeze(1)
     turn = (angles.cos(), angles.sin())
     x = F.embedding(torch.cat([g.ids for g in groups]), weights["model.embed_tokens.weight"])
@@ -157,7 +174,7 @@ def last_states(weights: Weights, config: Qwen3Config, batch: Batch, dtype: torc
 def one_layer(
     x: torch.Tensor,
     w: Weights,
-    config: Qwen3Config,
+    config: Config,
     groups: list[Group],
     turn: tuple[torch.Tensor, torch.Tensor],
     dtype: torch.dtype,
@@ -176,7 +193,7 @@ def one_layer(
     ]
     of_head = [t[0].squeeze(2).expand(-1, rows, -1, -1) for t in (keys, values)]
     shared = [torch.cat([h, t[1].squeeze(2)], 2) for h, t in zip(of_head, (keys, values), strict=True)]
-    seen = torch.cat([torch.ones(rows, sizes[0], dtype=torch.bool), queries.filled[:, 0]], 1)
+    seen = torch.cat([queries.filled.new_ones(rows, sizes[0]), queries.filled[:, 0]], 1)
     if closing:
         last = documents.last + sizes[0] + sizes[1]
         x, normed, turn = x[last], normed[last], (turn[0][last], turn[1][last])
@@ -211,7 +228,7 @@ def turned_heads(
 def causal(group: Group) -> torch.Tensor:
     """Which of its own sequence's slots a slot may see, shape (B, K, L, L)."""
     length = group.filled.shape[-1]
-    return group.filled.unsqueeze(-2) & torch.ones(length, length, dtype=torch.bool).tril()
+    return group.filled.unsqueeze(-2) & group.filled.new_ones(length, length).tril()
 
 
 def spread(flat: torch.Tensor, group: Group, kv: int, repeat: int | None = None) -> torch.Tensor:

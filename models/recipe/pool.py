@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,9 @@ class NgramIndex:
         frequency = Counter(gram for count in counts for gram in count)
         self.column = {gram: i for i, gram in enumerate(frequency)}
         self.idf = np.array([np.log((1 + len(names)) / (1 + frequency[g])) + 1 for g in self.column], dtype=np.float32)
-        self.matrix = torch.sparse_csr_tensor(*self.sparse(counts), size=(len(names), len(self.column)))
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        size = (len(names), len(self.column))
+        self.matrix = torch.sparse_csr_tensor(*self.sparse(counts), size=size).to(self.device)
 
     def sparse(self, counts: list[Counter]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Unit rows in CSR form."""
@@ -52,7 +55,7 @@ class NgramIndex:
             dense = torch.zeros(len(self.column), len(part))
             starts, columns, values = self.sparse([Counter(ngrams(q)) for q in part])
             dense[columns, torch.repeat_interleave(torch.arange(len(part)), starts.diff())] = values
-            found.append((self.matrix @ dense).t().topk(k, dim=1).indices.numpy())
+            found.append((self.matrix @ dense.to(self.device)).t().topk(k, dim=1).indices.cpu().numpy())
         return np.concatenate(found)
 
 
@@ -62,10 +65,12 @@ def ngrams(text: str) -> list[str]:
     return [padded[i : i + n] for n in (3, 4) for i in range(len(padded) - n + 1)]
 
 
-def questions(concepts: list[Concept], index: NgramIndex, split: str, count: int, seed: int = 0) -> list[Question]:
-    """`count` exact synonyms of held-out concepts with their pools out of all names."""
+def questions(
+    concepts: list[Concept], index: NgramIndex, splits: Collection[str], count: int, seed: int = 0
+) -> list[Question]:
+    """`count` exact synonyms of the concepts of some splits with their pools out of all names."""
     place = {c.id: i for i, c in enumerate(concepts)}
-    asked = [(text, place[c.id]) for c in concepts if split_of(c) == split for text in c.exact]
+    asked = [(text, place[c.id]) for c in concepts if split_of(c) in splits for text in c.exact]
     asked = sorted(random.Random(seed).sample(asked, min(count, len(asked))))
     pools = index.nearest([text for text, _ in asked])
     return [

@@ -5,10 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recipe.disturb import disturb, rename
 from recipe.pool import NgramIndex
 from recipe.sources import Concept, fold
 
 POOL = 50
+SYNONYMS = 0.8  # of the rows ask with a synonym, the others with a name, disturbed
+DISTURBED = 0.15  # of the synonyms
+TURNED = 0.1  # of the synonyms are the answer to their own name
+RENAMED = 0.15  # of the rows have one word of theirs replaced by one that nobody ever saw
 
 
 @dataclass
@@ -16,9 +21,19 @@ class Terminology:
     """Training concepts of one source, with its questions: (query, concept) and their pools of other concepts."""
 
     concepts: list[Concept]
-    queries: list[str]
+    queries: list[str]  # synonyms first, then every name
     right: np.ndarray  # (questions,) index of the concept asked for
     pools: np.ndarray  # (questions, POOL) indices of near concepts, the right one and its namesakes left out
+    tempting: np.ndarray | None = None  # (questions, POOL) how much each deceives the static model, as log weights
+
+
+@dataclass
+class Row:
+    """A query and its candidates, the right one first; `label` tells concepts of all sources apart."""
+
+    query: str
+    candidates: list[str]
+    label: tuple[int, int]
 
 
 def make_terminology(concepts: list[Concept]) -> Terminology:
@@ -36,51 +51,35 @@ def make_terminology(concepts: list[Concept]) -> Terminology:
     return Terminology(concepts, [t for t, _ in asked], np.array([i for _, i in asked], dtype=np.int32), pools)
 
 
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
-SPELLINGS = [
-    ("ae", "e"),
-    ("oe", "e"),
-    ("our", "or"),
-    ("aem", "em"),
-    ("ise", "ize"),
-    ("ph", "f"),
-    ("y", "i"),
-    ("tumour", "tumor"),
-]
+@dataclass
+class Draw:
+    """Draws rows at random; equal seeds draw equal rows."""
 
+    sources: list[Terminology]
+    share: list[float]
+    candidates: int
 
-def disturb(text: str, draw: random.Random) -> str:
-    """The same term as someone else might write it: a typo, another order, a lost word, a plural, an abbreviation."""
-    words = text.split(" ")
-    for _ in range(draw.choice((1, 1, 2))):
-        kind = draw.random()
-        at = draw.randrange(len(words))
-        word = words[at]
-        if kind < 0.35 and len(word) > 3:
-            words[at] = typo(word, draw)
-        elif kind < 0.55 and len(words) > 1:
-            cut = draw.randrange(1, len(words))
-            words = words[cut:] + words[:cut]
-        elif kind < 0.7 and len(words) > 2:
-            words.pop(at)
-        elif kind < 0.8:
-            words[at] = word[:-1] if word.endswith("s") else word + "s"
-        elif kind < 0.9 and len(word) > 5:
-            words[at] = word[: draw.randrange(3, len(word) - 1)] + draw.choice(("", "."))
-        else:
-            old, new = draw.choice(SPELLINGS)
-            words[at] = word.replace(old, new) if old in word else word.replace(new, old)
-    return " ".join(words)
+    def rows(self, count: int, seed: int) -> list[Row]:
+        """`count` rows, each source in its share."""
+        draw, noise = random.Random(seed), np.random.default_rng(seed)
+        chosen = draw.choices(range(len(self.sources)), self.share, k=count)
+        return [self.row(which, draw, noise) for which in chosen]
 
-
-def typo(word: str, draw: random.Random) -> str:
-    """One letter lost, doubled, changed, or swapped with the next."""
-    at = draw.randrange(1, len(word) - 1)
-    kind = draw.randrange(4)
-    if kind == 0:
-        return word[:at] + word[at + 1 :]
-    if kind == 1:
-        return word[:at] + word[at] + word[at:]
-    if kind == 2:
-        return word[:at] + draw.choice(LETTERS) + word[at + 1 :]
-    return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    def row(self, which: int, draw: random.Random, noise: np.random.Generator) -> Row:
+        """One row of a source."""
+        source = self.sources[which]
+        real = len(source.queries) - len(source.concepts)
+        as_synonym = real > 0 and draw.random() < SYNONYMS
+        at = draw.randrange(real) if as_synonym else draw.randrange(real, len(source.queries))
+        right = int(source.right[at])
+        query, answer = source.queries[at], source.concepts[right].name
+        if as_synonym and draw.random() < TURNED:
+            query, answer = answer, query
+        keys = noise.gumbel(size=POOL) + (0 if source.tempting is None else source.tempting[at])
+        wrong = source.pools[at][np.argpartition(-keys, self.candidates - 2)[: self.candidates - 1]]
+        texts = [query, answer, *(source.concepts[j].name for j in wrong)]
+        if draw.random() < RENAMED:
+            texts = rename(texts, draw)
+        if not as_synonym or draw.random() < DISTURBED:
+            texts[0] = disturb(texts[0], draw)
+        return Row(texts[0], texts[1:], (which, right))

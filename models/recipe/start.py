@@ -12,9 +12,8 @@ A small network finds "attend to the same word in the query" only after long tra
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from transformers import Qwen3Config
 
-from recipe.network import Weights
+from recipe.network import Config, Weights
 from recipe.tokenizer import PROMPT_ENDS
 
 WIDTH = 112  # of a token vector
@@ -25,26 +24,7 @@ SHARP = 1.7  # gain of the norms on queries and keys in the directions that carr
 MARK_A, MARK_B, REST = 15, 14, 13  # rows of a head that RoPE turns slowest
 
 
-def make_config(vocabulary: int, layers: int = 5, intermediate: int = 640) -> Qwen3Config:
-    """Hidden 256, 8 query and 4 key-value heads of 32."""
-    return Qwen3Config(
-        vocab_size=vocabulary,
-        hidden_size=256,
-        intermediate_size=intermediate,
-        num_hidden_layers=layers,
-        num_attention_heads=8,
-        num_key_value_heads=4,
-        head_dim=32,
-        rope_theta=1_000_000.0,
-        max_position_embeddings=1024,
-        tie_word_embeddings=True,
-        attention_bias=False,
-        use_cache=True,
-        torch_dtype="float32",
-    )
-
-
-def start_weights(config: Qwen3Config, vectors: np.ndarray, tokenizer: Tokenizer, seed: int = 0) -> Weights:
+def start_weights(config: Config, vectors: np.ndarray, tokenizer: Tokenizer, seed: int = 0) -> Weights:
     """All weights of the network, named as in transformers; `vectors` has shape (vocabulary, WIDTH)."""
     make = torch.Generator().manual_seed(seed)
     hidden, size, kv = config.hidden_size, config.head_dim, config.num_key_value_heads
@@ -83,7 +63,7 @@ def start_weights(config: Qwen3Config, vectors: np.ndarray, tokenizer: Tokenizer
     return weights
 
 
-def embeddings(config: Qwen3Config, vectors: np.ndarray, tokenizer: Tokenizer) -> torch.Tensor:
+def embeddings(config: Config, vectors: np.ndarray, tokenizer: Tokenizer) -> torch.Tensor:
     """Token vectors, the constant, the marks, and the two answers' rows along SCORE."""
     table = torch.zeros(config.vocab_size, config.hidden_size)
     table[:, :WIDTH] = torch.from_numpy(vectors)

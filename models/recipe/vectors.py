@@ -25,8 +25,7 @@ def occurrence_means(teacher: Teacher, tokenizer: Tokenizer, texts: list[str], c
             part, padding=True, truncation=True, max_length=40, return_offsets_mapping=True, return_tensors="pt"
         )
         offsets = batch.pop("offset_mapping").numpy()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            hidden = teacher.model(**batch).last_hidden_state.float().numpy()
+        hidden = teacher.hidden(batch).numpy()
         for _text, ours, theirs, vectors in zip(
             part, tokenizer.encode_batch([f" {t}" for t in part]), offsets, hidden, strict=True
         ):

