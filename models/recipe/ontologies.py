@@ -20,8 +20,8 @@ def load_mondo() -> list[Concept]:
 
 
 def load_go() -> list[Concept]:
-    """The Gene Ontology: long names of processes and substances. Licence: CC BY 4.0."""
-    return read_json("go.json")
+    """Every other term of the Gene Ontology: long names of processes and substances. Licence: CC BY 4.0."""
+    return read_json("go.json")[::2]
 
 
 def load_mesh() -> list[Concept]:

@@ -10,6 +10,7 @@ from recipe.pool import NgramIndex
 from recipe.sources import Concept, fold
 
 POOL = 50
+MOST_SYNONYMS, MOST_NAMES = 30_000, 8_000  # of a source that are asked for
 SYNONYMS = 0.8  # of the rows ask with a synonym, the others with a name, disturbed
 DISTURBED = 0.15  # of the synonyms
 TURNED = 0.1  # of the synonyms are the answer to their own name
@@ -21,7 +22,8 @@ class Terminology:
     """Training concepts of one source, with its questions: (query, concept) and their pools of other concepts."""
 
     concepts: list[Concept]
-    queries: list[str]  # synonyms first, then every name
+    queries: list[str]
+    synonyms: int  # so many queries, the first, are synonyms; the others are names
     right: np.ndarray  # (questions,) index of the concept asked for
     pools: np.ndarray  # (questions, POOL) indices of near concepts, the right one and its namesakes left out
     tempting: np.ndarray | None = None  # (questions, POOL) how much each deceives the static model, as log weights
@@ -37,10 +39,10 @@ class Row:
 
 
 def make_terminology(concepts: list[Concept]) -> Terminology:
-    """Every synonym asks for its concept; every name asks too (to be used with its spelling altered)."""
-    asked = [(text, i) for i, c in enumerate(concepts) for text, _ in c.synonyms] + [
-        (c.name, i) for i, c in enumerate(concepts)
-    ]
+    """Synonyms ask for their concept; names ask too (to be used with their spelling altered)."""
+    asked = some([(text, i) for i, c in enumerate(concepts) for text, _ in c.synonyms], MOST_SYNONYMS)
+    synonyms = len(asked)
+    asked += some([(c.name, i) for i, c in enumerate(concepts)], MOST_NAMES)
     index = NgramIndex([c.name for c in concepts])
     near = index.nearest([text for text, _ in asked], POOL + 6)
     folded = [fold(c.name) for c in concepts]
@@ -48,7 +50,13 @@ def make_terminology(concepts: list[Concept]) -> Terminology:
     for row, (_, i) in enumerate(asked):
         others = [j for j in near[row] if j != i and folded[j] != folded[i]]
         pools[row] = others[:POOL]
-    return Terminology(concepts, [t for t, _ in asked], np.array([i for _, i in asked], dtype=np.int32), pools)
+    right = np.array([i for _, i in asked], dtype=np.int32)
+    return Terminology(concepts, [text for text, _ in asked], synonyms, right, pools)
+
+
+def some(asked: list[tuple[str, int]], most: int) -> list[tuple[str, int]]:
+    """All, or `most` drawn at random."""
+    return random.Random(0).sample(asked, min(most, len(asked)))
 
 
 @dataclass
@@ -68,9 +76,8 @@ class Draw:
     def row(self, which: int, draw: random.Random, noise: np.random.Generator) -> Row:
         """One row of a source."""
         source = self.sources[which]
-        real = len(source.queries) - len(source.concepts)
-        as_synonym = real > 0 and draw.random() < SYNONYMS
-        at = draw.randrange(real) if as_synonym else draw.randrange(real, len(source.queries))
+        as_synonym = draw.random() < SYNONYMS
+        at = draw.randrange(source.synonyms) if as_synonym else draw.randrange(source.synonyms, len(source.queries))
         right = int(source.right[at])
         query, answer = source.queries[at], source.concepts[right].name
         if as_synonym and draw.random() < TURNED:

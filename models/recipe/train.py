@@ -22,16 +22,17 @@ from recipe.tokenizer import save_tokenizer
 class Plan:
     """What a run needs to know."""
 
-    steps: int = 6000
-    rows: int = 256
-    candidates: int = 16
+    steps: int = 2000
+    rows: int = 32
+    candidates: int = 10
     rate: float = 1.2e-3
-    warm_up: int = 200  # steps
+    warm_up: int = 60  # steps
     binary: float = 0.2  # weight of the binary loss
     decay: float = 0.02  # of the matrices
     average: float = 0.998  # decay of the averaged weights
     kept: float = 0.25  # share of the starting weights in the result
-    report_every: int = 1000  # steps
+    report_every: int = 500  # steps
+    reported: int = 100  # dev questions of each terminology
     seed: int = 0
 
 
@@ -80,8 +81,9 @@ def train(
             print(f"step {step} loss {loss_mean:.3f} right {right:.3f} after {time.time() - begun:.0f} s", flush=True)
             recent.zero_()
         if step % plan.report_every == 0 or step == plan.steps:
-            report("averaged", averaged, config, encoder, dev)
-            report("mixed", mixed(averaged, start, plan.kept), config, encoder, dev)
+            few = {name: items[: plan.reported] for name, items in dev.items()}
+            report("averaged", averaged, config, encoder, few)
+            report("mixed", mixed(averaged, start, plan.kept), config, encoder, few)
     return mixed(averaged, start, plan.kept)
 
 
