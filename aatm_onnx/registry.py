@@ -42,5 +42,6 @@ def load_reranker(name: str = "default", fallback: str | None = None, **kwargs: 
     except (BundleError, ImportError, ProviderError) as error:
         if fallback is None:
             raise
-        warnings.warn(f"{name} can't run here, so BM25 takes its place: {error}", RuntimeWarning, stacklevel=2)
+        wanted = kwargs.get("model_id") or name
+        warnings.warn(f"{wanted} can't run here, so BM25 takes its place: {error}", RuntimeWarning, stacklevel=2)
         return BM25Reranker()

@@ -31,12 +31,13 @@ from recipe.teacher import open_teacher
 from recipe.tokenizer import train_tokenizer
 from recipe.train import Plan, save_checkpoint, train
 from recipe.unseen import UNSEEN, unseen_strings
-from recipe.vectors import occurrence_means, reduce_vectors
+from recipe.vectors import occurrence_means, reduce_vectors, spelling_vectors
 
 VOCABULARY = 6144
-STATIC_STEPS = 1500
+STATIC_STEPS = 1100
+SPELLING = 48  # entries of a token vector that tell its letters; the others tell its meaning
 VOTING = 12_000  # strings of a source, at most, that have a say in tokenizer and vectors
-SHARE = {"hpo": 0.3, "icd": 0.2, "mondo": 0.25, "mesh": 0.15, "go": 0.1}  # of the training rows
+SHARE = {"hpo": 0.35, "icd": 0.25, "mondo": 0.2, "mesh": 0.12, "go": 0.08}  # of the training rows
 
 
 def learning_sources() -> dict[str, list[Concept]]:
@@ -78,7 +79,9 @@ def prepare(names: Collection[str], device: str) -> Prepared:
         encoder = Encoder(train_tokenizer(voting, VOCABULARY))
         means = occurrence_means(open_teacher(device), encoder.plain, sorted(set(voting)))
         draw = Draw(list(pools), [SHARE[n] for n in learned], Plan.candidates)
-    vectors = train_static(reduce_vectors(means, WIDTH), draw, encoder, STATIC_STEPS, device)
+    meaning, spelling = reduce_vectors(means, WIDTH - SPELLING), spelling_vectors(encoder.plain, SPELLING)
+    first = np.concatenate([meaning, spelling], axis=1, dtype=np.float32)
+    vectors = train_static(first, draw, encoder, STATIC_STEPS, device)
     for source in draw.sources:
         source.tempting = static_closeness(source, encoder, vectors)
     return Prepared(encoder, draw, vectors)
