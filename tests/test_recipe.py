@@ -4,21 +4,25 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import Qwen3ForCausalLM
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "models"))
 
 from recipe.batches import Encoder
-from recipe.network import Config
+from recipe.calibrate import calibrate, last_states
+from recipe.checkpoint import Config, save_checkpoint
 from recipe.ontologies import apart_from, different
 from recipe.pool import Question
 from recipe.rows import Draw, make_terminology
 from recipe.sources import Concept, fold, held_out_strings, load_hpo, split_of, training_concepts
+from recipe.static import likeness, make_bags
 from recipe.tokenizer import train_tokenizer
-from recipe.train import answers, ask, open_checkpoint, save_checkpoint
+from recipe.wired import DOCUMENT_BLANKS, QUERY_BLANKS, SCORE, WIDTH, wired_weights
 from reliability import reliability_plot
 
 WORDS = ["renal", "calculus", "stone", "kidney", "left", "failure", "acute", "chronic", "of", "the", "ear", "Pain"]
@@ -27,7 +31,7 @@ TERMS = st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join)
 
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
-    return Encoder(train_tokenizer([" ".join(WORDS)] * 3, 400))
+    return Encoder(train_tokenizer([" ".join(WORDS)] * 3, 800))
 
 
 def test_no_held_out_string_is_learned() -> None:
@@ -70,29 +74,35 @@ def combinations() -> list[tuple[str, str, str]]:
     return [(a, b, c) for a in WORDS[:5] for b in WORDS[5:9] for c in WORDS[8:]]
 
 
-def test_the_packed_network_is_transformers_own(encoder: Encoder, tmp_path: Path) -> None:
-    transformers = pytest.importorskip("transformers")
-    config = Config(encoder.plain.get_vocab_size(), 64, 96, 2, 4, 2, 16)
-    model = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**vars(config), tie_word_embeddings=True))
-    weights = {
-        n: torch.randn_like(t) * 0.1 + (t.ndim == 1) for n, t in model.state_dict().items() if n != "lm_head.weight"
-    }
-    save_checkpoint(weights, config, encoder.plain, tmp_path)
-    read, same, tokenizer = open_checkpoint(tmp_path)
-    assert same == config and tokenizer.to_str() == encoder.plain.to_str()
-    items = [
-        Question("renal stone", ["kidney stone", "pain of the left ear"], 0),
-        Question("ear", ["ear Pain", "left"], 0),
-    ]
-    yes, no = answers(tokenizer)
-    model = transformers.Qwen3ForCausalLM.from_pretrained(tmp_path).eval()
-    for item, row in zip(items, ask(read, config, encoder, items, torch.float32), strict=True):
-        for candidate, score in zip(item.candidates, row, strict=True):
-            ids = [*encoder.head, *encoder.ids([f" {item.query}\n<Document>:"])[0]]
-            ids += encoder.ids([f" {candidate}"])[0] + encoder.suffix
-            with torch.no_grad():
-                logits = model(torch.tensor([ids])).logits[0, -1]
-            assert score == pytest.approx(float(logits[yes] - logits[no]), abs=1e-4)
+def test_the_network_orders_as_the_vectors_do(encoder: Encoder) -> None:
+    config = Config(encoder.tokenizer.get_vocab_size())
+    vectors = np.random.default_rng(0).standard_normal((config.vocab_size, WIDTH)).astype(np.float32)
+    item = Question("acute renal failure", sorted({" ".join(words) for words in combinations()})[:40], 0)
+    states = last_states(wired_weights(config, vectors, encoder.tokenizer), config, encoder, [item])
+    table = torch.from_numpy(vectors)
+    query = make_bags(encoder.ids([item.query])).mean(table, QUERY_BLANKS)
+    names = make_bags(encoder.ids(item.candidates)).mean(table, DOCUMENT_BLANKS)
+    expected = likeness(query, names[None])[0]
+    assert np.corrcoef(states[:, SCORE].numpy(), expected.numpy())[0, 1] > 0.99
+
+
+def test_a_calibrated_checkpoint_answers_in_transformers(encoder: Encoder, tmp_path: Path) -> None:
+    config = Config(encoder.tokenizer.get_vocab_size())
+    vectors = np.random.default_rng(0).standard_normal((config.vocab_size, WIDTH)).astype(np.float32)
+    names = sorted({" ".join(words) for words in combinations()})
+    items = [Question(name, names[i : i + 9], 0) for i, name in enumerate(names[:50])]
+    weights = calibrate(wired_weights(config, vectors, encoder.tokenizer), config, encoder, items)
+    save_checkpoint(weights, config, encoder.tokenizer, tmp_path)
+    model = Qwen3ForCausalLM.from_pretrained(tmp_path).eval()
+    yes, no = (encoder.tokenizer.token_to_id(word) for word in ("yes", "no"))
+    scores = []
+    for prompt in (ids for item in items for ids in encoder.prompts(item)):
+        with torch.no_grad():
+            logits = model(torch.tensor([prompt])).logits[0, -1]
+        scores.append(float((logits[yes] - logits[no]).sigmoid()))
+    right = np.array([i == 0 for item in items for i in range(len(item.candidates))])
+    assert np.mean(scores) == pytest.approx(right.mean(), abs=0.02)  # a calibrated mean is the share that is right
+    assert np.mean(np.array(scores)[right]) > 2 * np.mean(np.array(scores)[~right])
 
 
 def test_the_plot_is_a_picture_with_every_bin() -> None:

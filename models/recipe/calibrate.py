@@ -4,28 +4,26 @@ The score is a product of the last state with the difference of the two answers'
 rows exactly. An offset needs a state that is the same for every pair; the constant and the two marks nearly are.
 """
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
 from recipe.batches import Encoder
-from recipe.network import Config, Weights, last_states
+from recipe.checkpoint import Config, Weights, open_model
 from recipe.pool import Question
-from recipe.start import CONSTANT, IN_DOCUMENT, IN_QUERY
-from recipe.train import answers
+from recipe.wired import CONSTANT, IN_DOCUMENT, IN_QUERY
+
+BATCH = 64
 
 
-@torch.no_grad()
 def calibrate(weights: Weights, config: Config, encoder: Encoder, items: list[Question]) -> Weights:
     """New weights in which only the rows of yes and no differ."""
-    weights = {name: tensor.detach().cpu() for name, tensor in weights.items()}
-    states = torch.cat([last_states(weights, config, b, torch.float32) for b in encoder.question_batches(items)])
-    right = torch.from_numpy(np.array([[i == item.gold for i in range(states.shape[1])] for item in items])).float()
-    yes, no = answers(encoder.plain)
+    states = last_states(weights, config, encoder, items)
+    right = torch.tensor([float(i == item.gold) for item in items for i in range(len(item.candidates))])
+    yes, no = (encoder.tokenizer.token_to_id(word) for word in ("yes", "no"))
     table = weights["model.embed_tokens.weight"].clone()
     direction = table[yes] - table[no]
-    features = torch.stack([states @ direction, *(states[..., i] for i in (CONSTANT, IN_DOCUMENT, IN_QUERY))], -1)
-    spread = features.flatten(0, 1).square().mean(0).sqrt()
+    features = torch.stack([states @ direction, *(states[:, i] for i in (CONSTANT, IN_DOCUMENT, IN_QUERY))], -1)
+    spread = features.square().mean(0).sqrt()
     fitted = fit_logistic(features / spread, right) / spread
     new = fitted[0] * direction
     new[[CONSTANT, IN_DOCUMENT, IN_QUERY]] += fitted[1:]
@@ -34,9 +32,29 @@ def calibrate(weights: Weights, config: Config, encoder: Encoder, items: list[Qu
     return {**weights, "model.embed_tokens.weight": table}
 
 
+@torch.inference_mode()
+def last_states(
+    weights: Weights, config: Config, encoder: Encoder, items: list[Question], size: int = 64
+) -> torch.Tensor:
+    """What the head reads at the last token of every pair, shape (pairs, hidden), in the order of the pairs."""
+    model = open_model(weights, config).model
+    prompts = [ids for item in items for ids in encoder.prompts(item)]
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    states = torch.empty(len(prompts), config.hidden_size)
+    for start in range(0, len(order), BATCH):
+        rows = order[start : start + BATCH]
+        lengths = torch.tensor([len(prompts[i]) for i in rows])
+        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(prompts[i]) for i in rows], batch_first=True)
+        mask = torch.arange(ids.shape[1]) < lengths[:, None]
+        hidden = model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        states[rows] = hidden[torch.arange(len(rows)), lengths - 1]
+    return states
+
+
 @torch.enable_grad()
 def fit_logistic(features: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """Weights of a logistic regression on features (..., F)."""
+    features, right = features.clone(), right.clone()  # inference tensors have no gradients
     factors = torch.zeros(features.shape[-1], requires_grad=True)
     optimizer = torch.optim.LBFGS([factors], max_iter=200, line_search_fn="strong_wolfe")
 

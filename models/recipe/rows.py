@@ -26,7 +26,6 @@ class Terminology:
     synonyms: int  # so many queries, the first, are synonyms; the others are names
     right: np.ndarray  # (questions,) index of the concept asked for
     pools: np.ndarray  # (questions, POOL) indices of near concepts, the right one and its namesakes left out
-    tempting: np.ndarray | None = None  # (questions, POOL) how much each deceives the static model, as log weights
 
 
 @dataclass
@@ -69,11 +68,11 @@ class Draw:
 
     def rows(self, count: int, seed: int) -> list[Row]:
         """`count` rows, each source in its share."""
-        draw, noise = random.Random(seed), np.random.default_rng(seed)
+        draw = random.Random(seed)
         chosen = draw.choices(range(len(self.sources)), self.share, k=count)
-        return [self.row(which, draw, noise) for which in chosen]
+        return [self.row(which, draw) for which in chosen]
 
-    def row(self, which: int, draw: random.Random, noise: np.random.Generator) -> Row:
+    def row(self, which: int, draw: random.Random) -> Row:
         """One row of a source."""
         source = self.sources[which]
         as_synonym = draw.random() < SYNONYMS
@@ -82,8 +81,7 @@ class Draw:
         query, answer = source.queries[at], source.concepts[right].name
         if as_synonym and draw.random() < TURNED:
             query, answer = answer, query
-        keys = noise.gumbel(size=POOL) + (0 if source.tempting is None else source.tempting[at])
-        wrong = source.pools[at][np.argpartition(-keys, self.candidates - 2)[: self.candidates - 1]]
+        wrong = draw.sample(source.pools[at].tolist(), self.candidates - 1)
         texts = [query, answer, *(source.concepts[j].name for j in wrong)]
         if draw.random() < RENAMED:
             texts = rename(texts, draw)

@@ -54,16 +54,18 @@ def reduce_vectors(means: np.ndarray, width: int) -> np.ndarray:
 def spelling_vectors(tokenizer: Tokenizer, width: int) -> np.ndarray:
     """Vectors, shape (vocabulary, width), by which pieces of like letters are alike, whatever they mean.
 
-    Principal components of the counts of each token's one, two and three letters in a row, root mean square 1. Longer
-    tokens have longer vectors, so that a mean over a word's pieces hardly depends on where the word was cut.
+    Principal components of the counts of each token's letters and pairs of letters, a word's beginning among them, the
+    rarer the heavier; root mean square 1. Longer tokens have longer vectors, so that a mean over a word's pieces hardly
+    depends on where the word was cut.
     """
-    texts = [tokenizer.decode([token]).strip().lower() for token in range(tokenizer.get_vocab_size())]
-    counts = [Counter(t[i : i + n] for n in (1, 2, 3) for i in range(len(t) - n + 1)) for t in texts]
-    column = {gram: i for i, gram in enumerate(sorted({gram for count in counts for gram in count}))}
+    texts = [tokenizer.decode([token]).lower() for token in range(tokenizer.get_vocab_size())]
+    counts = [Counter(t[i : i + n] for n in (1, 2) for i in range(len(t) - n + 1)) for t in texts]
+    tokens = Counter(gram for count in counts for gram in count)
+    column = {gram: i for i, gram in enumerate(sorted(tokens))}
     table = np.zeros((len(texts), len(column)), dtype=np.float32)
     for row, count in enumerate(counts):
         for gram, times in count.items():
-            table[row, column[gram]] = times * len(gram) ** 0.5
+            table[row, column[gram]] = times * len(gram) ** 0.5 * np.log(len(texts) / tokens[gram])
     torch.manual_seed(0)  # svd_lowrank begins with random directions
     left, sizes, _ = torch.svd_lowrank(torch.from_numpy(table - table.mean(0)), q=width + 8, niter=4)
     vectors = (left * sizes)[:, :width].numpy()

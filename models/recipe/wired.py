@@ -1,11 +1,7 @@
-"""Where training starts: weights in which the network already is the static model, and words find each other.
+"""The network: a Qwen3 whose attention and one product compare token vectors that were trained beforehand.
 
-A small network finds "attend to the same word in the query" only after long training. Here it is written in:
-
-- the first layer tells every token whether it belongs to the query or the document (it looks for the two markers);
-- the middle layers have heads whose queries and keys are the same projection of the token vectors, so that a
-  document's token attends to its like in the query;
-- the last layer lets the last token take the mean of the document's and of the query's vectors, and its MLP multiplies
+- The first layer tells every token whether it belongs to the query or the document (it looks for the two markers).
+- The last layer lets the last token take the mean of the document's and of the query's vectors, and its MLP multiplies
   the two: silu(g) u + silu(-g)(-u) = g u is an exact product, and their sum is the score.
 """
 
@@ -13,52 +9,47 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from recipe.network import Config, Weights
+from recipe.checkpoint import Config, Weights
 from recipe.tokenizer import PROMPT_ENDS
 
-WIDTH = 112  # of a token vector
-CONSTANT, DOCUMENT_MARK, QUERY_MARK, IN_DOCUMENT, IN_QUERY, SCORE = 224, 225, 226, 227, 228, 229
+WIDTH = 216  # of a token vector; a state holds the document's mean, the query's, and what follows
+CONSTANT, DOCUMENT_MARK, QUERY_MARK, IN_DOCUMENT, IN_QUERY, SCORE = range(2 * WIDTH, 2 * WIDTH + 6)
 CONSTANT_SIZE, MARK_SIZE = 10.0, 20.0
+CLOSING_SIZE = 13.4  # the last token's constant: what a product of short means is divided by
+MEANS_GAIN = 3.0  # of the means in the last token's state
+NOTE = 0.1  # how strongly a token notes what it belongs to; little, for its norm is to show its vector
 QUERY_BLANKS, DOCUMENT_BLANKS = 3, 4  # tokens of the prompt that are pooled with the query's and the document's words
 SHARP = 1.7  # gain of the norms on queries and keys in the directions that carry marks
 MARK_A, MARK_B, REST = 15, 14, 13  # rows of a head that RoPE turns slowest
 
 
-def start_weights(config: Config, vectors: np.ndarray, tokenizer: Tokenizer, seed: int = 0) -> Weights:
+def wired_weights(config: Config, vectors: np.ndarray, tokenizer: Tokenizer) -> Weights:
     """All weights of the network, named as in transformers; `vectors` has shape (vocabulary, WIDTH)."""
-    make = torch.Generator().manual_seed(seed)
     hidden, size, kv = config.hidden_size, config.head_dim, config.num_key_value_heads
     inner, layers = config.intermediate_size, config.num_hidden_layers
-
-    def noise(rows: int, columns: int, scale: float) -> torch.Tensor:
-        return torch.randn(rows, columns, generator=make) * scale
-
     weights = {
         "model.norm.weight": torch.ones(hidden),
         "model.embed_tokens.weight": embeddings(config, vectors, tokenizer),
     }
-    weights["model.embed_tokens.weight"] += noise(config.vocab_size, hidden, 0.02)
     for layer in range(layers):
         w = {
             "input_layernorm": torch.ones(hidden),
             "post_attention_layernorm": torch.ones(hidden),
             "self_attn.q_norm": torch.ones(size),
             "self_attn.k_norm": torch.ones(size),
-            "self_attn.q_proj": noise(2 * kv * size, hidden, 0.02),
-            "self_attn.k_proj": noise(kv * size, hidden, 0.02),
-            "self_attn.v_proj": noise(kv * size, hidden, 0.01),
-            "self_attn.o_proj": noise(hidden, 2 * kv * size, 0.003),
-            "mlp.gate_proj": noise(inner, hidden, 0.03),
-            "mlp.up_proj": noise(inner, hidden, 0.03),
-            "mlp.down_proj": noise(hidden, inner, 0.003),
+            "self_attn.q_proj": torch.zeros(2 * kv * size, hidden),
+            "self_attn.k_proj": torch.zeros(kv * size, hidden),
+            "self_attn.v_proj": torch.zeros(kv * size, hidden),
+            "self_attn.o_proj": torch.zeros(hidden, 2 * kv * size),
+            "mlp.gate_proj": torch.zeros(inner, hidden),
+            "mlp.up_proj": torch.zeros(inner, hidden),
+            "mlp.down_proj": torch.zeros(hidden, inner),
         }
         if layer == 0:
             wire_marks(w, size)
         elif layer == layers - 1:
             wire_pooling(w, size, kv)
             wire_product(w)
-        else:
-            wire_matching(w, size, kv, make)
         weights.update({f"model.layers.{layer}.{name}.weight": tensor for name, tensor in w.items()})
     return weights
 
@@ -69,11 +60,12 @@ def embeddings(config: Config, vectors: np.ndarray, tokenizer: Tokenizer) -> tor
     table[:, :WIDTH] = torch.from_numpy(vectors)
     table[:, CONSTANT] = CONSTANT_SIZE
     ids = {text: tokenizer.encode(text).ids[0] for text in ("<document", "<query", *PROMPT_ENDS)}
-    for token in (*ids.values(), *tokenizer.encode("<|im_end|>").ids, *tokenizer.encode("<query>:").ids[1:]):
+    around = [i for text in ("<|im_end|>", "<query>:", "\n") for i in tokenizer.encode(text).ids]
+    for token in (*ids.values(), *around):
         table[token, :WIDTH] = 0
     table[ids["<document"], DOCUMENT_MARK] = MARK_SIZE
     table[ids["<query"], QUERY_MARK] = MARK_SIZE
-    table[ids[PROMPT_ENDS[1]], CONSTANT] = 1.0
+    table[ids[PROMPT_ENDS[1]], CONSTANT] = CLOSING_SIZE
     yes, no = tokenizer.token_to_id("yes"), tokenizer.token_to_id("no")
     table[[yes, no]] = 0
     table[yes, SCORE], table[no, SCORE] = 1.0, -1.0
@@ -90,28 +82,10 @@ def wire_marks(w: Weights, size: int) -> None:
     """Heads 0 and 1 look for the document's and the query's marker and note what they see."""
     sharpen(w)
     q, k, v, o = (w[f"self_attn.{n}_proj"] for n in "qkvo")
-    v[:2], o[:, [0, 1, size, size + 1]] = 0, 0
     k[MARK_A, DOCUMENT_MARK], k[MARK_B, QUERY_MARK], k[REST, CONSTANT] = 2.0, 2.0, 0.5
     q[MARK_A, CONSTANT], q[size + MARK_B, CONSTANT] = 2.0, 2.0
     v[0, DOCUMENT_MARK], v[1, QUERY_MARK] = 1.0, 1.0
-    o[IN_DOCUMENT, 0], o[IN_QUERY, size + 1] = 0.5, 0.5
-
-
-def wire_matching(w: Weights, size: int, kv: int, make: torch.Generator) -> None:
-    """Half of the heads: queries and keys are one projection of the token vectors; keys in the document are shunned."""
-    q, k, v, o = (w[f"self_attn.{n}_proj"] for n in "qkvo")
-    w["self_attn.q_norm"][:], w["self_attn.k_norm"][:] = 1.4, 1.4
-    for head in range(kv):
-        rows = slice(head * size, (head + 1) * size)
-        basis = torch.linalg.qr(torch.randn(WIDTH, size, generator=make))[0].t()
-        k[rows, :WIDTH] = basis
-        q[2 * head * size : (2 * head + 1) * size, :WIDTH] = basis
-        k[head * size + MARK_A, IN_DOCUMENT], k[head * size + MARK_A, :WIDTH] = -0.6, 0
-        q[2 * head * size + MARK_A, CONSTANT], q[2 * head * size + MARK_A, :WIDTH] = 0.4, 0
-        v[rows, :WIDTH] = torch.linalg.qr(torch.randn(WIDTH, size, generator=make))[0].t()
-        o[WIDTH : 2 * WIDTH, 2 * head * size : (2 * head + 1) * size] = (
-            0.3 * torch.linalg.qr(torch.randn(WIDTH, size, generator=make))[0]
-        )
+    o[IN_DOCUMENT, 0], o[IN_QUERY, size + 1] = NOTE, NOTE
 
 
 def wire_pooling(w: Weights, size: int, kv: int) -> None:
@@ -119,17 +93,16 @@ def wire_pooling(w: Weights, size: int, kv: int) -> None:
     sharpen(w)
     q, k, v, o = (w[f"self_attn.{n}_proj"] for n in "qkvo")
     share = WIDTH // kv
-    q.mul_(0.2), k.mul_(0.2), v.mul_(0.2)
-    v[:, WIDTH:] = 0
     for head in range(kv):
         base = head * size
-        k[base + MARK_A, IN_DOCUMENT], k[base + MARK_B, IN_QUERY], k[base + REST, CONSTANT] = 1.0, 1.0, 0.3
+        k[base + MARK_A, IN_DOCUMENT], k[base + MARK_B, IN_QUERY] = 0.5 / NOTE, 0.5 / NOTE
+        k[base + REST, CONSTANT] = 0.3
         q[2 * base + MARK_A, CONSTANT] = 2.0
         q[2 * base + size + MARK_A, CONSTANT], q[2 * base + size + MARK_B, CONSTANT] = -2.0, 2.0
         take = torch.arange(share)
         v[base + take, head * share + take] = 1.0
-        o[head * share + take, 2 * base + take] = 3.0
-        o[WIDTH + head * share + take, 2 * base + size + take] = 3.0
+        o[head * share + take, 2 * base + take] = MEANS_GAIN
+        o[WIDTH + head * share + take, 2 * base + size + take] = MEANS_GAIN
 
 
 def wire_product(w: Weights, gain: float = 2.0) -> None:

@@ -1,0 +1,54 @@
+"""A checkpoint as transformers writes and reads it."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from transformers import Qwen3Config, Qwen3ForCausalLM
+
+from recipe.tokenizer import save_tokenizer
+
+Weights = dict[str, torch.Tensor]
+
+
+@dataclass
+class Config:
+    """The sizes of a network, named as in transformers' configuration."""
+
+    vocab_size: int
+    hidden_size: int = 448
+    intermediate_size: int = 448
+    num_hidden_layers: int = 2
+    num_attention_heads: int = 16
+    num_key_value_heads: int = 8
+    head_dim: int = 32
+    rope_theta: float = 1_000_000.0
+    rms_norm_eps: float = 1e-6
+    max_position_embeddings: int = 1024
+    tie_word_embeddings: bool = True
+
+
+def open_model(weights: Weights, config: Config) -> Qwen3ForCausalLM:
+    """The weights in transformers' own network."""
+    model = Qwen3ForCausalLM(Qwen3Config(**asdict(config)))
+    model.load_state_dict(weights, strict=False)
+    model.tie_weights()
+    return model.eval()
+
+
+def save_checkpoint(weights: Weights, config: Config, tokenizer: Tokenizer, folder: Path) -> None:
+    """Write config.json, model.safetensors and the tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    settings = {
+        "architectures": ["Qwen3ForCausalLM"],
+        "model_type": "qwen3",
+        **asdict(config),
+        "torch_dtype": "float32",
+    }
+    (folder / "config.json").write_text(json.dumps(settings, indent=2) + "\n")
+    save_tokenizer(tokenizer, folder)
