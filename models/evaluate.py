@@ -118,7 +118,7 @@ def main() -> None:
     for name, load in UNSEEN.items():
         concepts = load()
         splits = ("test", "train") if options.split == "test" else ("dev",)  # nothing of it was trained on
-        items = questions(concepts, NgramIndex([c.name for c in concepts]), splits, options.queries)
+        items = questions(concepts, NgramIndex([c.name for c in concepts]), splits, options.queries // 2)
         figures(f"{name.capitalize()} (a terminology never trained on)", items, scorers)
     if options.plot:
         write_plot(options.plot, curves)
