@@ -4,6 +4,7 @@ bundle.json       the manifest: source, architecture, prompt, yes/no token ids, 
 model.onnx        the graph (with model.onnx.data beside it where it passes ONNX's 2 GB)
 tokenizer.json    the checkpoint's own tokenizer
 conformance.json  token ids with the logits they must give, so that any runtime can prove itself
+head.npz          of int8 and int4: keys and values of the tokens that all prompts begin with, run in float32
 """
 
 import hashlib
@@ -19,6 +20,7 @@ FORMAT_VERSION = 1
 MANIFEST_FILE = "bundle.json"
 TOKENIZER_FILE = "tokenizer.json"
 CONFORMANCE_FILE = "conformance.json"
+HEAD_FILE = "head.npz"
 
 
 @dataclass(frozen=True)

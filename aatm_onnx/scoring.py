@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from .past import Past
 from .prompt import TokenIds, left_pad
-from .session import Past, Session
-from .sharing import SharedPart, plan_sharing
+from .session import Session
+from .sharing import SharedPart, common_length, plan_sharing
 
 # Tokens of one batch, padding included. Memory grows with it and speed does not, past a few hundred tokens.
 DEFAULT_TOKEN_BUDGET = 512
@@ -46,15 +47,21 @@ def _groups(
     session: Session, prompts: Sequence[TokenIds], token_budget: int
 ) -> Iterator[tuple[list[int], Past | None]]:
     """Every prompt's index once, in groups that share a past; a prompt longer than the budget has a past of its own."""
-    if session.empty_past is None:
+    if session.head is None:
         yield list(range(len(prompts))), None
         return
-    pending: list[tuple[SharedPart, Past | None]] = [(plan_sharing(prompts), None)]
+    # Each prompt takes of the bundle's head all that it agrees with, whatever it shares with the others.
+    from_head = np.array([common_length(session.head.ids, prompt[:-1]) for prompt in prompts], np.int64)  # (prompts,)
+    pending: list[tuple[SharedPart, Past | None]] = [
+        (plan_sharing(prompts, np.flatnonzero(from_head == start).tolist(), int(start)), None)
+        for start in np.unique(from_head)
+    ]
     while pending:
         part, before = pending.pop()
-        past = session.empty_past
-        if part.stop:
-            past = before = session.past_of(prompts[part.first_prompt()][: part.stop], before)
+        first = part.first_prompt()
+        past = session.head.first(part.stop)
+        if part.stop > from_head[first]:
+            past = before = session.past_of(prompts[first][: part.stop], before)
         short = [index for index in part.prompts if len(prompts[index]) - part.stop <= token_budget]
         yield short, past
         for index in set(part.prompts).difference(short):

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .bundle import Bundle
+from .bundle import HEAD_FILE, Bundle
 from .cuda import why_no_cuda
 from .errors import INSTALL, BundleError, ProviderError
+from .past import Past, read_past
 from .prompt import TokenIds
 from .saturation import EXACT_PRODUCTS, products_saturate
 from .sharing import common_length
@@ -26,33 +27,18 @@ _INPUTS = {"input_ids", "attention_mask"}
 _REMEMBERED_TOKENS = 128
 
 
-@dataclass(frozen=True)
-class Past:
-    """The beginning of a prompt, already run through the model.
-
-    ids: its tokens, (seq,).
-    keys_values: what the tokens after it attend to, (layers, 2, kv_heads, seq, head_dim).
-    """
-
-    ids: TokenIds
-    keys_values: NDArray[np.floating[Any]]
-
-    def first(self, length: int) -> "Past":
-        """Only the first tokens: no token depends on a later one."""
-        return Past(self.ids[:length], np.ascontiguousarray(self.keys_values[..., :length, :]))
-
-
 @dataclass
 class Session:
     """A graph that is ready to run.
 
     provider: the execution provider that really runs it, "cpu" or "cuda".
-    empty_past: the past of a prompt's first token; None if the graph can't share beginnings.
+    head: what prompts of the bundle begin with, run at export in full precision; without tokens where the bundle has
+        none, None if the graph can't share beginnings.
     """
 
     runtime: "onnxruntime.InferenceSession"
     provider: Literal["cpu", "cuda"]
-    empty_past: Past | None = None
+    head: Past | None = None
     _last_begun: Past | None = None
 
     def logits(
@@ -76,12 +62,15 @@ class Session:
     def past_of(self, ids: TokenIds, before: Past | None = None) -> Past:
         """The past of what follows `ids`, (seq,).
 
-        It goes on from `before`, as far as that agrees with `ids`; without it, from the past that was last begun here:
-        one query after another starts with the same words, which so are run once in a process.
+        It goes on from `before`, as far as that agrees with `ids`; without it, from the bundle's head or from the past
+        that was last begun here: one query after another starts with the same words, which so are run once in a
+        process. Whichever agrees longer: tokens that the head has are never taken from elsewhere, for its keys and
+        values are more exact than this graph's, and a score would show what was run before.
         """
-        past = before or self._last_begun or self.empty_past
-        if past is None:
+        if self.head is None:
             raise ValueError(f"The graph of this session, on {self.provider}, can't share beginnings.")
+        known = [before] if before else [self.head, *([self._last_begun] if self._last_begun else [])]
+        past = max(known, key=lambda past: common_length(past.ids, ids))
         past = past.first(common_length(past.ids, ids))
         own = ids[None, len(past.ids) :].astype(np.int64)  # (1, own)
         if own.size:
@@ -117,9 +106,9 @@ def open_session(bundle: Bundle, provider: Provider = "auto", threads: int | Non
     if bundle.manifest.graph.precision == "int8" and products_saturate():
         options.add_session_config_entry(EXACT_PRODUCTS, "1")
     if provider != "cpu" and (runtime := _open_on_cuda(ort, bundle, options, required=provider == "cuda")):
-        return Session(runtime, "cuda", empty_past(runtime))
+        return Session(runtime, "cuda", _head(runtime, bundle))
     runtime = _open(ort, bundle, options, ["CPUExecutionProvider"])
-    return Session(runtime, "cpu", empty_past(runtime))
+    return Session(runtime, "cpu", _head(runtime, bundle))
 
 
 def import_onnxruntime() -> Any:
@@ -159,6 +148,13 @@ def empty_past(runtime: "onnxruntime.InferenceSession") -> Past | None:
             shape = [size if isinstance(size, int) else 0 for size in node.shape]
             return Past(np.empty(0, np.int32), np.empty(shape, dtype))
     return None
+
+
+def _head(runtime: "onnxruntime.InferenceSession", bundle: Bundle) -> Past | None:
+    """The bundle's head, or an empty one."""
+    empty = empty_past(runtime)
+    file = bundle.path / HEAD_FILE
+    return read_past(file, empty) if empty and file.exists() else empty
 
 
 def _open_on_cuda(ort: Any, bundle: Bundle, options: Any, *, required: bool) -> "onnxruntime.InferenceSession | None":

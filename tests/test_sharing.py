@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aatm_onnx.scoring import probability_of_yes, score_prompts
-from aatm_onnx.session import Past, Session, open_session
+from aatm_onnx.past import Past
+from aatm_onnx.session import Session, open_session
 from aatm_onnx.sharing import SharedPart, common_length, plan_sharing
 
 from .checkpoints import VOCABULARY, make_checkpoint
@@ -83,14 +84,14 @@ def test_a_plan_has_every_prompt_once_under_tokens_that_it_starts_with(rows: lis
         found.extend(part.prompts)
         return below
 
-    walk(plan_sharing([np.array(row, np.int32) for row in rows], run_cost), 0)
+    walk(plan_sharing([np.array(row, np.int32) for row in rows], range(len(rows)), run_cost=run_cost), 0)
     assert sorted(found) == list(range(len(rows)))
 
 
 def test_the_plan_for_queries_with_candidates_shares_the_head_and_each_query() -> None:
     head, queries = [1] * 40, ([2] * 20, [3] * 20)
     rows = [np.array([*head, *query, 10 + i, 99], np.int32) for query in queries for i in range(10)]
-    root = plan_sharing(rows)
+    root = plan_sharing(rows, range(len(rows)))
     (head_part,) = root.parts
     assert head_part.stop == 40
     assert sorted((part.stop, sorted(part.prompts)) for part in head_part.parts) == [
@@ -103,7 +104,7 @@ def test_the_next_query_begins_where_the_last_one_differs(session: Session) -> N
     first, second = np.arange(60, dtype=np.int32), np.r_[np.arange(40), 7, 8, 9].astype(np.int32)
     session.past_of(first)
     after_another = session.past_of(second)
-    fresh = Session(session.runtime, "cpu", session.empty_past).past_of(second)
+    fresh = Session(session.runtime, "cpu", session.head).past_of(second)
     np.testing.assert_allclose(after_another.keys_values, fresh.keys_values, atol=1e-4)
     assert len(after_another.ids) == 43
 
