@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .device import DeviceArray
 from .errors import BundleError
 from .prompt import TokenIds
 
@@ -20,11 +21,13 @@ class Past:
     """
 
     ids: TokenIds
-    keys_values: NDArray[np.floating[Any]]
+    keys_values: NDArray[np.floating[Any]] | DeviceArray
 
     def first(self, length: int) -> "Past":
         """Only the first tokens: no token depends on a later one."""
-        return Past(self.ids[:length], np.ascontiguousarray(self.keys_values[..., :length, :]))
+        if length == len(self.ids):
+            return self  # and stay on the device, if that is where it is
+        return Past(self.ids[:length], np.ascontiguousarray(np.asarray(self.keys_values)[..., :length, :]))
 
 
 def write_past(file: Path, past: Past) -> None:

@@ -10,12 +10,13 @@ from .prompt import TokenIds, left_pad
 from .session import Session
 from .sharing import SharedPart, common_length, plan_sharing
 
-# Tokens of one batch, padding included. Memory grows with it and speed does not, past a few hundred tokens.
-DEFAULT_TOKEN_BUDGET = 512
+# Tokens of one batch, padding included. Memory grows with it. A CPU is no faster past a few hundred; a GPU needs enough
+# work for every kernel to outlast its launch (a thousand of them at 0.6B: 5 ms).
+TOKEN_BUDGETS = {"cpu": 512, "cuda": 4096}
 
 
 def score_prompts(
-    session: Session, prompts: Sequence[TokenIds], pad_token_id: int, token_budget: int = DEFAULT_TOKEN_BUDGET
+    session: Session, prompts: Sequence[TokenIds], pad_token_id: int, token_budget: int | None = None
 ) -> list[float]:
     """Score whole prompts.
 
@@ -27,11 +28,12 @@ def score_prompts(
         prompts: token ids of each prompt, each of shape (seq,).
         pad_token_id: the id to pad with; it is masked, so any id of the vocabulary does.
         token_budget: the most tokens in one batch, padding included; a longer prompt runs alone (in pieces, if the
-            session's graph can).
+            session's graph can). None takes the session's provider's.
 
     Returns:
         The probability of "yes" for each prompt, in the order given.
     """
+    token_budget = token_budget or TOKEN_BUDGETS[session.provider]
     scores = np.empty(len(prompts), np.float64)
     for indices, past in _groups(session, prompts, token_budget):
         start = 0 if past is None else len(past.ids)

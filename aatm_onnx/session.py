@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from .bundle import HEAD_FILE, Bundle
 from .cuda import why_no_cuda
+from .device import DeviceArray, run_on_device
 from .errors import INSTALL, BundleError, ProviderError
 from .past import Past, read_past
 from .prompt import TokenIds
@@ -53,11 +55,10 @@ class Session:
         Returns:
             The logits of "no" and "yes" after each row's last token, shape (batch, 2), float32.
         """
-        feed: dict[str, NDArray[Any]] = {"input_ids": input_ids, "attention_mask": attention_mask}
+        feed: dict[str, NDArray[Any] | DeviceArray] = {"input_ids": input_ids, "attention_mask": attention_mask}
         if past is not None:
             feed["past"] = past.keys_values
-        (logits,) = self.runtime.run(["logits"], feed)
-        return np.asarray(logits, np.float32)  # (batch, 2)
+        return np.asarray(self._run("logits", feed), np.float32)  # (batch, 2)
 
     def past_of(self, ids: TokenIds, before: Past | None = None) -> Past:
         """The past of what follows `ids`, (seq,).
@@ -75,11 +76,18 @@ class Session:
         own = ids[None, len(past.ids) :].astype(np.int64)  # (1, own)
         if own.size:
             feed = {"input_ids": own, "attention_mask": np.ones_like(own), "keep_rows": np.array([1])}
-            (present,) = self.runtime.run(["present"], feed | {"past": past.keys_values})
-            past = Past(ids, present[0])
+            present = self._run("present", feed | {"past": past.keys_values})
+            past = Past(ids, present.reshape(present.shape[1:]))
         if before is None:
             self._last_begun = past.first(min(len(ids), _REMEMBERED_TOKENS))
         return past
+
+    def _run(self, output: str, feed: Mapping[str, NDArray[Any] | DeviceArray]) -> NDArray[Any] | DeviceArray:
+        """One output, left on the GPU where there is one: a past then need not travel to the CPU and back."""
+        if self.provider == "cuda":
+            return run_on_device(self.runtime, "cuda", output, feed)
+        result: NDArray[Any] = self.runtime.run([output], feed)[0]
+        return result
 
 
 def open_session(bundle: Bundle, provider: Provider = "auto", threads: int | None = None) -> Session:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from transformers import Qwen3ForCausalLM
 
+from aatm_onnx.device import run_on_device
 from aatm_onnx.errors import ExportError
 from aatm_onnx.prompt import left_pad
 
@@ -122,6 +123,16 @@ def test_int8_stays_close_to_float(int8: FusedGraph) -> None:
     expected = int8.expected(rows)
     difference = int8.logits(rows) - expected
     assert np.abs(difference).mean() < 0.05 * expected.std()
+
+
+def test_a_past_that_stays_on_the_device_is_the_one_that_travels(fp32: FusedGraph) -> None:
+    """Here the device is the CPU; on a GPU a session runs nothing but this."""
+    keep = {"keep_rows": np.array([1])}
+    stayed = run_on_device(fp32.session, "cpu", "present", _feed([[1, 2, 3]]) | keep)
+    past = stayed.reshape(stayed.shape[1:])
+    np.testing.assert_array_equal(past, fp32.present([[1, 2, 3]])[0])
+    logits = run_on_device(fp32.session, "cpu", "logits", _feed([[4, 5], [6]]) | {"past": past})
+    np.testing.assert_allclose(logits, fp32.expected([[1, 2, 3, 4, 5], [1, 2, 3, 6]]), atol=5e-5)
 
 
 def test_without_keep_rows_no_keys_are_copied(fp32: FusedGraph) -> None:
