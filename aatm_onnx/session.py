@@ -116,8 +116,8 @@ def open_session(
     ort = import_onnxruntime()
     options = ort.SessionOptions()
     options.log_severity_level = 3  # errors only
-    # Two batches run at a time, so that no CPU waits for another at the end of every operator. Their two threads work in
-    # operators themselves, and ONNX Runtime adds one fewer than it is told.
+    # Two batches run at a time, so that no CPU waits for another at the end of every operator. Both their threads
+    # compute, and ONNX Runtime adds one fewer than it is told.
     threads = threads or _usable_cpus()
     options.intra_op_num_threads = max(1, threads - 1)
     if bundle.manifest.graph.precision == "int8" and products_saturate():
