@@ -59,9 +59,16 @@ def _batches(session: Session, prompts: Sequence[TokenIds], token_budget: int) -
     for indices, past in _groups(session, prompts):
         start = 0 if past is None else len(past.ids)
         lengths = [len(prompts[index]) - start for index in indices]
-        fair_share = max(_LEAST_TOKENS, -(-max(lengths, default=0) * len(lengths) // session.at_once))
-        for batch in cut_batches(lengths, min(token_budget, fair_share)):
+        for batch in cut_batches(lengths, _even_budget(lengths, token_budget, session.at_once)):
             yield [indices[row] for row in batch], past
+
+
+def _even_budget(lengths: Sequence[int], token_budget: int, at_once: int) -> int:
+    """What to cut batches by, within `token_budget`, so that each of `at_once` threads gets as many, of one size."""
+    longest = max(lengths, default=1)
+    rounds = max(1, -(-len(lengths) // (max(1, token_budget // longest) * at_once)))
+    rows = -(-len(lengths) // (rounds * at_once))
+    return min(token_budget, max(rows * longest, _LEAST_TOKENS))
 
 
 def _run_beside_each_other(
@@ -103,9 +110,11 @@ def _groups(session: Session, prompts: Sequence[TokenIds]) -> Iterator[Batch]:
         pending += [(inner, before) for inner in part.parts]
 
 
-def _run_up_to_last_piece(session: Session, prompt: TokenIds, past: Past, piece: int) -> Past:
-    """A long prompt's past but for its last tokens, run in pieces: no attention over everything at once."""
-    for stop in range(len(past.ids) + piece, len(prompt), piece):
+def _run_up_to_last_piece(session: Session, prompt: TokenIds, past: Past, budget: int) -> Past:
+    """A long prompt's past but for its last tokens, run in equal pieces: no attention over everything at once."""
+    start, rest = len(past.ids), len(prompt) - len(past.ids)
+    piece = -(-rest // -(-rest // budget))
+    for stop in range(start + piece, len(prompt), piece):
         past = session.past_of(prompt[:stop], past)
     return past
 
