@@ -14,6 +14,7 @@ What it leaves out of a plain Qwen3: the last layer's queries, output projection
 one, and all rows of lm_head but two.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from .graphs import GraphKind, parameter_count
 from .int4 import Int4Linear
 from .int8 import Int8Linear
 from .linear import FloatLinear, Linear, Product
-from .onnx_graph import MICROSOFT, OnnxGraph
+from .onnx_graph import MICROSOFT, OnnxGraph, WeightFile
 from .placement import Placement, place_tokens
 from .qwen3 import Qwen3, read_qwen3
 from .streamed_reference import float32_logits
@@ -34,16 +35,33 @@ GRAPH_FILE = "model.onnx"
 _EMBEDDING_ROWS = 8192  # how much of the embedding is in memory at a time: 128 MB of float32 at hidden size 4096
 
 
-def write_graph(checkpoint: Checkpoint, folder: Path, precision: str) -> None:
+def write_graph(
+    checkpoint: Checkpoint,
+    folder: Path,
+    precision: str,
+    float_layers: Collection[int] = (),
+    weights: WeightFile | None = None,
+) -> None:
     """Write `model.onnx` and its weights, `model.onnx.data`, into `folder`, one weight after the other.
+
+    Args:
+        checkpoint: the model.
+        folder: an existing folder.
+        precision: a key of `PRECISIONS`.
+        float_layers: layers that stay in float16 whatever the precision.
+        weights: the data file, if other graphs of this checkpoint are to share it; it stays open.
 
     Raises:
         ExportError: the checkpoint has what this graph can't express, or its weights can't be read.
     """
-    graph = OnnxGraph(folder / GRAPH_FILE)
-    builder = _Builder(graph, read_qwen3(checkpoint), PRECISIONS[precision])
-    builder.build(checkpoint.no_token_id, checkpoint.yes_token_id)
+    graph = OnnxGraph(folder / GRAPH_FILE, file := weights or WeightFile(folder / GRAPH_FILE))
+    model, chosen = read_qwen3(checkpoint), PRECISIONS[precision]
+    layers = range(model.sizes.num_hidden_layers)
+    linears = [_STORED_HALF if layer in float_layers else chosen.linear for layer in layers]
+    _Builder(graph, model, linears, chosen.embedding).build(checkpoint.no_token_id, checkpoint.yes_token_id)
     graph.save()
+    if weights is None:
+        file.close()
 
 
 @dataclass(frozen=True)
@@ -51,24 +69,21 @@ class Precision:
     """How weights are stored.
 
     linear: the layers' weights.
-    last_linear: the last layer's. Nothing evens out its errors on the way to the score: on the default model half of
-        what int8 cost came from there. Only each row's last token goes through most of it, so float costs no time.
     embedding: its table's type. It is looked up, not multiplied, so float16 costs no speed either.
     """
 
     linear: Linear
-    last_linear: Linear
     embedding: type[np.floating]
 
 
 _FLOAT, _STORED_HALF = FloatLinear(), FloatLinear(stored=np.float16)
 _CUDA_HALF = FloatLinear(stored=np.float16, multiplied=np.float16)
 PRECISIONS = {
-    "fp32": Precision(_FLOAT, _FLOAT, np.float32),
-    "fp16": Precision(_STORED_HALF, _STORED_HALF, np.float16),
-    "cuda-fp16": Precision(_CUDA_HALF, _CUDA_HALF, np.float16),
-    "int8": Precision(Int8Linear(), _STORED_HALF, np.float16),
-    "int4": Precision(Int4Linear(), _STORED_HALF, np.float16),
+    "fp32": Precision(_FLOAT, np.float32),
+    "fp16": Precision(_STORED_HALF, np.float16),
+    "cuda-fp16": Precision(_CUDA_HALF, np.float16),
+    "int8": Precision(Int8Linear(), np.float16),
+    "int4": Precision(Int4Linear(), np.float16),
 }
 
 
@@ -76,7 +91,8 @@ PRECISIONS = {
 class _Builder:
     graph: OnnxGraph
     model: Qwen3
-    precision: Precision
+    linears: Sequence[Linear]  # (layers,)
+    embedding: type[np.floating]
 
     def build(self, no_token_id: int, yes_token_id: int) -> None:
         graph, sizes = self.graph, self.model.sizes
@@ -100,8 +116,8 @@ class _Builder:
         own: list[KeysValues] = []
         for layer in range(last_layer + 1):
             prefix = f"model.layers.{layer}."
-            linear = self.precision.last_linear if layer == last_layer else self.precision.linear
-            attention = Attention(graph, self.model, linear, placement)
+            linear, order_free = self.linears[layer], any(later.rounds_activations for later in self.linears[layer:])
+            attention = Attention(graph, self.model, linear, placement, order_free)
             residual, normed = self._add_norm(residual, update, prefix + "input_layernorm.weight")
             x, askers = linear.prepare(graph, normed), placement.all
             own.append(attention.keys_values(prefix + "self_attn.", x))
@@ -118,9 +134,9 @@ class _Builder:
         """Embeddings of the tokens, (batch * seq, hidden)."""
         graph, name = self.graph, "model.embed_tokens.weight"
         slabs = self.model.slabs(name, _EMBEDDING_ROWS)
-        table = graph.streamed_weight(name, self.precision.embedding, self.model.tensors[name].shape, slabs)
+        table = graph.streamed_weight(name, self.embedding, self.model.tensors[name].shape, slabs)
         embedded = graph.node("Gather", table, graph.node("Reshape", ids, graph.constant([-1], np.int64)), axis=0)
-        if self.precision.embedding == np.float32:
+        if self.embedding == np.float32:
             return embedded
         return graph.node("Cast", embedded, to=graph.onnx_type(np.float32))
 
@@ -184,8 +200,8 @@ class _Builder:
 
 
 def disk_bytes(checkpoint: Checkpoint, precision: str) -> int:
-    """What the weights take on disk at most."""
-    return (4 if precision == "fp32" else 2) * parameter_count(checkpoint)
+    """What the weights take on disk at most: rounded ones and float16 ones, while it is found out which are needed."""
+    return {"fp32": 4, "int8": 3, "int4": 3}.get(precision, 2) * parameter_count(checkpoint)
 
 
 FUSED = GraphKind(

@@ -43,7 +43,7 @@ class Int4Linear:
 
         shape = (outputs, inputs // _BLOCK, _BLOCK // 2)
         weight = graph.streamed_weight(name, np.uint8, shape, packed())
-        scales = graph.weight(name + "_scale", np.concatenate(all_scales))
+        scales = graph.streamed_weight(name + "_scale", np.float32, shape[:2], all_scales)
         attributes = {"K": inputs, "N": outputs, "bits": 4, "block_size": _BLOCK, "accuracy_level": 4}
         return Product(graph.node("MatMulNBits", x.values, weight, scales, domain=MICROSOFT, **attributes))
 

@@ -68,7 +68,9 @@ class FloatLinear:
 
     def apply(self, graph: OnnxGraph, x: Product, model: Qwen3, name: str) -> Product:
         """A plain MatMul."""
-        weight = graph.weight(name, model.weight(name).astype(self.stored).T)
+        outputs, inputs = model.tensors[name].shape
+        transposed = (weight.T for weight in model.slabs(name, outputs))
+        weight = graph.streamed_weight(name, self.stored, (inputs, outputs), transposed)
         if self.stored != self.multiplied:  # ONNX Runtime does this cast once, while loading
             weight = graph.node("Cast", weight, to=graph.onnx_type(self.multiplied))
         product = graph.node("MatMul", x.values, weight)

@@ -10,8 +10,8 @@ from aatm_onnx_export.reference import float32_logits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aatm_onnx.scoring import probability_of_yes, score_prompts
 from aatm_onnx.past import Past
+from aatm_onnx.scoring import probability_of_yes, score_prompts
 from aatm_onnx.session import Session, open_session
 from aatm_onnx.sharing import SharedPart, common_length, plan_sharing
 
