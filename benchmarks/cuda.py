@@ -81,10 +81,10 @@ def main() -> None:
 
 def _bundle(checkpoint: Path) -> Bundle:
     """The checkpoint's bundle for CUDA; made, and proved on the CPU, where it is not there from another run."""
-    folder = checkpoint.with_name(f"{checkpoint.name}-cuda-fp16")
+    folder = checkpoint.with_name(f"{checkpoint.name}-cuda")
     if folder.exists():
         return open_bundle(folder)
-    return export_checkpoint(str(checkpoint), folder, precision="cuda-fp16", graph="fused")
+    return export_checkpoint(str(checkpoint), folder, precision="fp16", graph="cuda")
 
 
 def _time_ours(session: Session, prompts: list[TokenIds], pad_token_id: int) -> Timed:

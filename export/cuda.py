@@ -16,7 +16,7 @@ import numpy as np
 from .checkpoint import Checkpoint
 from .fused import GRAPH_FILE, disk_bytes
 from .graphs import GraphKind
-from .onnx_graph import MICROSOFT, OnnxGraph
+from .onnx_graph import MICROSOFT, OnnxGraph, WeightFile
 from .placement import rotary_angles
 from .qwen3 import Qwen3, read_qwen3
 from .streamed_reference import float32_logits
@@ -36,9 +36,11 @@ def write_graph(checkpoint: Checkpoint, folder: Path, precision: str) -> None:
     Raises:
         ExportError: the checkpoint has what this graph can't express, or its weights can't be read.
     """
-    graph = OnnxGraph(folder / GRAPH_FILE)
+    weights = WeightFile(folder / GRAPH_FILE)
+    graph = OnnxGraph(folder / GRAPH_FILE, weights)
     _Builder(graph, read_qwen3(checkpoint)).build(checkpoint.no_token_id, checkpoint.yes_token_id)
     graph.save()
+    weights.close()
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,9 @@ class _Builder:
             update = self._float(self._mlp(prefix + "mlp.", self._half(normed)))
         _, normed = self._add_norm(residual, update, "model.norm.weight")
 
-        logits = graph.node("MatMul", normed, graph.weight("no_yes", self.model.head(no_token_id, yes_token_id)))
+        logits = graph.node(
+            "MatMul", normed, graph.weight("lm_head.no_yes", self.model.head(no_token_id, yes_token_id))
+        )
         graph.output("logits", logits, np.float32, ("batch", 2))
         present = self._present(kept)
         graph.output("present", present, np.float16, ("kept", *past_shape[:3], "total", sizes.head_dim))
@@ -144,7 +148,7 @@ class _Builder:
         return total, normed
 
     def _attend(self, prefix: str, x: str, rows: _Rows, past: str) -> tuple[str, list[str]]:
-        """Attention of the tokens x, (batch * seq, hidden) float16, after a layer's past, (2, kv_heads, past, head_dim).
+        """Attention of the tokens x, (batch * seq, hidden), after a layer's past, (2, kv_heads, past, head_dim), in float16.
 
         Returns:
             What the tokens gather, (batch * seq, heads * head_dim), and keys and values of past and own tokens,
