@@ -148,7 +148,7 @@ class _Builder:
         return total, normed
 
     def _attend(self, prefix: str, x: str, rows: _Rows, past: str) -> tuple[str, list[str]]:
-        """Attention of the tokens x, (batch * seq, hidden), after a layer's past, (2, kv_heads, past, head_dim), in float16.
+        """Attention of x, (batch * seq, hidden), over itself and a layer's past, (2, kv_heads, past, head_dim).
 
         Returns:
             What the tokens gather, (batch * seq, heads * head_dim), and keys and values of past and own tokens,
@@ -242,6 +242,7 @@ class _Builder:
 CUDA = GraphKind(
     name="cuda",
     tolerances={"fp16": 5e-3},
+    min_taus={},
     requires=("onnx", "onnxruntime"),
     tools=("onnx",),
     reference=float32_logits,

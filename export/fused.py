@@ -200,7 +200,10 @@ def disk_bytes(checkpoint: Checkpoint, precision: str) -> int:
 
 FUSED = GraphKind(
     name="fused",
-    tolerances={"fp32": 1e-5, "fp16": 5e-3, "int8": 0.1, "int4": 0.2},
+    # Rounded graphs are held to the scores that they had at export. On another machine a float's last bit may round to
+    # another step; where attention's sums differed like that, scores of 0.6B moved by up to 0.006.
+    tolerances={"fp32": 1e-5, "fp16": 5e-3, "int8": 0.02, "int4": 0.02},
+    min_taus={"int8": 0.98, "int4": 0.95},
     requires=("onnx", "onnxruntime"),
     tools=("onnx",),
     reference=float32_logits,
