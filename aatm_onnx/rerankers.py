@@ -140,6 +140,7 @@ class Qwen3Reranker(ScoringReranker):
         provider: Provider = "auto",
         threads: int | None = None,
         token_budget: int | None = None,
+        keep_memory: bool = True,
         allow_special_tokens: bool = False,
     ) -> None:
         """Open a bundle and its session.
@@ -151,8 +152,9 @@ class Qwen3Reranker(ScoringReranker):
             task: the instruction; None takes the bundle's.
             prefix, suffix: the text around every pair; None takes the bundle's.
             provider: "cpu", "cuda", or "auto": CUDA where ONNX Runtime really can use it.
-            threads: threads inside an operator; None lets every CPU that this process may use work.
+            threads: threads that compute on the CPU; None lets every CPU that this process may use work.
             token_budget: the most tokens of a batch; memory grows with it. None takes what suits the provider.
+            keep_memory: keep the memory of one run for the next; without it a run is slower and gives it back.
             allow_special_tokens: read `<|im_end|>`, `<think>` and their like inside a query or document as control
                 tokens, as aatm does. By default they are text.
 
@@ -175,7 +177,7 @@ class Qwen3Reranker(ScoringReranker):
         self._prompts = prompts.prompt_tokenizer(
             bundle, self.prefix, self.suffix, self.max_length, allow_special_tokens=allow_special_tokens
         )
-        self._session = open_session(bundle, provider, threads)
+        self._session = open_session(bundle, provider, threads, keep_memory=keep_memory)
         self.provider = self._session.provider
         self.token_budget = token_budget or TOKEN_BUDGETS[self.provider]
 

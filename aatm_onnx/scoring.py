@@ -1,6 +1,8 @@
 """Prompts of token ids become scores: batches cut by a token budget, sorted by length, run, and put back in order."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,11 @@ from .sharing import SharedPart, common_length, plan_sharing
 
 # Tokens of one batch, padding included. Memory grows with it. A CPU is no faster past a few hundred; a GPU needs enough
 # work for every kernel to outlast its launch (a thousand of them at 0.6B: 5 ms).
-TOKEN_BUDGETS = {"cpu": 512, "cuda": 4096}
+TOKEN_BUDGETS = {"cpu": 256, "cuda": 4096}
+# A batch is not made smaller than this to have one for every thread: each reads all weights.
+_LEAST_TOKENS = 64
+
+Batch = tuple[list[int], Past | None]  # indices of prompts, and what stands before the rest of each of them
 
 
 def score_prompts(
@@ -33,22 +39,51 @@ def score_prompts(
     Returns:
         The probability of "yes" for each prompt, in the order given.
     """
-    token_budget = token_budget or TOKEN_BUDGETS[session.provider]
+    budget = token_budget or TOKEN_BUDGETS[session.provider]
     scores = np.empty(len(prompts), np.float64)
-    for indices, past in _groups(session, prompts, token_budget):
+
+    def score(rows: list[int], past: Past | None) -> None:
+        if past is not None and len(rows) == 1:
+            past = _run_up_to_last_piece(session, prompts[rows[0]], past, budget)
         start = 0 if past is None else len(past.ids)
-        for batch in cut_batches([len(prompts[index]) - start for index in indices], token_budget):
-            rows = [indices[row] for row in batch]
-            input_ids, attention_mask = left_pad([prompts[index][start:] for index in rows], pad_token_id)
-            scores[rows] = probability_of_yes(session.logits(input_ids, attention_mask, past))
+        input_ids, attention_mask = left_pad([prompts[index][start:] for index in rows], pad_token_id)
+        scores[rows] = probability_of_yes(session.logits(input_ids, attention_mask, past))
+
+    _run_beside_each_other(score, _batches(session, prompts, budget), session.at_once)
     result: list[float] = scores.tolist()
     return result
 
 
-def _groups(
-    session: Session, prompts: Sequence[TokenIds], token_budget: int
-) -> Iterator[tuple[list[int], Past | None]]:
-    """Every prompt's index once, in groups that share a past; a prompt longer than the budget has a past of its own."""
+def _batches(session: Session, prompts: Sequence[TokenIds], token_budget: int) -> Iterator[Batch]:
+    """Every prompt's index once; the prompts of a batch share a past."""
+    for indices, past in _groups(session, prompts):
+        start = 0 if past is None else len(past.ids)
+        lengths = [len(prompts[index]) - start for index in indices]
+        fair_share = max(_LEAST_TOKENS, -(-max(lengths, default=0) * len(lengths) // session.at_once))
+        for batch in cut_batches(lengths, min(token_budget, fair_share)):
+            yield [indices[row] for row in batch], past
+
+
+def _run_beside_each_other(
+    run: Callable[[list[int], Past | None], None], batches: Iterable[Batch], at_once: int
+) -> None:
+    """Run batches on `at_once` threads; only one waits for its turn, for each may hold a past in memory."""
+    if at_once == 1:
+        for batch in batches:
+            run(*batch)
+        return
+    with ThreadPoolExecutor(at_once) as threads:
+        running: deque[Future[None]] = deque()
+        for batch in batches:
+            if len(running) > at_once:
+                running.popleft().result()
+            running.append(threads.submit(run, *batch))
+        for last in running:
+            last.result()
+
+
+def _groups(session: Session, prompts: Sequence[TokenIds]) -> Iterator[Batch]:
+    """Every prompt's index once, in groups that share a past."""
     if session.head is None:
         yield list(range(len(prompts))), None
         return
@@ -64,10 +99,7 @@ def _groups(
         past = session.head.first(part.stop)
         if part.stop > from_head[first]:
             past = before = session.past_of(prompts[first][: part.stop], before)
-        short = [index for index in part.prompts if len(prompts[index]) - part.stop <= token_budget]
-        yield short, past
-        for index in set(part.prompts).difference(short):
-            yield [index], _run_up_to_last_piece(session, prompts[index], past, token_budget)
+        yield part.prompts, past
         pending += [(inner, before) for inner in part.parts]
 
 

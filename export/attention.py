@@ -75,7 +75,8 @@ class Attention:
             return self._weigh(graph.node("Softmax", scores, axis=-1), past, own, queries, askers)
         weights, total = self._order_free_softmax(scores)
         gathered = self._weigh(weights, self._in_float64(past), self._in_float64(own), queries, askers)
-        return graph.node("Cast", graph.node("Div", gathered, total), to=graph.onnx_type(np.float32))
+        single = graph.onnx_type(np.float32)
+        return graph.node("Div", graph.node("Cast", gathered, to=single), graph.node("Cast", total, to=single))
 
     def _order_free_softmax(self, scores: str) -> tuple[str, str]:
         """Softmax's numerators, shaped as the scores, and its denominator, in float64.
