@@ -67,8 +67,8 @@ class Fidelity:
 class Graph:
     """Which ONNX graph this is.
 
-    kind: "standard" (plain ONNX operators: input_ids, attention_mask -> logits) or "fused" (ONNX Runtime's own
-        operators; also takes the keys and values of a shared prefix).
+    kind: "standard" (plain ONNX operators: input_ids, attention_mask -> logits), "fused" (ONNX Runtime's own
+        operators; also takes the keys and values of a shared prefix) or "cuda" (the same, for NVIDIA GPUs).
     precision: "fp32", "fp16", "int8", ...: how weights are stored.
     tolerance: how far scores may be from the conformance vectors', on any machine.
     difference: the largest difference from float32 that the export measured on the conformance prompts.

@@ -246,10 +246,14 @@ def verify(bundle: str | None, against: str | None, provider: Provider, threads:
     "--graph",
     default="fused",
     show_default=True,
-    help="fused (ONNX Runtime's operators, beginnings of prompts shared) or standard (plain ONNX, for any runtime).",
+    help="fused (ONNX Runtime's operators, beginnings of prompts shared), cuda (the same for NVIDIA GPUs) or standard"
+    " (plain ONNX, for any runtime).",
 )
 @click.option(
-    "--precision", default="fp32", show_default=True, help="How weights are stored: fp32, fp16; fused also int8, int4."
+    "--precision",
+    default="fp32",
+    show_default=True,
+    help="How weights are stored: fp32, fp16; fused also int8, int4; cuda only fp16.",
 )
 @click.option(
     "--min-tau",

@@ -77,11 +77,9 @@ class Precision:
 
 
 _FLOAT, _STORED_HALF = FloatLinear(), FloatLinear(stored=np.float16)
-_CUDA_HALF = FloatLinear(stored=np.float16, multiplied=np.float16)
 PRECISIONS = {
     "fp32": Precision(_FLOAT, np.float32),
     "fp16": Precision(_STORED_HALF, np.float16),
-    "cuda-fp16": Precision(_CUDA_HALF, np.float16),
     "int8": Precision(Int8Linear(), np.float16),
     "int4": Precision(Int4Linear(), np.float16),
 }
@@ -104,7 +102,9 @@ class _Builder:
         keep_rows = graph.input("keep_rows", np.int64, (1,), np.zeros(1, np.int64))
 
         last_hidden, own = self._layers(ids, past, place_tokens(graph, self.model, mask, past))
-        logits = graph.node("MatMul", last_hidden, self._head(no_token_id, yes_token_id))
+        logits = graph.node(
+            "MatMul", last_hidden, graph.weight("lm_head.no_yes", self.model.head(no_token_id, yes_token_id))
+        )
         present = self._present(past, own, keep_rows)
         graph.output("logits", logits, np.float32, ("batch", 2))
         graph.output("present", present, np.float32, ("kept", layers, 2, kv_heads, "total", head_dim))
@@ -198,12 +198,6 @@ class _Builder:
             axis=4,
         )
 
-    def _head(self, no_token_id: int, yes_token_id: int) -> str:
-        """Two rows of lm_head as a (hidden, 2) weight."""
-        name = "model.embed_tokens.weight" if self.model.sizes.tie_word_embeddings else "lm_head.weight"
-        rows = [self.model.rows(name, token, token + 1) for token in (no_token_id, yes_token_id)]
-        return self.graph.weight("lm_head.no_yes", np.concatenate(rows).T)
-
 
 def disk_bytes(checkpoint: Checkpoint, precision: str) -> int:
     """What the weights take on disk at most: rounded ones and float16 ones, while it is found out which are needed."""
@@ -214,7 +208,7 @@ FUSED = GraphKind(
     name="fused",
     # Rounded graphs are held to the scores that they had at export. On another machine a float's last bit may round to
     # another step; where attention's sums differed like that, scores of 0.6B moved by up to 0.006.
-    tolerances={"fp32": 1e-5, "fp16": 5e-3, "cuda-fp16": 5e-3, "int8": 0.02, "int4": 0.02},
+    tolerances={"fp32": 1e-5, "fp16": 5e-3, "int8": 0.02, "int4": 0.02},
     min_taus={"int8": 0.98, "int4": 0.95},
     requires=("onnx", "onnxruntime"),
     tools=("onnx",),

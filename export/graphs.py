@@ -67,10 +67,11 @@ def graph_kind(name: str) -> GraphKind:
     Raises:
         ExportError: there is none; the message lists those that there are.
     """
+    from .cuda import CUDA
     from .fused import FUSED
     from .standard import STANDARD
 
-    kinds = {kind.name: kind for kind in (FUSED, STANDARD)}
+    kinds = {kind.name: kind for kind in (FUSED, CUDA, STANDARD)}
     if name not in kinds:
         raise ExportError(f"There is no graph called {name!r}; choose from {', '.join(kinds)}.")
     return kinds[name]

@@ -1,6 +1,6 @@
 """The fused graph gives transformers' logits, whatever is shared, padded or batched together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from aatm_onnx_export.checkpoint import open_checkpoint
+from aatm_onnx_export.checkpoint import Checkpoint, open_checkpoint
+from aatm_onnx_export.cuda import write_graph as write_cuda_graph
 from aatm_onnx_export.fused import write_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -56,9 +57,9 @@ def _feed(rows: Sequence[Prompt]) -> dict[str, NDArray[np.int64]]:
     return {"input_ids": input_ids, "attention_mask": attention_mask}
 
 
-def _graph(folder: Path, precision: str) -> FusedGraph:
+def _graph(folder: Path, precision: str, write: Callable[[Checkpoint, Path, str], None] = write_graph) -> FusedGraph:
     checkpoint = open_checkpoint(str(folder))
-    write_graph(checkpoint, folder, precision)
+    write(checkpoint, folder, precision)
     session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     model = Qwen3ForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     return FusedGraph(session, model, [checkpoint.no_token_id, checkpoint.yes_token_id])
@@ -74,6 +75,12 @@ def fp32(tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
 def int8(tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
     """The same in eight bits, tied."""
     return _graph(make_checkpoint(tmp_path_factory.mktemp("int8"), spread=0.2), "int8")
+
+
+@pytest.fixture(scope="module")
+def cuda(tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
+    """The graph for CUDA; here the CPU runs it, in float32 between casts."""
+    return _graph(make_checkpoint(tmp_path_factory.mktemp("cuda"), tied=False, spread=0.2), "fp16", write_cuda_graph)
 
 
 tokens = st.integers(0, VOCABULARY - 1)
@@ -95,6 +102,13 @@ def test_float_logits_are_transformers_with_any_part_shared(
     expected = fp32.expected(whole)
     np.testing.assert_allclose(fp32.logits(rows, past), expected, atol=5e-5)
     np.testing.assert_allclose(fp32.logits(whole), expected, atol=5e-5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(rows=batches, head=st.lists(tokens, max_size=20))
+def test_the_cuda_graph_gives_them_in_half_precision(cuda: FusedGraph, rows: list[Prompt], head: Prompt) -> None:
+    past = cuda.present([head])[0] if head else None
+    np.testing.assert_allclose(cuda.logits(rows, past), cuda.expected([head + row for row in rows]), atol=0.03)
 
 
 @settings(max_examples=20, deadline=None)
