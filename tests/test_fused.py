@@ -55,9 +55,9 @@ def _feed(rows: Sequence[Prompt]) -> dict[str, NDArray[np.int64]]:
     return {"input_ids": input_ids, "attention_mask": attention_mask}
 
 
-def _graph(folder: Path, precision: str) -> FusedGraph:
+def _graph(folder: Path, precision: str, float_layers: tuple[int, ...] = ()) -> FusedGraph:
     checkpoint = open_checkpoint(str(folder))
-    write_graph(checkpoint, folder, precision)
+    write_graph(checkpoint, folder, precision, float_layers)
     session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     model = Qwen3ForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     return FusedGraph(session, model, [checkpoint.no_token_id, checkpoint.yes_token_id])
@@ -69,10 +69,10 @@ def fp32(tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
     return _graph(make_checkpoint(tmp_path_factory.mktemp("fp32"), tied=False, shards=3, spread=0.2), "fp32")
 
 
-@pytest.fixture(scope="module")
-def int8(tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
+@pytest.fixture(scope="module", params=[(), (1,)], ids=["all layers rounded", "one in the middle in float"])
+def int8(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
     """The same in eight bits, tied."""
-    return _graph(make_checkpoint(tmp_path_factory.mktemp("int8"), spread=0.2), "int8")
+    return _graph(make_checkpoint(tmp_path_factory.mktemp("int8"), spread=0.2), "int8", request.param)
 
 
 tokens = st.integers(0, VOCABULARY - 1)
