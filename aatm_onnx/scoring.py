@@ -14,7 +14,10 @@ from .sharing import SharedPart, common_length, plan_sharing
 
 # Tokens of one batch, padding included. Memory grows with it. A CPU is no faster past a few hundred; a GPU needs enough
 # work for every kernel to outlast its launch (a thousand of them at 0.6B: 5 ms).
-TOKEN_BUDGETS = {"cpu": 256, "cuda": 4096}
+TOKEN_BUDGETS = {"cpu": 384, "cuda": 4096}
+# A longer prompt is run in pieces: each meets the keys up to its own end, and so skips half of what the causal mask
+# would throw away. But every piece copies the past, so more of them gain nothing.
+_PIECE = {"cpu": 256, "cuda": 4096}
 # A batch is not made smaller than this to have one for every thread: each reads all weights.
 _LEAST_TOKENS = 64
 
@@ -44,7 +47,7 @@ def score_prompts(
 
     def score(rows: list[int], past: Past | None) -> None:
         if past is not None and len(rows) == 1:
-            past = _run_up_to_last_piece(session, prompts[rows[0]], past, budget)
+            past = _run_up_to_last_piece(session, prompts[rows[0]], past, min(budget, _PIECE[session.provider]))
         start = 0 if past is None else len(past.ids)
         input_ids, attention_mask = left_pad([prompts[index][start:] for index in rows], pad_token_id)
         scores[rows] = probability_of_yes(session.logits(input_ids, attention_mask, past))
@@ -59,9 +62,16 @@ def _batches(session: Session, prompts: Sequence[TokenIds], token_budget: int) -
     for indices, past in _groups(session, prompts):
         start = 0 if past is None else len(past.ids)
         lengths = [len(prompts[index]) - start for index in indices]
-        fair_share = max(_LEAST_TOKENS, -(-max(lengths, default=0) * len(lengths) // session.at_once))
-        for batch in cut_batches(lengths, min(token_budget, fair_share)):
+        for batch in cut_batches(lengths, _even_budget(lengths, token_budget, session.at_once)):
             yield [indices[row] for row in batch], past
+
+
+def _even_budget(lengths: Sequence[int], token_budget: int, at_once: int) -> int:
+    """What to cut batches by, within `token_budget`, so that each of `at_once` threads gets as many, of one size."""
+    longest = max(lengths, default=1)
+    rounds = max(1, -(-len(lengths) // (max(1, token_budget // longest) * at_once)))
+    rows = -(-len(lengths) // (rounds * at_once))
+    return min(token_budget, max(rows * longest, _LEAST_TOKENS))
 
 
 def _run_beside_each_other(
@@ -103,9 +113,11 @@ def _groups(session: Session, prompts: Sequence[TokenIds]) -> Iterator[Batch]:
         pending += [(inner, before) for inner in part.parts]
 
 
-def _run_up_to_last_piece(session: Session, prompt: TokenIds, past: Past, piece: int) -> Past:
-    """A long prompt's past but for its last tokens, run in pieces: no attention over everything at once."""
-    for stop in range(len(past.ids) + piece, len(prompt), piece):
+def _run_up_to_last_piece(session: Session, prompt: TokenIds, past: Past, most: int) -> Past:
+    """A long prompt's past but for its last tokens, run in equal pieces of at most `most` tokens."""
+    start, rest = len(past.ids), len(prompt) - len(past.ids)
+    piece = -(-rest // -(-rest // most))
+    for stop in range(start + piece, len(prompt), piece):
         past = session.past_of(prompt[:stop], past)
     return past
 

@@ -114,6 +114,7 @@ class _Builder:
         graph, last_layer = self.graph, self.model.sizes.num_hidden_layers - 1
         residual, update = self._embed(ids), ""
         own: list[KeysValues] = []
+        past_by_layer = self._by_layer(past)
         for layer in range(last_layer + 1):
             prefix = f"model.layers.{layer}."
             linear, order_free = self.linears[layer], any(later.rounds_activations for later in self.linears[layer:])
@@ -124,7 +125,7 @@ class _Builder:
             if layer == last_layer:  # nothing reads what the other tokens would yield
                 residual, askers = self._last_tokens(residual, placement), placement.last
                 x = linear.prepare(graph, self._last_tokens(normed, placement))
-            gathered = attention.attend(prefix + "self_attn.", x, askers, self._past_of(layer, past), own[-1])
+            gathered = attention.attend(prefix + "self_attn.", x, askers, self._past_of(layer, past_by_layer), own[-1])
             update = linear.project(graph, Product(gathered), self.model, prefix + "self_attn.o_proj.weight")
             residual, normed = self._add_norm(residual, update, prefix + "post_attention_layernorm.weight")
             update = self._mlp(prefix + "mlp.", normed, linear)
@@ -166,12 +167,17 @@ class _Builder:
         product = Product(graph.node("Mul", silu, up.values), up.row_scale)
         return linear.project(graph, product, self.model, prefix + "down_proj.weight")
 
-    def _past_of(self, layer: int, past: str) -> KeysValues:
-        """One layer's share of the past, (kv_heads, past, head_dim) each."""
-        graph = self.graph
-        both = graph.node("Gather", past, graph.constant(layer, np.int64), axis=0)
-        keys, values = (graph.node("Gather", both, graph.constant(i, np.int64), axis=0) for i in (0, 1))
-        return KeysValues(keys, values)
+    def _by_layer(self, past: str) -> str:
+        """The past as (layers * 2, kv_heads, past, head_dim)."""
+        graph, sizes = self.graph, self.model.sizes
+        leading = graph.constant([sizes.num_hidden_layers * 2, sizes.num_key_value_heads], np.int64)
+        shape = graph.node("Concat", leading, graph.node("Shape", past, start=3), axis=0)
+        return graph.node("Reshape", past, shape, allowzero=1)
+
+    def _past_of(self, layer: int, by_layer: str) -> KeysValues:
+        """One layer's share of the past, (kv_heads, past, head_dim) each, copied once."""
+        graph, indices = self.graph, (2 * layer, 2 * layer + 1)
+        return KeysValues(*(graph.node("Gather", by_layer, graph.constant(i, np.int64), axis=0) for i in indices))
 
     def _present(self, past: str, own: list[KeysValues], keep_rows: str) -> str:
         """The past as it is after each kept row; nothing is copied for the other rows."""

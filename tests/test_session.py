@@ -59,6 +59,14 @@ def test_unknown_provider_and_threads_are_refused(bundle: Path) -> None:
         Qwen3Reranker(bundle, threads=0)
 
 
+def test_scores_do_not_depend_on_threads_and_memory(bundle: Path) -> None:
+    documents = ["Hypertension", "Hypotension " * 30, "", *(f"Disease of type {number}" for number in range(40))]
+    one, several = Qwen3Reranker(bundle, threads=1, keep_memory=False), Qwen3Reranker(bundle, threads=3)
+    assert one.score("high blood pressure", documents) == pytest.approx(
+        several.score("high blood pressure", documents), abs=1e-6
+    )
+
+
 def with_graph(bundle: Path, target: Path, model: bytes) -> Path:
     """A copy of a bundle around another graph, its manifest telling the truth about the file."""
     shutil.copytree(bundle, target)

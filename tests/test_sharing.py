@@ -1,5 +1,6 @@
 """What prompts share is run once, and no score shows it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,13 @@ def test_the_next_query_begins_where_the_last_one_differs(session: Session) -> N
     fresh = Session(session.runtime, "cpu", session.head).past_of(second)
     np.testing.assert_allclose(after_another.keys_values, fresh.keys_values, atol=1e-4)
     assert len(after_another.ids) == 43
+
+
+def test_what_goes_wrong_in_one_of_several_batches_is_raised(session: Session) -> None:
+    prompts = [np.arange(number, number + 100, dtype=np.int32) for number in range(20)]
+    prompts[7][50] = 10 * VOCABULARY
+    with pytest.raises(Exception, match="indices"):
+        score_prompts(replace(session, at_once=2), prompts, 0, 100)
 
 
 def test_a_past_can_be_cut() -> None:
