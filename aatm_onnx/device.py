@@ -53,14 +53,14 @@ def run_on_device(
     import onnxruntime
 
     binding = runtime.io_binding()
+    held = []  # a binding does not keep the arrays that it reads
     for name, array in feed.items():
         if isinstance(array, DeviceArray):
             pointer = array.value.data_ptr()
             binding.bind_input(name, array.value.device_name(), 0, array.dtype, array.shape, pointer)
-        else:
-            # Not bind_cpu_input, which does not know inputs that may be left out.
-            tensor = onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
-            binding.bind_ortvalue_input(name, tensor)
+        else:  # not bind_cpu_input, which does not know inputs that may be left out
+            held.append(onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array)))
+            binding.bind_ortvalue_input(name, held[-1])
     binding.bind_output(output, device)
     binding.synchronize_inputs()
     runtime.run_with_iobinding(binding)
