@@ -4,7 +4,7 @@ DEV := .venv/bin
 DEMO := .venv-demo/bin
 DEFAULT_GRAPH := --graph fused --precision fp16
 
-.PHONY: demo test check bench bench-default fidelity eval model clean
+.PHONY: demo test check bench bench-default bench-gpu fidelity eval model clean
 
 demo: .venv-demo/ready  ## rerank a real terminology example with the default model
 	$(DEMO)/python examples/demo.py
@@ -19,6 +19,9 @@ check: .venv/ready
 
 bench: .venv/ready  ## speed against aatm's own code path and torch bf16, as ratios from one run
 	$(DEV)/python benchmarks/bench.py
+
+bench-gpu: .venv/ready  ## the CUDA path against torch bf16, on a machine with a CUDA GPU
+	$(DEV)/python benchmarks/cuda.py
 
 eval: .venv/eval-ready  ## the figures of the model card, the model beside the marks
 	$(DEV)/python models/evaluate.py --minilm --plot models/reliability.svg

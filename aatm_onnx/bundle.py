@@ -4,6 +4,7 @@ bundle.json       the manifest: source, architecture, prompt, yes/no token ids, 
 model.onnx        the graph (with model.onnx.data beside it where it passes ONNX's 2 GB)
 tokenizer.json    the checkpoint's own tokenizer
 conformance.json  token ids with the logits they must give, so that any runtime can prove itself
+head.npz          of int8 and int4: keys and values of the tokens that all prompts begin with, run in float32
 """
 
 import hashlib
@@ -19,6 +20,7 @@ FORMAT_VERSION = 1
 MANIFEST_FILE = "bundle.json"
 TOKENIZER_FILE = "tokenizer.json"
 CONFORMANCE_FILE = "conformance.json"
+HEAD_FILE = "head.npz"
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,33 @@ class Architecture:
 
 
 @dataclass(frozen=True)
+class Fidelity:
+    """How far a rounded graph's scores were from float32 on the calibration prompts when it was exported.
+
+    tau: Kendall's tau between the two orders of a query's candidates, mean of all queries.
+    mean_difference, largest_difference: of the scores.
+    queries, pairs: how many were compared.
+    float_layers: the layers that were left in float16 to get there, counted from 0.
+    """
+
+    tau: float
+    mean_difference: float
+    largest_difference: float
+    queries: int
+    pairs: int
+    float_layers: list[int]
+
+
+@dataclass(frozen=True)
 class Graph:
     """Which ONNX graph this is.
 
-    kind: "standard" (plain ONNX operators: input_ids, attention_mask -> logits) or "fused" (ONNX Runtime's own
-        operators; also takes the keys and values of a shared prefix).
+    kind: "standard" (plain ONNX operators: input_ids, attention_mask -> logits), "fused" (ONNX Runtime's own
+        operators; also takes the keys and values of a shared prefix) or "cuda" (the same, for NVIDIA GPUs).
     precision: "fp32", "fp16", "int8", ...: how weights are stored.
-    tolerance: the largest difference from the float32 reference's scores that the export allowed.
-    difference: the largest difference that the export measured on the conformance prompts.
+    tolerance: how far scores may be from the conformance vectors', on any machine.
+    difference: the largest difference from float32 that the export measured on the conformance prompts.
+    fidelity: of int8 and int4, what the export measured on the calibration prompts.
     """
 
     kind: str
@@ -59,6 +80,7 @@ class Graph:
     file: str
     tolerance: float
     difference: float
+    fidelity: Fidelity | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +125,11 @@ class Manifest:
 
 @dataclass(frozen=True)
 class ConformanceVector:
-    """Token ids of one whole prompt and the (no, yes) logits of the float32 reference for it."""
+    """Token ids of one whole prompt and the (no, yes) logits that it must give.
+
+    They are the float32 reference's, or in int8 and int4 what the graph gave when it was exported and found good:
+    so a machine that computes something else shows, however far rounding is from float32.
+    """
 
     input_ids: list[int]
     logits: list[float]
@@ -201,7 +227,7 @@ def _read_manifest(file: Path) -> Manifest:
                 **_known(Manifest, content),
                 "source": Source(**_known(Source, content["source"])),
                 "architecture": Architecture(**_known(Architecture, content["architecture"])),
-                "graph": Graph(**_known(Graph, content["graph"])),
+                "graph": _read_graph(content["graph"]),
                 "prompt": Prompt(**_known(Prompt, content["prompt"])),
                 "files": {name: FileEntry(**_known(FileEntry, entry)) for name, entry in content["files"].items()},
             }
@@ -212,6 +238,11 @@ def _read_manifest(file: Path) -> Manifest:
         if needed not in manifest.files:
             raise BundleError(f"{file} does not list {needed}; export the bundle again.")
     return manifest
+
+
+def _read_graph(content: dict[str, Any]) -> Graph:
+    fidelity = content.get("fidelity")
+    return Graph(**{**_known(Graph, content), "fidelity": fidelity and Fidelity(**_known(Fidelity, fidelity))})
 
 
 def _known(cls: type, content: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import IO, Any, get_args
 import click
 
 from . import __version__, files
-from .bundle import Bundle, open_bundle
+from .bundle import Bundle, Graph, open_bundle
 from .errors import BundleError, ExportError, ProviderError
 from .files import QueryCandidates
 from .locate import default_output, find_bundle
@@ -179,8 +179,8 @@ def info(bundle: str | None) -> None:
         "architecture": f"Qwen3, {architecture.num_hidden_layers} layers, hidden {architecture.hidden_size},"
         f" {architecture.num_attention_heads}/{architecture.num_key_value_heads} heads of {architecture.head_dim},"
         f" intermediate {architecture.intermediate_size}, vocabulary {architecture.vocab_size}",
-        "graph": f"{manifest.graph.kind}, {manifest.graph.precision}; scores within {manifest.graph.difference:.1e}"
-        f" of float32 at export (allowed: {manifest.graph.tolerance:.0e})",
+        "graph": f"{manifest.graph.kind}, {manifest.graph.precision}",
+        "fidelity": _fidelity(manifest.graph),
         "max length": f"{manifest.max_length} tokens",
         "task": manifest.prompt.task,
         "made with": ", ".join(f"{tool} {version}" for tool, version in manifest.tools.items()),
@@ -188,6 +188,18 @@ def info(bundle: str | None) -> None:
     }
     for name, value in rows.items():
         click.echo(f"{name + ':':<14}{value}")
+
+
+def _fidelity(graph: Graph) -> str:
+    """How far the scores were from float32 at export."""
+    if (fidelity := graph.fidelity) is None:
+        return f"scores within {graph.difference:.1e} of float32"
+    layers = ", ".join(map(str, fidelity.float_layers)) or "none"
+    return (
+        f"tau {fidelity.tau:.4f} to float32's order, scores differ by {fidelity.mean_difference:.1e} on average,"
+        f" {fidelity.largest_difference:.1e} at most ({fidelity.queries} queries, {fidelity.pairs} pairs;"
+        f" layers left in float: {layers})"
+    )
 
 
 def _runs_on(bundle: Bundle) -> str:
@@ -234,23 +246,36 @@ def verify(bundle: str | None, against: str | None, provider: Provider, threads:
     "--graph",
     default="fused",
     show_default=True,
-    help="fused (ONNX Runtime's operators, beginnings of prompts shared) or standard (plain ONNX, for any runtime).",
+    help="fused (ONNX Runtime's operators, beginnings of prompts shared), cuda (the same for NVIDIA GPUs) or standard"
+    " (plain ONNX, for any runtime).",
 )
 @click.option(
-    "--precision", default="fp32", show_default=True, help="How weights are stored: fp32, fp16; fused also int8, int4."
+    "--precision",
+    default="fp32",
+    show_default=True,
+    help="How weights are stored: fp32, fp16; fused also int8, int4; cuda only fp16.",
+)
+@click.option(
+    "--min-tau",
+    type=click.FloatRange(-1, 1),
+    help="Accept int8 and int4 from this Kendall's tau on, between their order of a query's candidates and float32's;"
+    " default: 0.98 and 0.95.",
 )
 @click.option("--force", is_flag=True, help="Replace a bundle that exists, once the new one has proved itself.")
-def export(checkpoint: str, output: Path | None, graph: str, precision: str, force: bool) -> None:
+def export(
+    checkpoint: str, output: Path | None, graph: str, precision: str, min_tau: float | None, force: bool
+) -> None:
     """Turn a Qwen3 reranker CHECKPOINT (a hub id or a folder) into a bundle."""
     bundle = _export_module().export_checkpoint(
         checkpoint,
         output or default_output(checkpoint),
         graph=graph,
         precision=precision,
+        min_tau=min_tau,
         force=force,
         progress=lambda step: click.echo(f"{step} ...", err=True),
     )
-    click.echo(f"{bundle.path}: scores within {bundle.manifest.graph.difference:.1e} of the float32 reference")
+    click.echo(f"{bundle.path}: {_fidelity(bundle.manifest.graph)}")
 
 
 def _export_module() -> Any:

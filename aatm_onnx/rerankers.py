@@ -14,7 +14,7 @@ from .bundle import open_bundle
 from .locate import Qwen3RerankerModels, find_bundle
 from .pipeline import PipelineBaseClass
 from .results import RankedDocument, check_retriever_results, check_text, descending, read_texts, write_scores
-from .scoring import DEFAULT_TOKEN_BUDGET, score_prompts
+from .scoring import TOKEN_BUDGETS, score_prompts
 from .session import Provider, open_session
 
 
@@ -139,7 +139,8 @@ class Qwen3Reranker(ScoringReranker):
         *,
         provider: Provider = "auto",
         threads: int | None = None,
-        token_budget: int = DEFAULT_TOKEN_BUDGET,
+        token_budget: int | None = None,
+        keep_memory: bool = True,
         allow_special_tokens: bool = False,
     ) -> None:
         """Open a bundle and its session.
@@ -151,8 +152,10 @@ class Qwen3Reranker(ScoringReranker):
             task: the instruction; None takes the bundle's.
             prefix, suffix: the text around every pair; None takes the bundle's.
             provider: "cpu", "cuda", or "auto": CUDA where ONNX Runtime really can use it.
-            threads: threads inside an operator; None lets every CPU that this process may use work.
-            token_budget: the most tokens of a batch; memory grows with it.
+            threads: threads that compute on the CPU; None lets every CPU that this process may use work.
+            token_budget: the most tokens of a batch, of which two run at a time on the CPU; memory grows with it. None
+                takes what suits the provider.
+            keep_memory: keep the memory of one run for the next; without it a run is slower and gives it back.
             allow_special_tokens: read `<|im_end|>`, `<think>` and their like inside a query or document as control
                 tokens, as aatm does. By default they are text.
 
@@ -162,7 +165,7 @@ class Qwen3Reranker(ScoringReranker):
             ProviderError: CUDA was asked for and can't be used.
             ValueError: `max_length` leaves no room between prefix and suffix, or `token_budget` is less than 1.
         """
-        if token_budget < 1:
+        if token_budget is not None and token_budget < 1:
             raise ValueError(f"token_budget must be at least 1, not {token_budget}.")
         bundle = open_bundle(find_bundle(model_id))
         manifest = bundle.manifest
@@ -172,12 +175,12 @@ class Qwen3Reranker(ScoringReranker):
         self.task = manifest.prompt.task if task is None else check_text(task, "The task")
         self.prefix = manifest.prompt.prefix if prefix is None else check_text(prefix, "The prefix")
         self.suffix = manifest.prompt.suffix if suffix is None else check_text(suffix, "The suffix")
-        self.token_budget = token_budget
         self._prompts = prompts.prompt_tokenizer(
             bundle, self.prefix, self.suffix, self.max_length, allow_special_tokens=allow_special_tokens
         )
-        self._session = open_session(bundle, provider, threads)
+        self._session = open_session(bundle, provider, threads, keep_memory=keep_memory)
         self.provider = self._session.provider
+        self.token_budget = token_budget or TOKEN_BUDGETS[self.provider]
 
     def format_instruction(self, instruction: str, query: str, doc: str) -> str:
         """The text between prefix and suffix for one pair."""

@@ -1,20 +1,31 @@
 """Prompts of token ids become scores: batches cut by a token budget, sorted by length, run, and put back in order."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .past import Past
 from .prompt import TokenIds, left_pad
-from .session import Past, Session
-from .sharing import SharedPart, plan_sharing
+from .session import Session
+from .sharing import SharedPart, common_length, plan_sharing
 
-# Tokens of one batch, padding included. Memory grows with it and speed does not, past a few hundred tokens.
-DEFAULT_TOKEN_BUDGET = 512
+# Tokens of one batch, padding included. Memory grows with it. A CPU is no faster past a few hundred; a GPU needs enough
+# work for every kernel to outlast its launch (a thousand of them at 0.6B: 5 ms).
+TOKEN_BUDGETS = {"cpu": 384, "cuda": 4096}
+# A longer prompt is run in pieces: each meets the keys up to its own end, and so skips half of what the causal mask
+# would throw away. But every piece copies the past, so more of them gain nothing.
+_PIECE = {"cpu": 256, "cuda": 4096}
+# A batch is not made smaller than this to have one for every thread: each reads all weights.
+_LEAST_TOKENS = 64
+
+Batch = tuple[list[int], Past | None]  # indices of prompts, and what stands before the rest of each of them
 
 
 def score_prompts(
-    session: Session, prompts: Sequence[TokenIds], pad_token_id: int, token_budget: int = DEFAULT_TOKEN_BUDGET
+    session: Session, prompts: Sequence[TokenIds], pad_token_id: int, token_budget: int | None = None
 ) -> list[float]:
     """Score whole prompts.
 
@@ -26,45 +37,88 @@ def score_prompts(
         prompts: token ids of each prompt, each of shape (seq,).
         pad_token_id: the id to pad with; it is masked, so any id of the vocabulary does.
         token_budget: the most tokens in one batch, padding included; a longer prompt runs alone (in pieces, if the
-            session's graph can).
+            session's graph can). None takes the session's provider's.
 
     Returns:
         The probability of "yes" for each prompt, in the order given.
     """
+    budget = token_budget or TOKEN_BUDGETS[session.provider]
     scores = np.empty(len(prompts), np.float64)
-    for indices, past in _groups(session, prompts, token_budget):
+
+    def score(rows: list[int], past: Past | None) -> None:
+        if past is not None and len(rows) == 1:
+            past = _run_up_to_last_piece(session, prompts[rows[0]], past, min(budget, _PIECE[session.provider]))
         start = 0 if past is None else len(past.ids)
-        for batch in cut_batches([len(prompts[index]) - start for index in indices], token_budget):
-            rows = [indices[row] for row in batch]
-            input_ids, attention_mask = left_pad([prompts[index][start:] for index in rows], pad_token_id)
-            scores[rows] = probability_of_yes(session.logits(input_ids, attention_mask, past))
+        input_ids, attention_mask = left_pad([prompts[index][start:] for index in rows], pad_token_id)
+        scores[rows] = probability_of_yes(session.logits(input_ids, attention_mask, past))
+
+    _run_beside_each_other(score, _batches(session, prompts, budget), session.at_once)
     result: list[float] = scores.tolist()
     return result
 
 
-def _groups(
-    session: Session, prompts: Sequence[TokenIds], token_budget: int
-) -> Iterator[tuple[list[int], Past | None]]:
-    """Every prompt's index once, in groups that share a past; a prompt longer than the budget has a past of its own."""
-    if session.empty_past is None:
+def _batches(session: Session, prompts: Sequence[TokenIds], token_budget: int) -> Iterator[Batch]:
+    """Every prompt's index once; the prompts of a batch share a past."""
+    for indices, past in _groups(session, prompts):
+        start = 0 if past is None else len(past.ids)
+        lengths = [len(prompts[index]) - start for index in indices]
+        for batch in cut_batches(lengths, _even_budget(lengths, token_budget, session.at_once)):
+            yield [indices[row] for row in batch], past
+
+
+def _even_budget(lengths: Sequence[int], token_budget: int, at_once: int) -> int:
+    """What to cut batches by, within `token_budget`, so that each of `at_once` threads gets as many, of one size."""
+    longest = max(lengths, default=1)
+    rounds = max(1, -(-len(lengths) // (max(1, token_budget // longest) * at_once)))
+    rows = -(-len(lengths) // (rounds * at_once))
+    return min(token_budget, max(rows * longest, _LEAST_TOKENS))
+
+
+def _run_beside_each_other(
+    run: Callable[[list[int], Past | None], None], batches: Iterable[Batch], at_once: int
+) -> None:
+    """Run batches on `at_once` threads; only one waits for its turn, for each may hold a past in memory."""
+    if at_once == 1:
+        for batch in batches:
+            run(*batch)
+        return
+    with ThreadPoolExecutor(at_once) as threads:
+        running: deque[Future[None]] = deque()
+        for batch in batches:
+            if len(running) > at_once:
+                running.popleft().result()
+            running.append(threads.submit(run, *batch))
+        for last in running:
+            last.result()
+
+
+def _groups(session: Session, prompts: Sequence[TokenIds]) -> Iterator[Batch]:
+    """Every prompt's index once, in groups that share a past."""
+    if session.head is None:
         yield list(range(len(prompts))), None
         return
-    pending: list[tuple[SharedPart, Past | None]] = [(plan_sharing(prompts), None)]
+    # Each prompt takes of the bundle's head all that it agrees with, whatever it shares with the others.
+    from_head = np.array([common_length(session.head.ids, prompt[:-1]) for prompt in prompts], np.int64)  # (prompts,)
+    pending: list[tuple[SharedPart, Past | None]] = [
+        (plan_sharing(prompts, np.flatnonzero(from_head == start).tolist(), int(start)), None)
+        for start in np.unique(from_head)
+    ]
     while pending:
         part, before = pending.pop()
-        past = session.empty_past
-        if part.stop:
-            past = before = session.past_of(prompts[part.first_prompt()][: part.stop], before)
-        short = [index for index in part.prompts if len(prompts[index]) - part.stop <= token_budget]
-        yield short, past
-        for index in set(part.prompts).difference(short):
-            yield [index], _run_up_to_last_piece(session, prompts[index], past, token_budget)
+        first = part.first_prompt()
+        if part.stop > from_head[first]:
+            past = before = session.past_of(prompts[first][: part.stop], before)
+        else:
+            past = session.head.first(part.stop)
+        yield part.prompts, past
         pending += [(inner, before) for inner in part.parts]
 
 
-def _run_up_to_last_piece(session: Session, prompt: TokenIds, past: Past, piece: int) -> Past:
-    """A long prompt's past but for its last tokens, run in pieces: no attention over everything at once."""
-    for stop in range(len(past.ids) + piece, len(prompt), piece):
+def _run_up_to_last_piece(session: Session, prompt: TokenIds, past: Past, most: int) -> Past:
+    """A long prompt's past but for its last tokens, run in equal pieces of at most `most` tokens."""
+    start, rest = len(past.ids), len(prompt) - len(past.ids)
+    piece = -(-rest // -(-rest // most))
+    for stop in range(start + piece, len(prompt), piece):
         past = session.past_of(prompt[:stop], past)
     return past
 

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .bundle import Bundle
+from .bundle import HEAD_FILE, Bundle
 from .cuda import why_no_cuda
+from .device import DeviceArray, run_on_device
 from .errors import INSTALL, BundleError, ProviderError
+from .past import Past, read_past
 from .prompt import TokenIds
 from .saturation import EXACT_PRODUCTS, products_saturate
 from .sharing import common_length
@@ -26,33 +29,20 @@ _INPUTS = {"input_ids", "attention_mask"}
 _REMEMBERED_TOKENS = 128
 
 
-@dataclass(frozen=True)
-class Past:
-    """The beginning of a prompt, already run through the model.
-
-    ids: its tokens, (seq,).
-    keys_values: what the tokens after it attend to, (layers, 2, kv_heads, seq, head_dim).
-    """
-
-    ids: TokenIds
-    keys_values: NDArray[np.floating[Any]]
-
-    def first(self, length: int) -> "Past":
-        """Only the first tokens: no token depends on a later one."""
-        return Past(self.ids[:length], np.ascontiguousarray(self.keys_values[..., :length, :]))
-
-
 @dataclass
 class Session:
     """A graph that is ready to run.
 
     provider: the execution provider that really runs it, "cpu" or "cuda".
-    empty_past: the past of a prompt's first token; None if the graph can't share beginnings.
+    head: what prompts of the bundle begin with, run at export in full precision; without tokens where the bundle has
+        none, None if the graph can't share beginnings.
+    at_once: how many batches to run at a time.
     """
 
     runtime: "onnxruntime.InferenceSession"
     provider: Literal["cpu", "cuda"]
-    empty_past: Past | None = None
+    head: Past | None = None
+    at_once: int = 1
     _last_begun: Past | None = None
 
     def logits(
@@ -67,39 +57,52 @@ class Session:
         Returns:
             The logits of "no" and "yes" after each row's last token, shape (batch, 2), float32.
         """
-        feed: dict[str, NDArray[Any]] = {"input_ids": input_ids, "attention_mask": attention_mask}
+        feed: dict[str, NDArray[Any] | DeviceArray] = {"input_ids": input_ids, "attention_mask": attention_mask}
         if past is not None:
             feed["past"] = past.keys_values
-        (logits,) = self.runtime.run(["logits"], feed)
-        return np.asarray(logits, np.float32)  # (batch, 2)
+        return np.asarray(self._run("logits", feed), np.float32)  # (batch, 2)
 
     def past_of(self, ids: TokenIds, before: Past | None = None) -> Past:
         """The past of what follows `ids`, (seq,).
 
-        It goes on from `before`, as far as that agrees with `ids`; without it, from the past that was last begun here:
-        one query after another starts with the same words, which so are run once in a process.
+        It goes on from `before`, as far as that agrees with `ids`; without it, from the bundle's head or from the past
+        that was last begun here: one query after another starts with the same words, which so are run once in a
+        process. Whichever agrees longer: tokens that the head has are never taken from elsewhere, for its keys and
+        values are more exact than this graph's, and a score would show what was run before.
         """
-        past = before or self._last_begun or self.empty_past
-        if past is None:
+        if self.head is None:
             raise ValueError(f"The graph of this session, on {self.provider}, can't share beginnings.")
+        known = [before] if before else [self.head, *([self._last_begun] if self._last_begun else [])]
+        past = max(known, key=lambda past: common_length(past.ids, ids))
         past = past.first(common_length(past.ids, ids))
         own = ids[None, len(past.ids) :].astype(np.int64)  # (1, own)
         if own.size:
             feed = {"input_ids": own, "attention_mask": np.ones_like(own), "keep_rows": np.array([1])}
-            (present,) = self.runtime.run(["present"], feed | {"past": past.keys_values})
-            past = Past(ids, present[0])
+            present = self._run("present", feed | {"past": past.keys_values})
+            past = Past(ids, present.reshape(present.shape[1:]))
         if before is None:
             self._last_begun = past.first(min(len(ids), _REMEMBERED_TOKENS))
         return past
 
+    def _run(self, output: str, feed: Mapping[str, NDArray[Any] | DeviceArray]) -> NDArray[Any] | DeviceArray:
+        """One output, left on the GPU where there is one: a past then need not travel to the CPU and back."""
+        if self.provider == "cuda":
+            return run_on_device(self.runtime, "cuda", output, feed)
+        result: NDArray[Any] = self.runtime.run([output], feed)[0]
+        return result
 
-def open_session(bundle: Bundle, provider: Provider = "auto", threads: int | None = None) -> Session:
+
+def open_session(
+    bundle: Bundle, provider: Provider = "auto", threads: int | None = None, *, keep_memory: bool = True
+) -> Session:
     """Load a bundle's graph into ONNX Runtime.
 
     Args:
         bundle: an opened bundle.
         provider: "cuda" and "cpu" are taken at their word; "auto" takes CUDA where ONNX Runtime really can.
-        threads: threads inside an operator; None lets every CPU that this process may use work.
+        threads: threads that compute on the CPU; None lets every CPU that this process may use work.
+        keep_memory: keep the memory of one run for the next (ONNX Runtime's arena on the CPU); without it a run is
+            slower and gives back what it took.
 
     Raises:
         ImportError: ONNX Runtime is not installed.
@@ -113,13 +116,19 @@ def open_session(bundle: Bundle, provider: Provider = "auto", threads: int | Non
     ort = import_onnxruntime()
     options = ort.SessionOptions()
     options.log_severity_level = 3  # errors only
-    options.intra_op_num_threads = threads or _usable_cpus()
+    # Two batches run at a time, so that no CPU waits for another at the end of every operator. Both their threads
+    # compute, and ONNX Runtime adds one fewer than it is told.
+    threads = threads or _usable_cpus()
+    options.intra_op_num_threads = max(1, threads - 1)
     if bundle.manifest.graph.precision == "int8" and products_saturate():
         options.add_session_config_entry(EXACT_PRODUCTS, "1")
     if provider != "cpu" and (runtime := _open_on_cuda(ort, bundle, options, required=provider == "cuda")):
-        return Session(runtime, "cuda", empty_past(runtime))
+        return Session(runtime, "cuda", _head(runtime, bundle))
+    options.enable_cpu_mem_arena = keep_memory
+    # It would plan each shape of batch as one block, beside the blocks that other shapes left in the arena.
+    options.enable_mem_pattern = False
     runtime = _open(ort, bundle, options, ["CPUExecutionProvider"])
-    return Session(runtime, "cpu", empty_past(runtime))
+    return Session(runtime, "cpu", _head(runtime, bundle), at_once=min(2, threads))
 
 
 def import_onnxruntime() -> Any:
@@ -133,7 +142,7 @@ def import_onnxruntime() -> Any:
 
 def _usable_cpus() -> int:
     """CPUs this process may run on: fewer than the machine's under taskset or a container's cpuset."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _open(ort: Any, bundle: Bundle, options: Any, providers: list[str]) -> "onnxruntime.InferenceSession":
@@ -159,6 +168,13 @@ def empty_past(runtime: "onnxruntime.InferenceSession") -> Past | None:
             shape = [size if isinstance(size, int) else 0 for size in node.shape]
             return Past(np.empty(0, np.int32), np.empty(shape, dtype))
     return None
+
+
+def _head(runtime: "onnxruntime.InferenceSession", bundle: Bundle) -> Past | None:
+    """The bundle's head, or an empty one."""
+    empty = empty_past(runtime)
+    file = bundle.path / HEAD_FILE
+    return read_past(file, empty) if empty and file.exists() else empty
 
 
 def _open_on_cuda(ort: Any, bundle: Bundle, options: Any, *, required: bool) -> "onnxruntime.InferenceSession | None":

@@ -38,21 +38,25 @@ class SharedPart:
         return part.prompts[0]
 
 
-def plan_sharing(prompts: Sequence[TokenIds], run_cost: int = RUN_COST) -> SharedPart:
+def plan_sharing(
+    prompts: Sequence[TokenIds], indices: Sequence[int], head: int = 0, run_cost: int = RUN_COST
+) -> SharedPart:
     """The tree of parts worth sharing; every prompt keeps at least its last token to itself.
 
     Args:
         prompts: token ids, each of shape (seq,). The plan does not depend on their order.
+        indices: the prompts to plan for.
+        head: how many first tokens all of these share and have been run already.
         run_cost: a part is worth two runs, so it must save more than twice as many tokens.
 
     Returns:
-        The root, which ends at 0 unless all prompts share a beginning.
+        The root, which ends at `head`.
     """
     # Big-endian bytes sort as the ids themselves do.
-    order = sorted(range(len(prompts)), key=lambda index: prompts[index].astype(">i4").tobytes())
+    order = sorted(indices, key=lambda index: prompts[index].astype(">i4").tobytes())
     shared = np.array([0] + [_common_length(prompts[a], prompts[b]) for a, b in pairwise(order)], np.int64)
     # (prompts,): tokens in common with the prompt before
-    root = SharedPart(0)
+    root = SharedPart(head)
     pending = [(0, len(order), root)]  # ranges of `order`, each with the part that they are known to share
     while pending:
         start, end, part = pending.pop()

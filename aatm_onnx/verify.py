@@ -1,10 +1,11 @@
 """Prove that a bundle computes the scores it was exported with: on this machine, with this runtime."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from .bundle import Bundle
+from .bundle import Bundle, ConformanceVector
 from .scoring import probability_of_yes, score_prompts
 from .session import Session
 
@@ -32,8 +33,15 @@ def check_conformance(bundle: Bundle, session: Session, token_budget: int = 2048
         token_budget: the most tokens of a batch.
     """
     vectors = bundle.conformance()
+    difference = largest_difference(session, vectors, bundle.manifest.pad_token_id, token_budget)
+    return Conformance(len(vectors), difference, bundle.manifest.graph.tolerance)
+
+
+def largest_difference(
+    session: Session, vectors: Sequence[ConformanceVector], pad_token_id: int, token_budget: int = 2048
+) -> float:
+    """How far a session's scores are at most from those that the vectors' logits mean."""
     prompts = [np.asarray(vector.input_ids, np.int32) for vector in vectors]
-    scores = np.asarray(score_prompts(session, prompts, bundle.manifest.pad_token_id, token_budget))  # (vectors,)
+    scores = np.asarray(score_prompts(session, prompts, pad_token_id, token_budget))  # (vectors,)
     expected = probability_of_yes(np.asarray([vector.logits for vector in vectors], np.float32).reshape(-1, 2))
-    difference = np.abs(scores - expected).max(initial=0.0)
-    return Conformance(len(vectors), float(difference), bundle.manifest.graph.tolerance)
+    return float(np.abs(scores - expected).max(initial=0.0))

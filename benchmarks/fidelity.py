@@ -1,25 +1,31 @@
-"""`make fidelity`: how far the fused graph's scores are from float32 torch, at every precision.
+"""`make fidelity`: how far scores are from float32 torch at every precision, and what that does to the order.
 
-Three models: (a) random weights at 0.6B's size, (b) the same with massive activations at the first token, as Qwen3-0.6B
-has them (onnxruntime issue 29849), and (c) any checkpoint with real weights, on HPO synonyms of held-out concepts.
+HPO synonyms of concepts that the default model was not trained on, each with the nearest names, on three models: (a)
+random weights at 0.6B's size, (b) the same with massive activations at the first token, as Qwen3-0.6B has them
+(onnxruntime issue 29849), and (c) the default model.
 """
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from aatm_onnx_export.calibration import Scores, compare_scores, constant_head
 from aatm_onnx_export.checkpoint import Checkpoint, open_checkpoint
+from aatm_onnx_export.conformance import scores_of
+from aatm_onnx_export.export import export_checkpoint
 from aatm_onnx_export.fused import FUSED
 from aatm_onnx_export.reference import float32_logits
+from aatm_onnx_export.streamed_reference import float32_past
+from bundle_checkpoint import write_checkpoint_of
 from make_checkpoint import SIZES, write_checkpoint
 from massive import FIRST_TOKEN, add_massive_activations
-from numpy.typing import NDArray
-from workloads import Workload
 
+from aatm_onnx.bundle import Prompt, open_bundle
 from aatm_onnx.prompt import (
     DEFAULT_MAX_LENGTH,
     DEFAULT_PREFIX,
@@ -29,94 +35,145 @@ from aatm_onnx.prompt import (
     TokenIds,
     format_instruction,
 )
-from aatm_onnx.scoring import probability_of_yes, score_prompts
-from aatm_onnx.session import Session, empty_past
+from aatm_onnx.scoring import score_prompts
+from aatm_onnx.session import Session, empty_past, open_session
+from aatm_onnx.verify import largest_difference
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "models"))
+
+from recipe.pool import NgramIndex, Question, questions  # noqa: E402
+from recipe.sources import load_hpo  # noqa: E402
+
 PRECISIONS = ("fp32", "fp16", "int8", "int4")
-Scores = NDArray[np.float64]
+_SHARED_PER_UNSHARED = 10  # of so many queries one is also scored without sharing anything, which takes its time
 
 
-def compare(
-    title: str, checkpoint: Checkpoint, groups: Sequence[Sequence[TokenIds]], precisions: Sequence[str]
-) -> None:
-    """Print one row for every precision: differences, order within each group, and whether the best stays the best."""
-    prompts = [prompt for group in groups for prompt in group]
-    logits = [vector.logits for vector in float32_logits(checkpoint, prompts)]
-    expected = probability_of_yes(np.array(logits, np.float32))
-    print(f"\n{title}: {len(groups)} queries, {len(prompts)} pairs; float32 scores spread by {expected.std():.3f}")
-    print("| precision | mean difference | largest | tau | same best candidate |\n|---|---|---|---|---|")
-    ends = np.cumsum([len(group) for group in groups])[:-1]
+@dataclass(frozen=True)
+class Test:
+    """A model and what it is asked.
+
+    questions: queries with their candidates.
+    prompts: token ids of all pairs, query after query.
+    """
+
+    title: str
+    checkpoint: Checkpoint
+    questions: Sequence[Question]
+    prompts: list[TokenIds]
+
+
+def run(test: Test, open_at: Callable[[str, Path], tuple[Session, str]], precisions: Sequence[str]) -> None:
+    """Print a table: one row for every precision, in sessions that `open_at` makes, with a name, in a folder."""
+    expected = scores_of(float32_logits(test.checkpoint, test.prompts))
+    print(
+        f"\n{test.title}: {len(test.questions)} queries, {len(test.prompts)} pairs; float32 torch's scores spread by"
+        f" {expected.std():.3f}, Hit@1 {_hit_at_1(expected, test.questions):.4f}"
+    )
+    print("| precision | mean difference | largest | tau | Hit@1 |\n|---|---|---|---|---|")
     for precision in precisions:
         with tempfile.TemporaryDirectory() as folder:
-            FUSED.write(checkpoint, Path(folder), precision)
-            runtime = onnxruntime.InferenceSession(f"{folder}/model.onnx", providers=["CPUExecutionProvider"])
-            session = Session(runtime, "cpu", empty_past(runtime))
-            scores = np.array(score_prompts(session, prompts, checkpoint.pad_token_id))
-        pairs = list(zip(np.split(scores, ends), np.split(expected, ends), strict=True))
-        order = np.mean([kendall_tau(a, b) for a, b in pairs])
-        best = np.mean([a.argmax() == b.argmax() for a, b in pairs])
-        difference = np.abs(scores - expected)
-        print(
-            f"| {precision} | {difference.mean():.2g} | {difference.max():.2g} | {order:.3f} | {best:.3f} |", flush=True
-        )
+            session, name = open_at(precision, Path(folder))
+            print(_row(name, test, session, test.prompts, expected), flush=True)
+            if precision == "fp32":
+                alone = Session(session.runtime, session.provider)  # knows of no head, so it shares nothing
+                queries = -(-len(test.questions) // _SHARED_PER_UNSHARED)
+                few = test.prompts[: queries * len(test.questions[0].candidates)]
+                name = f"fp32, nothing shared, {queries} queries"
+                print(_row(name, test, alone, few, expected[: len(few)]), flush=True)
 
 
-def kendall_tau(a: Scores, b: Scores) -> float:
-    """Kendall's tau-b of two orders of the same candidates."""
-    upper = np.triu_indices(len(a), 1)
-    first, second = (np.sign(x[:, None] - x[None, :])[upper] for x in (a, b))
-    return float((first * second).sum() / max(1.0, np.sqrt(np.abs(first).sum() * np.abs(second).sum())))
-
-
-def random_groups(queries: int) -> list[list[TokenIds]]:
-    """Queries with 16 candidates each, of random tokens; all begin with one token that comes nowhere else."""
-    workload = Workload("", queries, 16, head=56, query=18, own=20)
-    prompts = [np.concatenate([[FIRST_TOKEN], prompt]).astype(np.int32) for prompt in workload.prompts()]
-    return [prompts[start : start + 16] for start in range(0, len(prompts), 16)]
-
-
-def terminology_groups(checkpoint: Checkpoint, queries: int) -> list[list[TokenIds]]:
-    """HPO synonyms that the default model was not trained on, with their pools, as `make eval` builds them."""
-    sys.path.insert(0, str(ROOT / "models"))
-    from recipe.pool import NgramIndex, questions
-    from recipe.sources import load_hpo
-
-    concepts = load_hpo()
-    items = questions(concepts, NgramIndex([concept.name for concept in concepts]), "test", queries)
-    prefix, suffix = (
-        checkpoint.tokenizer.encode(text, add_special_tokens=False).ids for text in (DEFAULT_PREFIX, DEFAULT_SUFFIX)
+def _row(name: str, test: Test, session: Session, prompts: Sequence[TokenIds], expected: Scores) -> str:
+    scores = np.array(score_prompts(session, prompts, test.checkpoint.pad_token_id))
+    asked = test.questions[: len(prompts) // len(test.questions[0].candidates)]
+    measured = compare_scores(scores, expected, [len(question.candidates) for question in asked])
+    return (
+        f"| {name} | {measured.mean_difference:.2g} | {measured.largest_difference:.2g} | {measured.tau:.4f}"
+        f" | {_hit_at_1(scores, asked):.4f} |"
     )
-    encoder = PromptTokenizer(checkpoint.folder / "tokenizer.json", prefix, suffix, DEFAULT_MAX_LENGTH)
-    return [
-        list(encoder.encode([format_instruction(DEFAULT_TASK, item.query, text) for text in item.candidates]))
-        for item in items
-    ]
+
+
+def _hit_at_1(scores: Scores, asked: Sequence[Question]) -> float:
+    """The share of queries whose right candidate is first; where it is not among them, none is."""
+    rows = np.split(scores, len(asked))  # all have the same number of candidates
+    return float(np.mean([question.gold == int(row.argmax()) for question, row in zip(asked, rows, strict=True)]))
+
+
+def ask(
+    title: str, checkpoint: Checkpoint, asked: Sequence[Question], prefix: str = DEFAULT_PREFIX
+) -> tuple[Test, Prompt]:
+    """The questions in a checkpoint's tokens, and the prompt that they are asked in."""
+    ids = [checkpoint.tokenizer.encode(text, add_special_tokens=False).ids for text in (prefix, DEFAULT_SUFFIX)]
+    prompt = Prompt(DEFAULT_TASK, prefix, DEFAULT_SUFFIX, *ids)
+    pairs = [format_instruction(prompt.task, item.query, text) for item in asked for text in item.candidates]
+    encoder = PromptTokenizer(checkpoint.folder / "tokenizer.json", *ids, DEFAULT_MAX_LENGTH)
+    return Test(title, checkpoint, asked, list(encoder.encode(pairs))), prompt
+
+
+def run_random(title: str, folder: Path, asked: Sequence[Question], precisions: Sequence[str]) -> None:
+    """(a) and (b): every layer rounded, for the order of scores that mean nothing is worth no float layer."""
+    checkpoint = open_checkpoint(str(folder))
+    test, prompt = ask(title, checkpoint, asked, FIRST_TOKEN + DEFAULT_PREFIX)
+    head = float32_past(checkpoint, constant_head(folder / "tokenizer.json", prompt, DEFAULT_MAX_LENGTH))
+
+    def open_at(precision: str, target: Path) -> tuple[Session, str]:
+        FUSED.write(checkpoint, target, precision)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        runtime = onnxruntime.InferenceSession(str(target / "model.onnx"), options, ["CPUExecutionProvider"])
+        return Session(runtime, "cpu", head if precision in FUSED.min_taus else empty_past(runtime)), precision
+
+    run(test, open_at, precisions)
+
+
+def run_default(folder: Path, asked: Sequence[Question], precisions: Sequence[str]) -> None:
+    """(c): bundles as `aatm-onnx export` makes them."""
+
+    def open_at(precision: str, target: Path) -> tuple[Session, str]:
+        bundle = export_checkpoint(str(folder), target / "bundle", precision=precision)
+        fidelity = bundle.manifest.graph.fidelity
+        layers = fidelity.float_layers if fidelity else []
+        return open_session(bundle, "cpu"), f"{precision}, layers in float: {layers}" if layers else precision
+
+    run(ask(f"(c) {folder.name}", open_checkpoint(str(folder)), asked)[0], open_at, precisions)
+
+
+def default_checkpoint(folder: Path) -> Path:
+    """The default model's checkpoint, made from its bundle and proved against that bundle's conformance vectors."""
+    bundle = open_bundle(ROOT / "models" / "default")
+    write_checkpoint_of(bundle, folder / "default")
+    remade = export_checkpoint(str(folder / "default"), folder / "remade")
+    difference = largest_difference(open_session(remade, "cpu"), bundle.conformance(), bundle.manifest.pad_token_id)
+    if not difference <= bundle.manifest.graph.tolerance:
+        raise SystemExit(f"{bundle.path} could not be made a checkpoint again: scores differ by {difference:.2g}.")
+    return folder / "default"
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "bench", help="where checkpoints are kept")
-    parser.add_argument("--checkpoint", type=Path, help="for (c): a checkpoint with real weights")
-    parser.add_argument("--queries", type=int, default=4, help="queries of (a) and (b); (c) has 25 times as many")
+    parser.add_argument("--checkpoint", type=Path, help="for (c): another model than the default one")
+    parser.add_argument("--queries", type=int, default=400, help="of (c), with 50 candidates each")
+    parser.add_argument("--random-queries", type=int, default=3, help="of (a) and (b), with 16 candidates each")
     parser.add_argument("--only", choices="abc", help="one of the three")
-    parser.add_argument("--precisions", nargs="*", default=PRECISIONS)
+    parser.add_argument("--precisions", nargs="*", choices=PRECISIONS, default=PRECISIONS)
     options = parser.parse_args()
+    concepts = load_hpo()
+    asked = questions(concepts, NgramIndex([concept.name for concept in concepts]), "test", options.queries)
+    few = [replace(item, candidates=item.candidates[:16]) for item in asked[: options.random_queries]]
     random, massive = options.folder / "qwen3-0.6b-random", options.folder / "qwen3-0.6b-massive"
-    if options.only in (None, "a", "b"):
-        if not random.exists():
-            write_checkpoint(random, SIZES["0.6B"], seed=0, shard_bytes=2_000_000_000)
-        if not massive.exists():
-            add_massive_activations(random, massive)
-    for letter, folder in (("a", random), ("b", massive)):
-        if options.only in (None, letter):
-            groups = random_groups(options.queries)
-            compare(f"({letter}) {folder.name}", open_checkpoint(str(folder)), groups, options.precisions)
-    if options.checkpoint and options.only in (None, "c"):
-        checkpoint = open_checkpoint(str(options.checkpoint))
-        groups = terminology_groups(checkpoint, 25 * options.queries)
-        compare("(c) HPO synonyms", checkpoint, groups, options.precisions)
+    if options.only in (None, "a", "b") and not random.exists():
+        write_checkpoint(random, SIZES["0.6B"], seed=0, shard_bytes=2_000_000_000)
+    if options.only in (None, "b") and not massive.exists():
+        add_massive_activations(random, massive)
+    if options.only in (None, "a"):
+        run_random("(a) random weights", random, few, options.precisions)
+    if options.only in (None, "b"):
+        run_random("(b) random weights, massive activations", massive, few, options.precisions)
+    if options.only in (None, "c"):
+        with tempfile.TemporaryDirectory() as folder:
+            run_default(options.checkpoint or default_checkpoint(Path(folder)), asked, options.precisions)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ SIZES = {
 def write_checkpoint(folder: Path, architecture: Architecture, seed: int, shard_bytes: int) -> None:
     """Write config.json, tokenizer and random shards of at most `shard_bytes` (or one tensor) each."""
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(_config(architecture), indent=2))
+    (folder / "config.json").write_text(json.dumps(config_of(architecture), indent=2))
     (folder / "tokenizer.json").write_bytes(gzip.decompress((TOKENIZER / "tokenizer.json.gz").read_bytes()))
     shutil.copy(TOKENIZER / "tokenizer_config.json", folder)
     shards = list(_shards(tensor_shapes(architecture), shard_bytes))
@@ -48,7 +48,8 @@ def write_checkpoint(folder: Path, architecture: Architecture, seed: int, shard_
     )
 
 
-def _config(architecture: Architecture) -> dict[str, object]:
+def config_of(architecture: Architecture) -> dict[str, object]:
+    """The config.json of a Qwen3 reranker of these sizes."""
     return {
         "architectures": ["Qwen3ForCausalLM"],
         "model_type": "qwen3",

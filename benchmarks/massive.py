@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from aatm_onnx_export.safetensors_files import read_tensors
 
-FIRST_TOKEN = 151_643  # <|endoftext|>, which no prompt contains
+FIRST_TOKEN = "<|endoftext|>"  # which no prompt contains
+_FIRST_TOKEN_ID = 151_643
 _CHANNELS = (3, 97, 511, 800)
 _TIMES_MEDIAN = 1000.0
 
@@ -21,7 +22,7 @@ def add_massive_activations(source: Path, target: Path) -> None:
     embedding = read_tensors(target)["model.embed_tokens.weight"]
     hidden = embedding.shape[1]
     with embedding.file.open("r+b") as stream:
-        start = embedding.start + 2 * hidden * FIRST_TOKEN
+        start = embedding.start + 2 * hidden * _FIRST_TOKEN_ID
         stream.seek(start)
         row = np.fromfile(stream, "<u2", hidden)
         values = (row.astype(np.uint32) << 16).view(np.float32)

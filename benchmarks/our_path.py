@@ -1,25 +1,29 @@
 """This package, timed from token ids to scores, and its memory."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from aatm_onnx.bundle import open_bundle
 from aatm_onnx.prompt import TokenIds
 from aatm_onnx.scoring import score_prompts
-from aatm_onnx.session import Session, open_session
+from aatm_onnx.session import open_session
+
+_ENOUGH_SECONDS = 20.0
 
 
 def seconds(bundle: Path, prompts: list[TokenIds], threads: int) -> float:
-    """The best of three runs, none of which finds a beginning that an earlier one left."""
+    """The best of three runs, or of as many as begin within 20 seconds; none finds what an earlier one left."""
     opened = open_bundle(bundle)
     session = open_session(opened, "cpu", threads)
-    best = float("inf")
-    for _ in range(3):
-        fresh = Session(session.runtime, session.provider, session.empty_past)
+    score_prompts(replace(session), prompts[:20], opened.manifest.pad_token_id)  # the first run takes memory
+    taken: list[float] = []
+    while len(taken) < 3 and sum(taken) < _ENOUGH_SECONDS:
+        fresh = replace(session)
         start = time.perf_counter()
         score_prompts(fresh, prompts, opened.manifest.pad_token_id)
-        best = min(best, time.perf_counter() - start)
-    return best
+        taken.append(time.perf_counter() - start)
+    return min(taken)
 
 
 def memory_and_loading(bundle: Path, prompts: list[TokenIds], threads: int) -> dict[str, float]:

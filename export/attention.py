@@ -26,12 +26,16 @@ class KeysValues:
 
 @dataclass(frozen=True)
 class Attention:
-    """Builds attention layers into a graph."""
+    """Builds attention layers into a graph.
+
+    order_free: whether activations are rounded to few steps here or later, so that a float's last bit would count.
+    """
 
     graph: OnnxGraph
     model: Qwen3
     linear: Linear
     placement: Placement
+    order_free: bool
 
     def keys_values(self, prefix: str, x: Product) -> KeysValues:
         """Keys (normed and rotated) and values of x, (batch * seq, hidden)."""
@@ -67,11 +71,12 @@ class Attention:
         past_scores = graph.node("FusedMatMul", joined_queries, past.keys, domain=MICROSOFT, transB=1)
         past_scores = graph.node("Reshape", past_scores, askers.past_shape, allowzero=1)
         scores = graph.node("Concat", past_scores, own_scores, axis=-1)  # (kv_heads, batch, n * group, past + seq)
-        if not self.linear.rounds_activations:
+        if not self.order_free:
             return self._weigh(graph.node("Softmax", scores, axis=-1), past, own, queries, askers)
         weights, total = self._order_free_softmax(scores)
         gathered = self._weigh(weights, self._in_float64(past), self._in_float64(own), queries, askers)
-        return graph.node("Cast", graph.node("Div", gathered, total), to=graph.onnx_type(np.float32))
+        single = graph.onnx_type(np.float32)
+        return graph.node("Div", graph.node("Cast", gathered, to=single), graph.node("Cast", total, to=single))
 
     def _order_free_softmax(self, scores: str) -> tuple[str, str]:
         """Softmax's numerators, shaped as the scores, and its denominator, in float64.

@@ -1,10 +1,11 @@
-"""Conformance vectors: whole prompts with the logits of the float32 reference, and the proof by them."""
+"""Conformance vectors: whole prompts with the logits that they must give, and the proof by them."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aatm_onnx.bundle import ConformanceVector, Prompt
 from aatm_onnx.prompt import PromptTokenizer, TokenIds, format_instruction, left_pad
@@ -29,6 +30,11 @@ def write_vectors(file: Path, vectors: Sequence[ConformanceVector]) -> None:
     file.write_text("[\n" + ",\n".join(lines) + "\n]\n", "utf-8")
 
 
+def scores_of(vectors: Sequence[ConformanceVector]) -> NDArray[np.float64]:
+    """The probabilities of "yes" that vectors promise, (vectors,)."""
+    return probability_of_yes(np.array([vector.logits for vector in vectors], np.float32))
+
+
 def score_difference(session: Session, vectors: Sequence[ConformanceVector], pad_token_id: int) -> float:
     """The largest difference of a session's scores from the vectors', in left-padded batches of mixed lengths.
 
@@ -43,7 +49,6 @@ def score_difference(session: Session, vectors: Sequence[ConformanceVector], pad
         batch = mixed[start : start + _BATCH]
         prompts = [np.array(vector.input_ids, np.int32) for vector in batch]
         logits = session.logits(*left_pad(prompts, pad_token_id))  # (batch, 2)
-        expected = np.array([vector.logits for vector in batch], np.float32)  # (batch, 2)
-        difference = np.abs(probability_of_yes(logits) - probability_of_yes(expected)).max()
+        difference = np.abs(probability_of_yes(logits) - scores_of(batch)).max()
         worst = max(worst, float(np.nan_to_num(difference, nan=np.inf)))
     return worst

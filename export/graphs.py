@@ -13,13 +13,17 @@ from aatm_onnx.prompt import TokenIds
 from .architecture import tensor_shapes
 from .checkpoint import Checkpoint
 
+Progress = Callable[[str], None]  # called with a few words at every step
+
 
 @dataclass(frozen=True)
 class GraphKind:
     """One way to write a checkpoint as an ONNX graph.
 
     name: as the manifest and the command line call it.
-    tolerances: the precisions that it writes, each with the largest score difference from its reference.
+    tolerances: the precisions that it writes, each with how far scores may be from the conformance vectors'.
+    min_taus: the precisions that round activations, whose bundles must keep the order of candidates to this
+        Kendall's tau within a query; the others must give the reference's scores, within the tolerance.
     requires: modules that must be importable.
     tools: distributions whose versions the manifest records.
     reference: computes the (no, yes) logits of whole prompts in float32, the truth for this kind.
@@ -29,6 +33,7 @@ class GraphKind:
 
     name: str
     tolerances: Mapping[str, float]
+    min_taus: Mapping[str, float]
     requires: tuple[str, ...]
     tools: tuple[str, ...]
     reference: Callable[[Checkpoint, Sequence[TokenIds]], list[ConformanceVector]]
@@ -62,10 +67,11 @@ def graph_kind(name: str) -> GraphKind:
     Raises:
         ExportError: there is none; the message lists those that there are.
     """
+    from .cuda import CUDA
     from .fused import FUSED
     from .standard import STANDARD
 
-    kinds = {kind.name: kind for kind in (FUSED, STANDARD)}
+    kinds = {kind.name: kind for kind in (FUSED, CUDA, STANDARD)}
     if name not in kinds:
         raise ExportError(f"There is no graph called {name!r}; choose from {', '.join(kinds)}.")
     return kinds[name]

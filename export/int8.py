@@ -5,6 +5,8 @@ per token means that a score can't depend on the other rows of its batch, and th
 activations spoil only themselves. With the activations' zero point at 128, x = row_scale * (u - 128).
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,13 +36,20 @@ class Int8Linear:
 
     def apply(self, graph: OnnxGraph, x: Product, model: Qwen3, name: str) -> Product:
         """The integer product times the weight's channel scales."""
-        quantized, scales = quantize_rows(model.weight(name))
+        outputs, inputs = model.tensors[name].shape
+        scales: list[FloatArray] = []
+
+        def quantized() -> Iterator[NDArray[np.int8]]:
+            weight, row_scales = quantize_rows(model.weight(name))
+            scales.append(row_scales)
+            yield weight.T
+
         product = graph.node(
             "MatMulIntegerToFloat",
             x.values,
-            graph.weight(name, quantized.T),
+            graph.streamed_weight(name, np.int8, (inputs, outputs), quantized()),
             graph.constant(1.0, np.float32),
-            graph.weight(name + "_scale", scales),
+            graph.streamed_weight(name + "_scale", np.float32, (outputs,), scales),
             graph.constant(_ZERO_POINT, np.uint8),
             domain=MICROSOFT,
         )

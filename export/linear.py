@@ -49,32 +49,26 @@ class Linear(Protocol):
 
 @dataclass(frozen=True)
 class FloatLinear:
-    """Floating-point weights.
+    """Floating-point weights, multiplied in float32.
 
     stored: the weights' type on disk.
-    multiplied: the type of the products' operands. float16 is for CUDA (the CPU has no such kernels): exact enough
-        there, while residual stream, norms and attention stay float32, whose range massive activations need.
     """
 
     stored: type[np.floating] = np.float32
-    multiplied: type[np.floating] = np.float32
     rounds_activations = False
 
     def prepare(self, graph: OnnxGraph, x: str) -> Product:
-        """As it is, or cast."""
-        return Product(
-            x if self.multiplied == np.float32 else graph.node("Cast", x, to=graph.onnx_type(self.multiplied))
-        )
+        """As it is."""
+        return Product(x)
 
     def apply(self, graph: OnnxGraph, x: Product, model: Qwen3, name: str) -> Product:
         """A plain MatMul."""
-        weight = graph.weight(name, model.weight(name).astype(self.stored).T)
-        if self.stored != self.multiplied:  # ONNX Runtime does this cast once, while loading
-            weight = graph.node("Cast", weight, to=graph.onnx_type(self.multiplied))
-        product = graph.node("MatMul", x.values, weight)
-        if self.multiplied != np.float32:
-            product = graph.node("Cast", product, to=graph.onnx_type(np.float32))
-        return Product(product)
+        outputs, inputs = model.tensors[name].shape
+        transposed = (weight.T for weight in model.slabs(name, outputs))
+        weight = graph.streamed_weight(name, self.stored, (inputs, outputs), transposed)
+        if self.stored != np.float32:  # ONNX Runtime does this cast once, while loading
+            weight = graph.node("Cast", weight, to=graph.onnx_type(np.float32))
+        return Product(graph.node("MatMul", x.values, weight))
 
     def project(self, graph: OnnxGraph, x: Product, model: Qwen3, name: str) -> str:
         """A plain MatMul of float32 activations."""

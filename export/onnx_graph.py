@@ -26,13 +26,57 @@ _ONNX_TYPES = {
 }
 
 
+class WeightFile:
+    """The external data of one graph, or of several that differ in few weights: none is written twice."""
+
+    def __init__(self, graph: Path) -> None:
+        """Start `graph`.data, beside the graph's own file."""
+        self._stream = graph.with_name(graph.name + ".data").open("wb")
+        self._written: dict[tuple[str, int, tuple[int, ...]], onnx.TensorProto] = {}
+
+    def tensor(
+        self, name: str, dtype: npt.DTypeLike, shape: Sequence[int], slabs: Iterable[npt.NDArray[Any]]
+    ) -> onnx.TensorProto:
+        """Where a weight lies in the file; its slabs are taken only if it is not there yet, in this type and shape."""
+        data_type, dims = _ONNX_TYPES[np.dtype(dtype)], tuple(shape)
+        if (name, data_type, dims) not in self._written:
+            offset, length = self._append(name, np.dtype(dtype), dims, slabs)
+            tensor = onnx.TensorProto(name=name, data_type=data_type, dims=dims)
+            for key, value in (("location", Path(self._stream.name).name), ("offset", offset), ("length", length)):
+                tensor.external_data.add(key=key, value=str(value))
+            tensor.data_location = TensorProto.EXTERNAL
+            self._written[name, data_type, dims] = tensor
+        return self._written[name, data_type, dims]
+
+    def _append(
+        self, name: str, dtype: npt.DTypeLike, shape: tuple[int, ...], slabs: Iterable[npt.NDArray[Any]]
+    ) -> tuple[int, int]:
+        """Write slabs at the next page; where they begin, and how many bytes they are."""
+        offset = -(-self._stream.tell() // _PAGE) * _PAGE
+        self._stream.seek(offset)
+        for slab in slabs:
+            np.ascontiguousarray(slab, dtype).tofile(self._stream)
+        length = self._stream.tell() - offset
+        expected = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        if length != expected:
+            raise ValueError(f"{name}: {length} bytes were written where {shape} needs {expected}")
+        return offset, length
+
+    def flush(self) -> None:
+        """Bring to the disk what was written."""
+        self._stream.flush()
+
+    def close(self) -> None:
+        """No graph comes any more."""
+        self._stream.close()
+
+
 class OnnxGraph:
     """A graph under construction. A value is the name of an ONNX tensor; methods that make one return its name."""
 
-    def __init__(self, file: Path) -> None:
-        """Start a graph that `save` will write to `file`, with its constants in `file`.data beside it."""
-        self._file = file
-        self._data = file.with_name(file.name + ".data").open("wb")
+    def __init__(self, file: Path, weights: WeightFile) -> None:
+        """Start a graph that `save` will write to `file`, with its constants in `weights`."""
+        self._file, self._weights = file, weights
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: list[onnx.TensorProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -82,20 +126,11 @@ class OnnxGraph:
     def streamed_weight(
         self, name: str, dtype: npt.DTypeLike, shape: Sequence[int], slabs: Iterable[npt.NDArray[Any]]
     ) -> str:
-        """A weight that arrives as slabs along its first axis, so that it is never in memory whole."""
-        offset = -(-self._data.tell() // _PAGE) * _PAGE
-        self._data.seek(offset)
-        for slab in slabs:
-            np.ascontiguousarray(slab, dtype).tofile(self._data)
-        length = self._data.tell() - offset
-        expected = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-        if length != expected:
-            raise ValueError(f"{name}: {length} bytes were written where {tuple(shape)} needs {expected}")
-        tensor = onnx.TensorProto(name=name, data_type=_ONNX_TYPES[np.dtype(dtype)], dims=shape)
-        for key, value in (("location", Path(self._data.name).name), ("offset", offset), ("length", length)):
-            tensor.external_data.add(key=key, value=str(value))
-        tensor.data_location = TensorProto.EXTERNAL
-        self._initializers.append(tensor)
+        """A weight that arrives as slabs along its first axis, so that it is never in memory whole.
+
+        Slabs made by a generator are not made at all if the weight file has them from another graph.
+        """
+        self._initializers.append(self._weights.tensor(name, dtype, shape, slabs))
         return name
 
     @staticmethod
@@ -104,8 +139,8 @@ class OnnxGraph:
         return _ONNX_TYPES[np.dtype(dtype)]
 
     def save(self) -> None:
-        """Close the data file and write the graph."""
-        self._data.close()
+        """Write the graph."""
+        self._weights.flush()
         graph = helper.make_graph(self._nodes, "qwen3_reranker", self._inputs, self._outputs, self._initializers)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="aatm-onnx")

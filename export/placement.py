@@ -56,7 +56,7 @@ def place_tokens(graph: OnnxGraph, model: Qwen3, mask: str, past: str) -> Placem
     count = graph.node("Sub", graph.node("CumSum", mask, one), one)  # -1 at padding
     position_ids = graph.node("Add", graph.node("Max", count, zero), past_length)
     all_bias, last_bias = _own_token_bias(graph, model, mask, seq)
-    cos, sin = _rotary_angles(graph, model, graph.node("Add", past_length, seq))
+    cos, sin = rotary_angles(graph, model, graph.node("Add", past_length, seq))
     return Placement(
         all=_askers(graph, model, position_ids, all_bias, batch, seq, past_length),
         last=_askers(
@@ -101,7 +101,7 @@ def _own_token_bias(graph: OnnxGraph, model: Qwen3, mask: str, seq: str) -> tupl
     return graph.node("Where", seen, visible, masked), graph.node("Where", real, visible, masked)
 
 
-def _rotary_angles(graph: OnnxGraph, model: Qwen3, places: str) -> tuple[str, str]:
+def rotary_angles(graph: OnnxGraph, model: Qwen3, places: str) -> tuple[str, str]:
     """Cosine and sine of the angles of places 0 to `places`, (places, head_dim / 2) each, float32 throughout."""
     head_dim = model.sizes.head_dim
     exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)

@@ -61,6 +61,11 @@ class Qwen3:
             raise ExportError(f"{tensor.file} ends inside {name}; download the checkpoint again.")
         return _as_float32(values, tensor.dtype).reshape(stop - start, *tensor.shape[1:])
 
+    def head(self, no_token_id: int, yes_token_id: int) -> FloatArray:
+        """The two rows of lm_head that a score needs, as a weight (hidden, 2)."""
+        name = "model.embed_tokens.weight" if self.sizes.tie_word_embeddings else "lm_head.weight"
+        return np.concatenate([self.rows(name, token, token + 1) for token in (no_token_id, yes_token_id)]).T
+
 
 def read_qwen3(checkpoint: Checkpoint) -> Qwen3:
     """Take from a checkpoint what the fused graph needs.

@@ -47,6 +47,7 @@ def disk_bytes(checkpoint: Checkpoint, precision: str) -> int:
 STANDARD = GraphKind(
     name="standard",
     tolerances={"fp32": 1e-5, "fp16": 5e-3},
+    min_taus={},
     requires=("torch", "transformers", "optimum.exporters.onnx", "onnx", "onnxruntime", "huggingface_hub"),
     tools=("torch", "transformers", "optimum", "optimum-onnx", "onnx"),
     reference=float32_logits,

@@ -3,16 +3,36 @@
 Written from transformers' modeling_qwen3.py; tests hold it to transformers' logits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aatm_onnx.bundle import ConformanceVector
+from aatm_onnx.past import Past
 from aatm_onnx.prompt import TokenIds
 
 from .checkpoint import Checkpoint
 from .qwen3 import FloatArray, Qwen3, read_qwen3
+
+_MLP_TOKENS = 1024  # tokens in the MLP at a time: 50 MB for each of its arrays at 8B
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    """The tokens of some prompts; a beginning that several share is there once.
+
+    ids, places: each token and its place in its prompts, (tokens,).
+    paths: for each prompt, the indices of its tokens, (seq,).
+    starts: for each prompt, how many of its tokens came with an earlier one.
+    """
+
+    ids: NDArray[np.int64]
+    places: NDArray[np.int64]
+    paths: list[NDArray[np.int64]]
+    starts: list[int]
 
 
 def float32_logits(checkpoint: Checkpoint, prompts: Sequence[TokenIds]) -> list[ConformanceVector]:
@@ -24,52 +44,96 @@ def float32_logits(checkpoint: Checkpoint, prompts: Sequence[TokenIds]) -> list[
     Raises:
         ExportError: the checkpoint has what the fused graph can't express either, or its weights can't be read.
     """
-    model = read_qwen3(checkpoint)
-    bounds = np.cumsum([0, *map(len, prompts)])  # where each prompt starts and ends among all tokens
-    x = np.concatenate([model.rows("model.embed_tokens.weight", int(t), int(t) + 1) for ids in prompts for t in ids])
-    for layer in range(model.sizes.num_hidden_layers):
-        prefix = f"model.layers.{layer}."
-        x += _attention(model, prefix + "self_attn.", _norm(model, x, prefix + "input_layernorm.weight"), bounds)
-        x += _mlp(model, prefix + "mlp.", _norm(model, x, prefix + "post_attention_layernorm.weight"))
-    last = _norm(model, x[bounds[1:] - 1], "model.norm.weight")  # (prompts, hidden)
+    model, tokens = read_qwen3(checkpoint), _merge_beginnings(prompts)
+    x = _embed(model, tokens)
+    for _ in _run_layers(model, tokens, x):
+        pass
+    ends = [path[-1] for path in tokens.paths]
+    last = _norm(model, x[ends], "model.norm.weight")  # (prompts, hidden)
     head = "model.embed_tokens.weight" if model.sizes.tie_word_embeddings else "lm_head.weight"
     answers = checkpoint.no_token_id, checkpoint.yes_token_id
     logits = last @ np.concatenate([model.rows(head, token, token + 1) for token in answers]).T  # (prompts, 2)
     return [ConformanceVector(ids.tolist(), pair.tolist()) for ids, pair in zip(prompts, logits, strict=True)]
 
 
-def _attention(
-    model: Qwen3, prefix: str, x: FloatArray, bounds: np.ndarray[tuple[int], np.dtype[np.int64]]
-) -> FloatArray:
-    """Causal self-attention within each prompt, (tokens, hidden)."""
-    sizes = model.sizes
+def float32_past(checkpoint: Checkpoint, ids: TokenIds) -> Past:
+    """The keys and values of a prompt's first tokens, `ids`, (seq,), in all layers."""
+    model, tokens = read_qwen3(checkpoint), _merge_beginnings([ids])
+    layers = [
+        np.stack(both) for both in _run_layers(model, tokens, _embed(model, tokens))
+    ]  # (2, seq, kv_heads, head_dim)
+    return Past(ids, np.ascontiguousarray(np.stack(layers).transpose(0, 1, 3, 2, 4)))
+
+
+def _merge_beginnings(prompts: Sequence[TokenIds]) -> _Tokens:
+    """No token depends on a later one, so prompts are a tree, and each node of it is computed once."""
+    nodes: dict[tuple[int, int], int] = {}  # (index of the token before, id) -> index
+    paths, starts = [], []
+    for prompt in prompts:
+        known, node, path = len(nodes), -1, []
+        for token in prompt.tolist():
+            node = nodes.setdefault((node, token), len(nodes))
+            path.append(node)
+        paths.append(np.array(path))
+        starts.append(int(np.searchsorted(paths[-1], known)))
+    places = np.zeros(len(nodes), np.int64)
+    for path in paths:
+        places[path] = np.arange(len(path))
+    return _Tokens(np.array([token for _, token in nodes]), places, paths, starts)
+
+
+def _embed(model: Qwen3, tokens: _Tokens) -> FloatArray:
+    """(tokens, hidden)."""
+    return np.concatenate([model.rows("model.embed_tokens.weight", token, token + 1) for token in tokens.ids.tolist()])
+
+
+def _run_layers(model: Qwen3, tokens: _Tokens, x: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Take x, (tokens, hidden), in place through one layer after the other.
+
+    Yields:
+        Each layer's keys and values, (tokens, kv_heads, head_dim).
+    """
+    for layer in range(model.sizes.num_hidden_layers):
+        prefix = f"model.layers.{layer}."
+        normed = _norm(model, x, prefix + "input_layernorm.weight")
+        q, k, v = _queries_keys_values(model, prefix + "self_attn.", normed, tokens)
+        gathered = np.empty_like(q)
+        for path, start in zip(tokens.paths, tokens.starts, strict=True):
+            gathered[path[start:]] = _causal(q[path[start:]], k[path], v[path])
+        x += gathered.reshape(len(x), -1) @ model.weight(prefix + "self_attn.o_proj.weight").T
+        x += _mlp(model, prefix + "mlp.", _norm(model, x, prefix + "post_attention_layernorm.weight"))
+        yield k, v
+
+
+def _queries_keys_values(model: Qwen3, prefix: str, x: FloatArray, tokens: _Tokens) -> list[FloatArray]:
+    """Queries and keys, normed and rotated, and values of x, (tokens, hidden): (tokens, (kv_)heads, head_dim) each."""
     q, k, v = (
-        (x @ model.weight(f"{prefix}{name}_proj.weight").T).reshape(len(x), -1, sizes.head_dim) for name in "qkv"
-    )  # (tokens, heads or kv_heads, head_dim)
+        (x @ model.weight(f"{prefix}{name}_proj.weight").T).reshape(len(x), -1, model.sizes.head_dim) for name in "qkv"
+    )
     q, k = _norm(model, q, prefix + "q_norm.weight"), _norm(model, k, prefix + "k_norm.weight")
-    gathered = np.empty_like(q)
-    for start, end in pairwise(bounds.tolist()):
-        gathered[start:end] = _causal(_rotate(model, q[start:end]), _rotate(model, k[start:end]), v[start:end])
-    return gathered.reshape(len(x), -1) @ model.weight(prefix + "o_proj.weight").T
+    return [_rotate(model, q, tokens.places), _rotate(model, k, tokens.places), v]
 
 
 def _causal(q: FloatArray, k: FloatArray, v: FloatArray) -> FloatArray:
-    """Attention of one prompt: q (seq, heads, head_dim), k and v (seq, kv_heads, head_dim), to q's shape."""
-    group = q.shape[1] // k.shape[1]
-    k, v = np.repeat(k, group, axis=1), np.repeat(v, group, axis=1)
-    scores = np.einsum("qhd,khd->hqk", q, k, optimize=True) / np.float32(np.sqrt(q.shape[2]))
-    scores = np.where(np.tri(len(q), dtype=bool), scores, np.float32(-np.inf))
-    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    """Attention of a prompt's last n tokens: q (n, heads, head_dim), k, v (seq, kv_heads, head_dim), to q's shape."""
+    n, seq, kv_heads = len(q), *k.shape[:2]
+    # All queries that meet one key/value head are one matrix, (kv_heads, n * group, head_dim).
+    queries = q.reshape(n, kv_heads, -1, q.shape[2]).transpose(1, 0, 2, 3).reshape(kv_heads, -1, q.shape[2])
+    scores = queries @ k.transpose(1, 2, 0) / np.float32(np.sqrt(q.shape[2]))
+    scores = scores.reshape(kv_heads, n, -1, seq)
+    visible = np.tri(n, seq, seq - n, dtype=bool)[:, None]  # (n, 1, seq)
+    scores = np.where(visible, scores, np.float32(-np.inf))
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True, initial=-np.inf))
     weights /= weights.sum(axis=-1, keepdims=True)
-    gathered: FloatArray = np.einsum("hqk,khd->qhd", weights, v, optimize=True).astype(np.float32)
-    return gathered
+    gathered = weights.reshape(kv_heads, -1, seq) @ v.transpose(1, 0, 2)
+    return gathered.reshape(kv_heads, n, -1, q.shape[2]).transpose(1, 0, 2, 3).reshape(q.shape)
 
 
-def _rotate(model: Qwen3, x: FloatArray) -> FloatArray:
-    """Rotary positions 0, 1, ... for x, (seq, heads, head_dim): halves of a head are the pairs' two coordinates."""
+def _rotate(model: Qwen3, x: FloatArray, places: NDArray[np.int64]) -> FloatArray:
+    """Rotary positions for x, (tokens, heads, head_dim): halves of a head are the pairs' two coordinates."""
     half = model.sizes.head_dim // 2
     frequencies = np.float32(1) / np.float32(model.rope_theta) ** (np.arange(half, dtype=np.float32) / np.float32(half))
-    angles = (np.arange(len(x), dtype=np.float32)[:, None] * frequencies)[:, None]  # (seq, 1, half)
+    angles = (places.astype(np.float32)[:, None] * frequencies)[:, None]  # (tokens, 1, half)
     first, second, cos, sin = x[..., :half], x[..., half:], np.cos(angles), np.sin(angles)
     rotated: FloatArray = np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
     return rotated
@@ -77,11 +141,14 @@ def _rotate(model: Qwen3, x: FloatArray) -> FloatArray:
 
 def _mlp(model: Qwen3, prefix: str, x: FloatArray) -> FloatArray:
     """down(silu(gate(x)) * up(x)), (tokens, hidden)."""
-    gate, up = (x @ model.weight(f"{prefix}{name}_proj.weight").T for name in ("gate", "up"))
-    with np.errstate(over="ignore"):  # exp(large) is inf, and gate / inf the right 0
-        silu = gate / (1 + np.exp(-gate))
-    down: FloatArray = (silu * up) @ model.weight(prefix + "down_proj.weight").T
-    return down
+    gate, up, down = (model.weight(f"{prefix}{name}_proj.weight").T for name in ("gate", "up", "down"))
+    out = np.empty_like(x)
+    for start, end in pairwise([*range(0, len(x), _MLP_TOKENS), len(x)]):
+        gated = x[start:end] @ gate
+        with np.errstate(over="ignore"):  # exp(large) is inf, and gate / inf the right 0
+            gated /= 1 + np.exp(-gated)
+        out[start:end] = (gated * (x[start:end] @ up)) @ down
+    return out
 
 
 def _norm(model: Qwen3, x: FloatArray, name: str) -> FloatArray:

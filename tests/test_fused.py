@@ -1,20 +1,23 @@
 """The fused graph gives transformers' logits, whatever is shared, padded or batched together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
-from aatm_onnx_export.checkpoint import open_checkpoint
+from aatm_onnx_export.checkpoint import Checkpoint, open_checkpoint
+from aatm_onnx_export.cuda import write_graph as write_cuda_graph
 from aatm_onnx_export.fused import write_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from transformers import Qwen3ForCausalLM
 
+from aatm_onnx.device import run_on_device
 from aatm_onnx.errors import ExportError
 from aatm_onnx.prompt import left_pad
 
@@ -55,9 +58,9 @@ def _feed(rows: Sequence[Prompt]) -> dict[str, NDArray[np.int64]]:
     return {"input_ids": input_ids, "attention_mask": attention_mask}
 
 
-def _graph(folder: Path, precision: str) -> FusedGraph:
+def _graph(folder: Path, precision: str, write: Callable[[Checkpoint, Path, str], None] = write_graph) -> FusedGraph:
     checkpoint = open_checkpoint(str(folder))
-    write_graph(checkpoint, folder, precision)
+    write(checkpoint, folder, precision)
     session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     model = Qwen3ForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     return FusedGraph(session, model, [checkpoint.no_token_id, checkpoint.yes_token_id])
@@ -69,10 +72,17 @@ def fp32(tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
     return _graph(make_checkpoint(tmp_path_factory.mktemp("fp32"), tied=False, shards=3, spread=0.2), "fp32")
 
 
-@pytest.fixture(scope="module")
-def int8(tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
+@pytest.fixture(scope="module", params=[(), (1,)], ids=["all layers rounded", "one in the middle in float"])
+def int8(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
     """The same in eight bits, tied."""
-    return _graph(make_checkpoint(tmp_path_factory.mktemp("int8"), spread=0.2), "int8")
+    write = partial(write_graph, float_layers=request.param)
+    return _graph(make_checkpoint(tmp_path_factory.mktemp("int8"), spread=0.2), "int8", write)
+
+
+@pytest.fixture(scope="module")
+def cuda(tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
+    """The graph for CUDA; here the CPU runs it, in float32 between casts."""
+    return _graph(make_checkpoint(tmp_path_factory.mktemp("cuda"), tied=False, spread=0.2), "fp16", write_cuda_graph)
 
 
 tokens = st.integers(0, VOCABULARY - 1)
@@ -94,6 +104,13 @@ def test_float_logits_are_transformers_with_any_part_shared(
     expected = fp32.expected(whole)
     np.testing.assert_allclose(fp32.logits(rows, past), expected, atol=5e-5)
     np.testing.assert_allclose(fp32.logits(whole), expected, atol=5e-5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(rows=batches, head=st.lists(tokens, max_size=20))
+def test_the_cuda_graph_gives_them_in_half_precision(cuda: FusedGraph, rows: list[Prompt], head: Prompt) -> None:
+    past = cuda.present([head])[0] if head else None
+    np.testing.assert_allclose(cuda.logits(rows, past), cuda.expected([head + row for row in rows]), atol=0.03)
 
 
 @settings(max_examples=20, deadline=None)
@@ -122,6 +139,16 @@ def test_int8_stays_close_to_float(int8: FusedGraph) -> None:
     expected = int8.expected(rows)
     difference = int8.logits(rows) - expected
     assert np.abs(difference).mean() < 0.05 * expected.std()
+
+
+def test_a_past_that_stays_on_the_device_is_the_one_that_travels(fp32: FusedGraph) -> None:
+    """Here the device is the CPU; on a GPU a session runs nothing but this."""
+    keep = {"keep_rows": np.array([1])}
+    stayed = run_on_device(fp32.session, "cpu", "present", _feed([[1, 2, 3]]) | keep)
+    past = stayed.reshape(stayed.shape[1:])
+    np.testing.assert_array_equal(past, fp32.present([[1, 2, 3]])[0])
+    logits = run_on_device(fp32.session, "cpu", "logits", _feed([[4, 5], [6]]) | {"past": past})
+    np.testing.assert_allclose(logits, fp32.expected([[1, 2, 3, 4, 5], [1, 2, 3, 6]]), atol=5e-5)
 
 
 def test_without_keep_rows_no_keys_are_copied(fp32: FusedGraph) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx
 import onnxruntime
 import pytest
+from aatm_onnx_export.export import export_checkpoint
 from onnx import TensorProto, helper
 
 from aatm_onnx import BundleError, ProviderError, Qwen3Reranker, session
@@ -40,9 +41,11 @@ def test_auto_falls_back_to_the_cpu_with_one_warning_that_says_why(
 
 @pytest.mark.gpu
 @pytest.mark.skipif(no_cuda is not None, reason=f"no CUDA: {no_cuda}")
-def test_cuda_scores_are_the_cpus(bundle: Path) -> None:
+@pytest.mark.parametrize(("graph", "precision"), [("standard", "fp32"), ("fused", "fp32"), ("cuda", "fp16")])
+def test_cuda_scores_are_the_cpus(bundle: Path, checkpoint: Path, tmp_path: Path, graph: str, precision: str) -> None:
+    for_cuda = export_checkpoint(str(checkpoint), tmp_path / graph, graph=graph, precision=precision).path
     documents = ["Hypertension", "Hypotension " * 30, ""]
-    on_gpu, on_cpu = (Qwen3Reranker(bundle, provider=name) for name in ("cuda", "cpu"))  # type: ignore[arg-type]
+    on_gpu, on_cpu = Qwen3Reranker(for_cuda, provider="cuda"), Qwen3Reranker(bundle, provider="cpu")
     assert (on_gpu.provider, on_cpu.provider) == ("cuda", "cpu")
     assert on_gpu.score("high blood pressure", documents) == pytest.approx(
         on_cpu.score("high blood pressure", documents), abs=1e-3
@@ -54,6 +57,14 @@ def test_unknown_provider_and_threads_are_refused(bundle: Path) -> None:
         Qwen3Reranker(bundle, provider="tpu")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="threads"):
         Qwen3Reranker(bundle, threads=0)
+
+
+def test_scores_do_not_depend_on_threads_and_memory(bundle: Path) -> None:
+    documents = ["Hypertension", "Hypotension " * 30, "", *(f"Disease of type {number}" for number in range(40))]
+    one, several = Qwen3Reranker(bundle, threads=1, keep_memory=False), Qwen3Reranker(bundle, threads=3)
+    assert one.score("high blood pressure", documents) == pytest.approx(
+        several.score("high blood pressure", documents), abs=1e-6
+    )
 
 
 def with_graph(bundle: Path, target: Path, model: bytes) -> Path:

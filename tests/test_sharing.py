@@ -1,5 +1,6 @@
 """What prompts share is run once, and no score shows it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from aatm_onnx_export.reference import float32_logits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aatm_onnx.past import Past
 from aatm_onnx.scoring import probability_of_yes, score_prompts
-from aatm_onnx.session import Past, Session, open_session
+from aatm_onnx.session import Session, open_session
 from aatm_onnx.sharing import SharedPart, common_length, plan_sharing
 
 from .checkpoints import VOCABULARY, make_checkpoint
@@ -29,23 +31,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def session(request: pytest.FixtureRequest, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
     """A session over a fused graph."""
     output = tmp_path_factory.mktemp(request.param) / "bundle"
-    return open_session(export_checkpoint(str(folder), output, graph="fused", precision=request.param), "cpu")
+    min_tau = -1 if request.param == "int8" else None  # its weights are random, and so is their order
+    return open_session(export_checkpoint(str(folder), output, precision=request.param, min_tau=min_tau), "cpu")
 
 
 # A few tokens and long repeats make for many ways to share: nested, empty, whole prompts equal or within each other.
 pieces = st.builds(lambda token, times: [token] * times, st.integers(0, 3), st.integers(1, 50))
 prompts = st.lists(pieces, min_size=1, max_size=4).map(lambda parts: [token for part in parts for token in part])
 many = st.lists(prompts, min_size=1, max_size=8)
+# How many tokens a prompt takes of the bundle's head before it goes its own way.
+of_the_head = st.sampled_from([0, 1, 39, 54, 1000])
 
 
 @settings(max_examples=40, deadline=None)
-@given(rows=many, budget=st.integers(1, 400))
+@given(rows=st.lists(st.tuples(of_the_head, prompts), min_size=1, max_size=8), budget=st.integers(1, 400))
 def test_a_score_is_the_same_alone_shared_padded_and_in_pieces(
-    session: Session, rows: list[Prompt], budget: int
+    session: Session, rows: list[tuple[int, Prompt]], budget: int
 ) -> None:
-    ids = [np.array(row, np.int32) for row in rows]
+    assert session.head is not None
+    ids = [np.array([*session.head.ids[:start], *own], np.int32) for start, own in rows]
     together = score_prompts(session, ids, 0, budget)
-    alone = [score_prompts(Session(session.runtime, "cpu"), [prompt], 0)[0] for prompt in ids]
+    alone = [score_prompts(Session(session.runtime, "cpu", session.head), [prompt], 0)[0] for prompt in ids]
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
@@ -83,14 +89,14 @@ def test_a_plan_has_every_prompt_once_under_tokens_that_it_starts_with(rows: lis
         found.extend(part.prompts)
         return below
 
-    walk(plan_sharing([np.array(row, np.int32) for row in rows], run_cost), 0)
+    walk(plan_sharing([np.array(row, np.int32) for row in rows], range(len(rows)), run_cost=run_cost), 0)
     assert sorted(found) == list(range(len(rows)))
 
 
 def test_the_plan_for_queries_with_candidates_shares_the_head_and_each_query() -> None:
     head, queries = [1] * 40, ([2] * 20, [3] * 20)
     rows = [np.array([*head, *query, 10 + i, 99], np.int32) for query in queries for i in range(10)]
-    root = plan_sharing(rows)
+    root = plan_sharing(rows, range(len(rows)))
     (head_part,) = root.parts
     assert head_part.stop == 40
     assert sorted((part.stop, sorted(part.prompts)) for part in head_part.parts) == [
@@ -103,9 +109,16 @@ def test_the_next_query_begins_where_the_last_one_differs(session: Session) -> N
     first, second = np.arange(60, dtype=np.int32), np.r_[np.arange(40), 7, 8, 9].astype(np.int32)
     session.past_of(first)
     after_another = session.past_of(second)
-    fresh = Session(session.runtime, "cpu", session.empty_past).past_of(second)
+    fresh = Session(session.runtime, "cpu", session.head).past_of(second)
     np.testing.assert_allclose(after_another.keys_values, fresh.keys_values, atol=1e-4)
     assert len(after_another.ids) == 43
+
+
+def test_what_goes_wrong_in_one_of_several_batches_is_raised(session: Session) -> None:
+    prompts = [np.arange(number, number + 100, dtype=np.int32) for number in range(20)]
+    prompts[7][50] = 10 * VOCABULARY
+    with pytest.raises(Exception, match="indices"):
+        score_prompts(replace(session, at_once=2), prompts, 0, 100)
 
 
 def test_a_past_can_be_cut() -> None:

@@ -1,0 +1,50 @@
+"""A checkpoint out of a bundle's own float weights: the default model can be measured with nothing but itself."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+from aatm_onnx_export.architecture import tensor_shapes
+from make_checkpoint import config_of
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from safetensors.numpy import save_file
+
+from aatm_onnx.bundle import Bundle
+
+
+def write_checkpoint_of(bundle: Bundle, folder: Path) -> None:
+    """Undo an export of a fused graph with float weights.
+
+    The head has only its rows for "no" and "yes", so the checkpoint has one of its own, zero in all other rows.
+    What a bundle does not say, the norms' epsilon and the rotary base, are those of all Qwen3 rerankers: whether they
+    are right, the bundle's conformance vectors tell.
+    """
+    manifest = bundle.manifest
+    architecture = replace(manifest.architecture, tie_word_embeddings=False)
+    model = onnx.load(str(bundle.graph_path), load_external_data=True)
+    stored = {tensor.name: tensor for tensor in model.graph.initializer}
+    head = np.zeros(tensor_shapes(architecture)["lm_head.weight"], np.float32)
+    head[[manifest.no_token_id, manifest.yes_token_id]] = numpy_helper.to_array(stored["lm_head.no_yes"]).T
+    folder.mkdir(parents=True)
+    weights = {name: _as_in_checkpoint(name, numpy_helper.to_array(stored[name])) for name in _names(bundle)}
+    save_file(weights | {"lm_head.weight": head}, folder / "model.safetensors", {"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(config_of(architecture) | {"pad_token_id": manifest.pad_token_id}))
+    shutil.copy(bundle.tokenizer_path, folder)
+
+
+def _names(bundle: Bundle) -> Iterator[str]:
+    return (name for name in tensor_shapes(bundle.manifest.architecture) if name != "lm_head.weight")
+
+
+def _as_in_checkpoint(name: str, weight: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Linear weights lie transposed in the graph, and queries' norms bring attention's 1 / sqrt(head_dim) along."""
+    if name.endswith("proj.weight"):
+        weight = weight.T
+    if name.endswith("q_norm.weight"):
+        weight = weight * np.sqrt(len(weight))
+    return np.ascontiguousarray(weight, np.float32)
