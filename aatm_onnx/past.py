@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,7 @@ def read_past(file: Path, empty: Past) -> Past:
     try:
         with np.load(file) as arrays:
             past = Past(arrays["ids"], arrays["keys_values"].astype(empty.keys_values.dtype, copy=False))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise BundleError(f"{file}: keys and values can't be read ({error}); export the bundle again.") from error
     if past.first(0).keys_values.shape != empty.keys_values.shape or past.keys_values.shape[-2:-1] != past.ids.shape:
         raise BundleError(

@@ -153,7 +153,8 @@ class Qwen3Reranker(ScoringReranker):
             prefix, suffix: the text around every pair; None takes the bundle's.
             provider: "cpu", "cuda", or "auto": CUDA where ONNX Runtime really can use it.
             threads: threads that compute on the CPU; None lets every CPU that this process may use work.
-            token_budget: the most tokens of a batch; memory grows with it. None takes what suits the provider.
+            token_budget: the most tokens of a batch, of which two run at a time on the CPU; memory grows with it. None
+                takes what suits the provider.
             keep_memory: keep the memory of one run for the next; without it a run is slower and gives it back.
             allow_special_tokens: read `<|im_end|>`, `<think>` and their like inside a query or document as control
                 tokens, as aatm does. By default they are text.

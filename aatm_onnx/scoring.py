@@ -106,9 +106,10 @@ def _groups(session: Session, prompts: Sequence[TokenIds]) -> Iterator[Batch]:
     while pending:
         part, before = pending.pop()
         first = part.first_prompt()
-        past = session.head.first(part.stop)
         if part.stop > from_head[first]:
             past = before = session.past_of(prompts[first][: part.stop], before)
+        else:
+            past = session.head.first(part.stop)
         yield part.prompts, past
         pending += [(inner, before) for inner in part.parts]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -71,10 +72,11 @@ def fp32(tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
     return _graph(make_checkpoint(tmp_path_factory.mktemp("fp32"), tied=False, shards=3, spread=0.2), "fp32")
 
 
-@pytest.fixture(scope="module")
-def int8(tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
+@pytest.fixture(scope="module", params=[(), (1,)], ids=["all layers rounded", "one in the middle in float"])
+def int8(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
     """The same in eight bits, tied."""
-    return _graph(make_checkpoint(tmp_path_factory.mktemp("int8"), spread=0.2), "int8")
+    write = partial(write_graph, float_layers=request.param)
+    return _graph(make_checkpoint(tmp_path_factory.mktemp("int8"), spread=0.2), "int8", write)
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,30 @@
-"""The numpy model that fused exports are proved against is transformers' own."""
+"""The numpy model that exports are proved against is transformers' own."""
 
 from pathlib import Path
 
 import numpy as np
+import torch
 from aatm_onnx_export import reference, streamed_reference
 from aatm_onnx_export.checkpoint import open_checkpoint
+from transformers import Qwen3ForCausalLM
 
 
 def test_the_numpy_reference_gives_transformers_logits(checkpoint: Path) -> None:
     source = open_checkpoint(str(checkpoint))
     rng = np.random.default_rng(0)
     prompts = [rng.integers(0, 150_000, length).astype(np.int32) for length in (1, 7, 90)]
+    prompts += [np.append(prompts[2][:60], [5, 6]), prompts[2][:30], prompts[2]]  # what these share is run once
     ours, theirs = (module.float32_logits(source, prompts) for module in (streamed_reference, reference))
     assert [vector.input_ids for vector in ours] == [vector.input_ids for vector in theirs]
     np.testing.assert_allclose([v.logits for v in ours], [v.logits for v in theirs], atol=5e-5)
+
+
+def test_keys_and_values_are_transformers(checkpoint: Path) -> None:
+    ids = np.random.default_rng(1).integers(0, 150_000, 40).astype(np.int32)
+    past = streamed_reference.float32_past(open_checkpoint(str(checkpoint)), ids)
+    model = Qwen3ForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
+    with torch.inference_mode():
+        layers = model(torch.from_numpy(ids).long()[None], use_cache=True).past_key_values.layers
+    expected = np.stack([np.stack([layer.keys[0].numpy(), layer.values[0].numpy()]) for layer in layers])
+    assert past.ids.tolist() == ids.tolist()
+    np.testing.assert_allclose(past.keys_values, expected, atol=5e-5)

@@ -1,0 +1,160 @@
+"""int8 and int4 bundles: they keep float32's order or are not written, and carry the head of the prompt in float32."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from aatm_onnx_export import compare_with_checkpoint, export_checkpoint
+from aatm_onnx_export.calibration import compare_scores, kendall_tau
+from safetensors.torch import load_file, save_file
+
+from aatm_onnx import BundleError, Qwen3Reranker
+from aatm_onnx.bundle import HEAD_FILE, MANIFEST_FILE, open_bundle
+from aatm_onnx.cli import cli
+from aatm_onnx.errors import ExportError
+from aatm_onnx.past import Past, write_past
+from aatm_onnx.prompt import read_tokenizer
+from aatm_onnx.session import open_session
+from aatm_onnx.verify import check_conformance
+
+from .checkpoints import make_checkpoint
+from .terminology import TERMS
+
+LAYERS = 4
+
+
+@pytest.fixture(scope="module")
+def gentle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that eight bits do little harm to."""
+    folder = tmp_path_factory.mktemp("gentle") / "checkpoint"
+    return make_checkpoint(folder, num_hidden_layers=LAYERS, dtype=torch.float32, spread=0.1)
+
+
+def with_outliers(checkpoint: Path, folder: Path, layers: Sequence[int]) -> Path:
+    """The same model, in which some layers' MLP has one input a thousand times the others, and small weights for it.
+
+    In float nothing changes; where a token has one scale for all its values, the others are rounded away.
+    """
+    shutil.copytree(checkpoint, folder)
+    weights = load_file(folder / "model.safetensors")
+    for layer in layers:
+        weights[f"model.layers.{layer}.post_attention_layernorm.weight"][0] *= 1000
+        for name in ("gate", "up"):
+            weights[f"model.layers.{layer}.mlp.{name}_proj.weight"][:, 0] /= 1000
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def int8(gentle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle in int8, one layer of which only float keeps right."""
+    folder = tmp_path_factory.mktemp("int8")
+    return export_checkpoint(
+        str(with_outliers(gentle, folder / "checkpoint", [1])), folder / "bundle", precision="int8", min_tau=0.9
+    ).path
+
+
+def test_the_layer_that_rounding_spoils_stays_in_float(int8: Path) -> None:
+    fidelity = open_bundle(int8).manifest.graph.fidelity
+    assert fidelity is not None
+    assert fidelity.float_layers == [1]
+    assert 0.9 <= fidelity.tau < 1 and 0 < fidelity.mean_difference < fidelity.largest_difference < 0.1
+    assert fidelity.pairs >= 200 and fidelity.queries >= 10
+
+
+def test_a_checkpoint_that_rounding_spoils_throughout_leaves_no_bundle(gentle: Path, tmp_path: Path) -> None:
+    spoilt = with_outliers(gentle, tmp_path / "spoilt", range(LAYERS))
+    with pytest.raises(
+        ExportError, match=r"to tau \S+ .* at best, .* where 0\.98 is asked for; .*--min-tau"
+    ) as refusal:
+        export_checkpoint(str(spoilt), tmp_path / "bundle", precision="int8")
+    assert "\n" not in str(refusal.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["spoilt"]
+
+
+def test_a_threshold_is_for_precisions_that_round(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="fp32 does not change the order"):
+        export_checkpoint(str(checkpoint), tmp_path / "bundle", precision="fp32", min_tau=0.9)
+
+
+def test_a_rounded_bundle_proves_itself(int8: Path) -> None:
+    bundle = open_bundle(int8)
+    assert set(bundle.check_hashes()) >= {HEAD_FILE, "model.onnx.data"}
+    session = open_session(bundle, "cpu")
+    assert check_conformance(bundle, session).largest_difference < 1e-6  # to its own scores, on the same machine
+    against = compare_with_checkpoint(bundle, session, str(int8.parent / "checkpoint"))
+    assert against.largest_difference > 1e-4 and against.passed
+
+
+def test_info_says_what_was_measured(int8: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["info", str(int8)], standalone_mode=False)
+    assert "layers left in float: 1)" in capsys.readouterr().out
+
+
+def test_the_head_is_the_prompt_up_to_the_query(int8: Path) -> None:
+    bundle = open_bundle(int8)
+    session = open_session(bundle, "cpu")
+    assert session.head is not None
+    prompt = bundle.manifest.prompt
+    assert session.head.ids[: len(prompt.prefix_ids)].tolist() == prompt.prefix_ids
+    text = read_tokenizer(bundle.tokenizer_path).decode(session.head.ids.tolist())
+    assert text.endswith(f"<Instruct>: {prompt.task}\n<Query>:")
+
+
+@pytest.mark.parametrize(
+    "own",
+    [{}, {"task": "Match drugs."}, {"prefix": "Judge: "}, {"suffix": "\n"}],
+    ids=lambda own: "".join(own) or "none",
+)
+def test_a_score_does_not_depend_on_its_neighbours(int8: Path, own: dict[str, str]) -> None:
+    """With all of the head, a part of it, or nothing."""
+    reranker = Qwen3Reranker(int8, provider="cpu", **own)
+    together = reranker.score_groups(["high blood pressure", "heart"], [TERMS, TERMS[:5]])
+    alone = [
+        [Qwen3Reranker.score(reranker, query, [text])[0] for text in texts]
+        for query, texts in (("high blood pressure", TERMS), ("heart", TERMS[:5]))
+    ]
+    for ours, theirs in zip(together, alone, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-3)
+
+
+def test_a_bundle_without_a_head_opens_and_scores_much_the_same(int8: Path, tmp_path: Path) -> None:
+    older = Path(shutil.copytree(int8, tmp_path / "older"))
+    (older / HEAD_FILE).unlink()
+    manifest = json.loads((older / MANIFEST_FILE).read_text("utf-8"))
+    del manifest["files"][HEAD_FILE], manifest["graph"]["fidelity"]
+    (older / MANIFEST_FILE).write_text(json.dumps(manifest), "utf-8")
+    ours, theirs = (Qwen3Reranker(path, provider="cpu").score("pain", TERMS) for path in (older, int8))
+    np.testing.assert_allclose(ours, theirs, atol=0.1)
+    assert ours != theirs
+
+
+@pytest.mark.parametrize("damage", ["another model's", "noise"])
+def test_a_head_that_does_not_fit_is_refused_by_name(int8: Path, tmp_path: Path, damage: str) -> None:
+    copy = Path(shutil.copytree(int8, tmp_path / "copy"))
+    if damage == "noise":
+        (copy / HEAD_FILE).write_bytes(b"PK\x03\x04 not an archive")
+    else:
+        write_past(copy / HEAD_FILE, Past(np.arange(3, dtype=np.int32), np.zeros((9, 2, 2, 3, 32), np.float32)))
+    manifest = json.loads((copy / MANIFEST_FILE).read_text("utf-8"))
+    manifest["files"][HEAD_FILE]["size"] = (copy / HEAD_FILE).stat().st_size
+    (copy / MANIFEST_FILE).write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(BundleError, match=r"head\.npz.*; export the bundle again"):
+        Qwen3Reranker(copy, provider="cpu")
+
+
+def test_kendall_tau() -> None:
+    order = np.arange(5.0)
+    assert kendall_tau(order, order * 2) == 1
+    assert kendall_tau(order, -order) == -1
+    assert kendall_tau(order, np.array([1.0, 0, 2, 3, 4])) == pytest.approx(0.8)
+    assert kendall_tau(np.zeros(3), np.zeros(3)) == 1
+
+
+def test_scores_that_are_no_numbers_are_the_worst() -> None:
+    measured = compare_scores(np.array([0.1, np.nan, 0.3]), np.array([0.1, 0.2, 0.3]), [3])
+    assert (measured.tau, measured.largest_difference) == (-1, np.inf)
