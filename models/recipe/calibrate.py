@@ -13,6 +13,7 @@ from recipe.pool import Question
 from recipe.wired import CONSTANT, IN_DOCUMENT, IN_QUERY
 
 BATCH = 64
+LIKELY = 0.1  # of the pairs, the most alike, are fitted: nobody asks how unlikely the others are
 
 
 def calibrate(weights: Weights, config: Config, encoder: Encoder, items: list[Question]) -> Weights:
@@ -24,7 +25,8 @@ def calibrate(weights: Weights, config: Config, encoder: Encoder, items: list[Qu
     direction = table[yes] - table[no]
     features = torch.stack([states @ direction, *(states[:, i] for i in (CONSTANT, IN_DOCUMENT, IN_QUERY))], -1)
     spread = features.square().mean(0).sqrt()
-    fitted = fit_logistic(features / spread, right) / spread
+    likely = features[:, 0] >= features[:, 0].quantile(1 - LIKELY)
+    fitted = fit_logistic((features / spread)[likely], right[likely]) / spread
     new = fitted[0] * direction
     new[[CONSTANT, IN_DOCUMENT, IN_QUERY]] += fitted[1:]
     table[yes], table[no] = new / 2, -new / 2

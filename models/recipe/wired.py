@@ -105,8 +105,8 @@ def wire_pooling(w: Weights, size: int, kv: int) -> None:
         o[WIDTH + head * share + take, 2 * base + size + take] = MEANS_GAIN
 
 
-def wire_product(w: Weights, gain: float = 2.0) -> None:
-    """The sum over the vectors' entries of document times query, as the score."""
+def wire_product(w: Weights, gain: float = 0.2) -> None:
+    """The sum over the entries of document times query, as the score: so small that the last norm does not see it."""
     gate, up, down = (w[f"mlp.{n}_proj"] for n in ("gate", "up", "down"))
     take = torch.arange(WIDTH)
     for first, sign in ((0, 1.0), (WIDTH, -1.0)):
