@@ -99,7 +99,8 @@ def _run_layers(model: Qwen3, tokens: _Tokens, x: FloatArray) -> Iterator[tuple[
         q, k, v = _queries_keys_values(model, prefix + "self_attn.", normed, tokens)
         gathered = np.empty_like(q)
         for path, start in zip(tokens.paths, tokens.starts, strict=True):
-            gathered[path[start:]] = _causal(q[path[start:]], k[path], v[path])
+            if start < len(path):
+                gathered[path[start:]] = _causal(q[path[start:]], k[path], v[path])
         x += gathered.reshape(len(x), -1) @ model.weight(prefix + "self_attn.o_proj.weight").T
         x += _mlp(model, prefix + "mlp.", _norm(model, x, prefix + "post_attention_layernorm.weight"))
         yield k, v
