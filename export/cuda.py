@@ -19,12 +19,12 @@ from .graphs import GraphKind
 from .onnx_graph import MICROSOFT, OnnxGraph, WeightFile
 from .placement import rotary_angles
 from .qwen3 import Qwen3, read_qwen3
+from .residual import add_norm, embed
 from .streamed_reference import float32_logits
 
 # Massive activations come out of products silu(gate) * up that can pass float16's 65504. A power of two moves from the
 # up projection's weights into the down projection's: the product has that much more room, and nothing is rounded.
 _HEADROOM = 32.0
-_EMBEDDING_ROWS = 8192  # how much of the embedding is in memory at a time
 
 
 def write_graph(checkpoint: Checkpoint, folder: Path, precision: str) -> None:
@@ -80,19 +80,19 @@ class _Builder:
         keep_rows = graph.input("keep_rows", np.int64, (1,), np.zeros(1, np.int64))
 
         rows = self._turn(ids, mask, past)
-        residual, update, kept = self._embed(rows.ids), "", list[str]()
+        residual, update, kept = embed(graph, self.model, rows.ids, np.float16), "", list[str]()
         for layer in range(sizes.num_hidden_layers):
             prefix = f"model.layers.{layer}."
-            residual, normed = self._add_norm(residual, update, prefix + "input_layernorm.weight")
+            residual, normed = add_norm(graph, self.model, residual, update, prefix + "input_layernorm.weight")
             layer_past = graph.node("Gather", past, graph.constant(layer, np.int64), axis=0)
             gathered, keys_values = self._attend(prefix + "self_attn.", self._half(normed), rows, layer_past)
             kept += [self._kept(x, keep_rows) for x in keys_values]
             if layer == sizes.num_hidden_layers - 1:  # nothing reads what the other tokens would yield
                 residual, gathered = (self._last_tokens(x, rows) for x in (residual, gathered))
             update = self._float(self._multiply(gathered, prefix + "self_attn.o_proj.weight"))
-            residual, normed = self._add_norm(residual, update, prefix + "post_attention_layernorm.weight")
+            residual, normed = add_norm(graph, self.model, residual, update, prefix + "post_attention_layernorm.weight")
             update = self._float(self._mlp(prefix + "mlp.", self._half(normed)))
-        _, normed = self._add_norm(residual, update, "model.norm.weight")
+        _, normed = add_norm(graph, self.model, residual, update, "model.norm.weight")
 
         logits = graph.node(
             "MatMul", normed, graph.weight("lm_head.no_yes", self.model.head(no_token_id, yes_token_id))
@@ -127,25 +127,6 @@ class _Builder:
             cos=cos,
             sin=sin,
         )
-
-    def _embed(self, ids: str) -> str:
-        """Embeddings of the tokens, (batch * seq, hidden) float32."""
-        graph, name = self.graph, "model.embed_tokens.weight"
-        slabs = self.model.slabs(name, _EMBEDDING_ROWS)
-        table = graph.streamed_weight(name, np.float16, self.model.tensors[name].shape, slabs)
-        flat = graph.node("Reshape", ids, graph.constant([-1], np.int64))
-        return self._float(graph.node("Gather", table, flat, axis=0))
-
-    def _add_norm(self, residual: str, update: str, name: str) -> tuple[str, str]:
-        """The residual stream with the update added, and the RMSNorm of that, both float32."""
-        graph, epsilon = self.graph, self.model.rms_norm_eps
-        weight = graph.weight(name, self.model.weight(name))
-        if not update:
-            return residual, graph.node("SimplifiedLayerNormalization", residual, weight, axis=-1, epsilon=epsilon)
-        normed, _, _, total = graph.nodes(
-            "SkipSimplifiedLayerNormalization", residual, update, weight, outputs=4, domain=MICROSOFT, epsilon=epsilon
-        )
-        return total, normed
 
     def _attend(self, prefix: str, x: str, rows: _Rows, past: str) -> tuple[str, list[str]]:
         """Attention of x, (batch * seq, hidden), over itself and a layer's past, (2, kv_heads, past, head_dim).

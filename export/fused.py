@@ -29,10 +29,10 @@ from .linear import FloatLinear, Linear, Product
 from .onnx_graph import MICROSOFT, OnnxGraph, WeightFile
 from .placement import Placement, place_tokens
 from .qwen3 import Qwen3, read_qwen3
+from .residual import add_norm, embed
 from .streamed_reference import float32_logits
 
 GRAPH_FILE = "model.onnx"
-_EMBEDDING_ROWS = 8192  # how much of the embedding is in memory at a time: 128 MB of float32 at hidden size 4096
 
 
 def write_graph(
@@ -112,14 +112,14 @@ class _Builder:
     def _layers(self, ids: str, past: str, placement: Placement) -> tuple[str, list[KeysValues]]:
         """The last tokens' hidden states after the final norm, (batch, hidden), and all layers' own keys and values."""
         graph, last_layer = self.graph, self.model.sizes.num_hidden_layers - 1
-        residual, update = self._embed(ids), ""
+        residual, update = embed(graph, self.model, ids, self.embedding), ""
         own: list[KeysValues] = []
         past_by_layer = self._by_layer(past)
         for layer in range(last_layer + 1):
             prefix = f"model.layers.{layer}."
             linear, order_free = self.linears[layer], any(later.rounds_activations for later in self.linears[layer:])
             attention = Attention(graph, self.model, linear, placement, order_free)
-            residual, normed = self._add_norm(residual, update, prefix + "input_layernorm.weight")
+            residual, normed = add_norm(graph, self.model, residual, update, prefix + "input_layernorm.weight")
             x, askers = linear.prepare(graph, normed), placement.all
             own.append(attention.keys_values(prefix + "self_attn.", x))
             if layer == last_layer:  # nothing reads what the other tokens would yield
@@ -127,35 +127,14 @@ class _Builder:
                 x = linear.prepare(graph, self._last_tokens(normed, placement))
             gathered = attention.attend(prefix + "self_attn.", x, askers, self._past_of(layer, past_by_layer), own[-1])
             update = linear.project(graph, Product(gathered), self.model, prefix + "self_attn.o_proj.weight")
-            residual, normed = self._add_norm(residual, update, prefix + "post_attention_layernorm.weight")
+            residual, normed = add_norm(graph, self.model, residual, update, prefix + "post_attention_layernorm.weight")
             update = self._mlp(prefix + "mlp.", normed, linear)
-        return self._add_norm(residual, update, "model.norm.weight")[1], own
-
-    def _embed(self, ids: str) -> str:
-        """Embeddings of the tokens, (batch * seq, hidden)."""
-        graph, name = self.graph, "model.embed_tokens.weight"
-        slabs = self.model.slabs(name, _EMBEDDING_ROWS)
-        table = graph.streamed_weight(name, self.embedding, self.model.tensors[name].shape, slabs)
-        embedded = graph.node("Gather", table, graph.node("Reshape", ids, graph.constant([-1], np.int64)), axis=0)
-        if self.embedding == np.float32:
-            return embedded
-        return graph.node("Cast", embedded, to=graph.onnx_type(np.float32))
+        return add_norm(graph, self.model, residual, update, "model.norm.weight")[1], own
 
     def _last_tokens(self, x: str, placement: Placement) -> str:
         """Each row's last token of x, (batch * seq, hidden), as (batch, hidden)."""
         by_row = self.graph.node("Reshape", x, placement.all.hidden_shape)
         return self.graph.node("Gather", by_row, self.graph.constant(-1, np.int64), axis=1)
-
-    def _add_norm(self, residual: str, update: str, name: str) -> tuple[str, str]:
-        """The residual stream with the update added, and the RMSNorm of that."""
-        graph, epsilon = self.graph, self.model.rms_norm_eps
-        weight = graph.weight(name, self.model.weight(name))
-        if not update:
-            return residual, graph.node("SimplifiedLayerNormalization", residual, weight, axis=-1, epsilon=epsilon)
-        normed, _, _, total = graph.nodes(
-            "SkipSimplifiedLayerNormalization", residual, update, weight, outputs=4, domain=MICROSOFT, epsilon=epsilon
-        )
-        return total, normed
 
     def _mlp(self, prefix: str, x: str, linear: Linear) -> str:
         """down(silu(gate(x)) * up(x)), (tokens, hidden)."""
