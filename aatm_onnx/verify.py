@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .bundle import Bundle, ConformanceVector
 from .scoring import probability_of_yes, score_prompts
@@ -43,5 +44,9 @@ def largest_difference(
     """How far a session's scores are at most from those that the vectors' logits mean."""
     prompts = [np.asarray(vector.input_ids, np.int32) for vector in vectors]
     scores = np.asarray(score_prompts(session, prompts, pad_token_id, token_budget))  # (vectors,)
-    expected = probability_of_yes(np.asarray([vector.logits for vector in vectors], np.float32).reshape(-1, 2))
-    return float(np.abs(scores - expected).max(initial=0.0))
+    return float(np.abs(scores - scores_of(vectors)).max(initial=0.0))
+
+
+def scores_of(vectors: Sequence[ConformanceVector]) -> NDArray[np.float64]:
+    """The probabilities of "yes" that vectors promise, (vectors,)."""
+    return probability_of_yes(np.asarray([vector.logits for vector in vectors], np.float32).reshape(-1, 2))

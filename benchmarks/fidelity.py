@@ -16,7 +16,6 @@ import numpy as np
 import onnxruntime
 from aatm_onnx_export.calibration import Scores, compare_scores, constant_head
 from aatm_onnx_export.checkpoint import Checkpoint, open_checkpoint
-from aatm_onnx_export.conformance import scores_of
 from aatm_onnx_export.export import export_checkpoint
 from aatm_onnx_export.fused import FUSED
 from aatm_onnx_export.reference import float32_logits
@@ -37,7 +36,7 @@ from aatm_onnx.prompt import (
 )
 from aatm_onnx.scoring import score_prompts
 from aatm_onnx.session import Session, empty_past, open_session
-from aatm_onnx.verify import largest_difference
+from aatm_onnx.verify import largest_difference, scores_of
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "models"))
@@ -160,7 +159,7 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="*", choices=PRECISIONS, default=PRECISIONS)
     options = parser.parse_args()
     concepts = load_hpo()
-    asked = questions(concepts, NgramIndex([concept.name for concept in concepts]), "test", options.queries)
+    asked = questions(concepts, NgramIndex([concept.name for concept in concepts]), ("test",), options.queries)
     few = [replace(item, candidates=item.candidates[:16]) for item in asked[: options.random_queries]]
     random, massive = options.folder / "qwen3-0.6b-random", options.folder / "qwen3-0.6b-massive"
     if options.only in (None, "a", "b") and not random.exists():

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aatm_onnx.bundle import ConformanceVector, Prompt
 from aatm_onnx.prompt import PromptTokenizer, TokenIds, format_instruction, left_pad
 from aatm_onnx.scoring import probability_of_yes
 from aatm_onnx.session import Session
+from aatm_onnx.verify import scores_of
 
 from .texts import PAIRS
 
@@ -28,11 +28,6 @@ def write_vectors(file: Path, vectors: Sequence[ConformanceVector]) -> None:
     """Write the vectors as a JSON list, one vector a line."""
     lines = (json.dumps(vars(vector)) for vector in vectors)
     file.write_text("[\n" + ",\n".join(lines) + "\n]\n", "utf-8")
-
-
-def scores_of(vectors: Sequence[ConformanceVector]) -> NDArray[np.float64]:
-    """The probabilities of "yes" that vectors promise, (vectors,)."""
-    return probability_of_yes(np.array([vector.logits for vector in vectors], np.float32))
 
 
 def score_difference(session: Session, vectors: Sequence[ConformanceVector], pad_token_id: int) -> float:

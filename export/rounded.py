@@ -10,10 +10,11 @@ from aatm_onnx.errors import ExportError
 from aatm_onnx.past import write_past
 from aatm_onnx.prompt import TokenIds, left_pad
 from aatm_onnx.session import Session, open_session
+from aatm_onnx.verify import scores_of
 
 from .calibration import Calibration, calibration_prompts, constant_head
 from .checkpoint import Checkpoint
-from .conformance import conformance_prompts, scores_of, write_vectors
+from .conformance import conformance_prompts, write_vectors
 from .fused import write_graph
 from .graphs import GraphKind, Progress
 from .onnx_graph import WeightFile

@@ -35,9 +35,7 @@ def calibrate(weights: Weights, config: Config, encoder: Encoder, items: list[Qu
 
 
 @torch.inference_mode()
-def last_states(
-    weights: Weights, config: Config, encoder: Encoder, items: list[Question], size: int = 64
-) -> torch.Tensor:
+def last_states(weights: Weights, config: Config, encoder: Encoder, items: list[Question]) -> torch.Tensor:
     """What the head reads at the last token of every pair, shape (pairs, hidden), in the order of the pairs."""
     model = open_model(weights, config).model
     prompts = [ids for item in items for ids in encoder.prompts(item)]

@@ -7,7 +7,6 @@ import argparse
 import random
 import sys
 import time
-from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +36,8 @@ VOTING = 12_000  # strings of a source, at most, that have a say in tokenizer an
 SHARE = {"hpo": 0.35, "icd": 0.25, "mondo": 0.2, "mesh": 0.12, "go": 0.08}  # of the training rows
 
 
-def learning_sources() -> dict[str, list[Concept]]:
+def learning_sources(tested: dict[str, list[Concept]]) -> dict[str, list[Concept]]:
     """What there is to learn from: nothing that is held out or stands in a terminology that is to stay unseen."""
-    tested = {"hpo": load_hpo(), "icd": load_icd()}
     forbidden = set.union(*(held_out_strings(concepts) for concepts in tested.values())) | unseen_strings()
     more = {"mondo": load_mondo(), "mesh": load_mesh(), "go": load_go()}
     return {n: training_concepts(c, forbidden) for n, c in tested.items()} | {
@@ -54,14 +52,13 @@ def dev_questions(concepts: list[Concept], count: int) -> list[Question]:
 
 def strings(concepts: list[Concept], count: int) -> list[str]:
     """Names and synonyms, `count` of them at most."""
-    found = [t for c in concepts for t in (c.name, *(s for s, _ in c.synonyms))]
+    found = [t for c in concepts for t in c.strings]
     return random.Random(0).sample(found, min(count, len(found)))
 
 
-def train(names: Collection[str], steps: int, seed: int) -> tuple[Encoder, np.ndarray]:
-    """A tokenizer and its vectors, (vocabulary, WIDTH), out of the sources of these names."""
+def train(learned: dict[str, list[Concept]], steps: int, seed: int) -> tuple[Encoder, np.ndarray]:
+    """A tokenizer and its vectors, (vocabulary, WIDTH), out of these sources."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    learned = {n: c for n, c in learning_sources().items() if n in names}
     voting = [t for n, c in learned.items() for t in strings(c, VOTING) * (2 if n == "hpo" else 1)]
     encoder = Encoder(train_tokenizer(voting, VOCABULARY))
     means = occurrence_means(open_teacher(device), encoder.tokenizer, sorted(set(voting)))
@@ -80,13 +77,15 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=SHARE, default=list(SHARE), help="learn from these sources alone")
     options = parser.parse_args()
     begun = time.time()
-    encoder, vectors = train(options.only, options.steps, options.seed)
+    tested = {"hpo": load_hpo(), "icd": load_icd()}
+    learned = {n: concepts for n, concepts in learning_sources(tested).items() if n in options.only}
+    encoder, vectors = train(learned, options.steps, options.seed)
     print(f"vectors trained after {time.time() - begun:.0f} s; now the calibration", flush=True)
     config = Config(encoder.tokenizer.get_vocab_size())
     weights = wired_weights(config, vectors, encoder.tokenizer)
-    tested = {n: load() for n, load in (("hpo", load_hpo), ("icd", load_icd)) if n in options.only}
-    asked = [q for concepts in tested.values() for q in dev_questions(concepts, 400)]
-    weights = calibrate(weights, config, encoder, asked or dev_questions(load_hpo(), 400))
+    calibrated_on = [n for n in tested if n in learned] or ["hpo"]
+    asked = [question for name in calibrated_on for question in dev_questions(tested[name], 400)]
+    weights = calibrate(weights, config, encoder, asked)
     save_checkpoint(weights, config, encoder.tokenizer, options.out)
     print(f"made in {time.time() - begun:.0f} s: {options.out}")
 

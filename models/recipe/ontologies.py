@@ -67,4 +67,4 @@ def bag_of_words(text: str) -> str:
 def apart_from(concepts: list[Concept], held_out: set[str]) -> list[Concept]:
     """The concepts that share no string, as bags of words, with `held_out`."""
     bags = {bag_of_words(text) for text in held_out}
-    return [c for c in concepts if not any(bag_of_words(t) in bags for t in (c.name, *(s for s, _ in c.synonyms)))]
+    return [c for c in concepts if not any(bag_of_words(t) in bags for t in c.strings)]

@@ -25,6 +25,11 @@ class Concept:
     parents: list[str] = field(default_factory=list)
 
     @property
+    def strings(self) -> list[str]:
+        """The name and all synonyms."""
+        return [self.name, *(text for text, _ in self.synonyms)]
+
+    @property
     def exact(self) -> list[str]:
         """Exact synonyms that differ from the name by more than case."""
         return [text for text, scope in self.synonyms if scope == "EXACT" and fold(text) != fold(self.name)]
@@ -91,7 +96,7 @@ def split_of(concept: Concept) -> str:
 
 def held_out_strings(concepts: list[Concept]) -> set[str]:
     """Every string of a test or dev concept, folded."""
-    return {fold(t) for c in concepts if split_of(c) != "train" for t in [c.name, *(s for s, _ in c.synonyms)]}
+    return {fold(t) for c in concepts if split_of(c) != "train" for t in c.strings}
 
 
 def training_concepts(concepts: list[Concept], forbidden: set[str]) -> list[Concept]:

@@ -54,4 +54,4 @@ UNSEEN: dict[str, Callable[[], list[Concept]]] = {
 
 def unseen_strings() -> set[str]:
     """Every string of theirs."""
-    return {t for load in UNSEEN.values() for c in load() for t in (c.name, *(s for s, _ in c.synonyms))}
+    return {t for load in UNSEEN.values() for c in load() for t in c.strings}

@@ -17,6 +17,7 @@ CONSTANT, DOCUMENT_MARK, QUERY_MARK, IN_DOCUMENT, IN_QUERY, SCORE = range(2 * WI
 CONSTANT_SIZE, MARK_SIZE = 10.0, 20.0
 CLOSING_SIZE = 13.4  # the last token's constant: what a product of short means is divided by
 MEANS_GAIN = 3.0  # of the means in the last token's state
+PRODUCT_GAIN = 0.0125  # of the score there: so little that the last norm does not see it
 NOTE = 0.1  # how strongly a token notes what it belongs to; little, for its norm is to show its vector
 QUERY_BLANKS, DOCUMENT_BLANKS = 3, 4  # tokens of the prompt that are pooled with the query's and the document's words
 SHARP = 1.7  # gain of the norms on queries and keys in the directions that carry marks
@@ -105,11 +106,11 @@ def wire_pooling(w: Weights, size: int, kv: int) -> None:
         o[WIDTH + head * share + take, 2 * base + size + take] = MEANS_GAIN
 
 
-def wire_product(w: Weights, gain: float = 0.2) -> None:
-    """The sum over the entries of document times query, as the score: so small that the last norm does not see it."""
+def wire_product(w: Weights) -> None:
+    """The sum over the entries of document times query, as the score."""
     gate, up, down = (w[f"mlp.{n}_proj"] for n in ("gate", "up", "down"))
     take = torch.arange(WIDTH)
     for first, sign in ((0, 1.0), (WIDTH, -1.0)):
         gate[first + take, take] = sign
         up[first + take, WIDTH + take] = sign
-        down[SCORE, first + take] = gain / 16
+        down[SCORE, first + take] = PRODUCT_GAIN
