@@ -1,6 +1,7 @@
 """The default model's recipe: an honest split, rows that are what they say, and a network that is transformers' own."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,13 +17,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "models"))
 from recipe.batches import Encoder
 from recipe.calibrate import calibrate, last_states
 from recipe.checkpoint import Config, save_checkpoint
-from recipe.ontologies import apart_from, different
+from recipe.means import Words, likeness, make_bags
+from recipe.ontologies import apart_from, different, without_words
 from recipe.pool import Question
 from recipe.rows import Draw, make_terminology
 from recipe.sources import Concept, fold, held_out_strings, load_hpo, split_of, training_concepts
-from recipe.static import likeness, make_bags
 from recipe.tokenizer import train_tokenizer
-from recipe.wired import DOCUMENT_BLANKS, QUERY_BLANKS, SCORE, WIDTH, wired_weights
+from recipe.wired import CONSTANT, DOCUMENT_BLANKS, EDGE, QUERY_BLANKS, SCORE, WIDTH, Learned, wired_weights
 from reliability import reliability_plot
 
 WORDS = ["renal", "calculus", "stone", "kidney", "left", "failure", "acute", "chronic", "of", "the", "ear", "Pain"]
@@ -37,10 +38,10 @@ def encoder() -> Encoder:
 def test_no_held_out_string_is_learned() -> None:
     concepts = load_hpo()
     forbidden = {fold(text) for text in held_out_strings(concepts)}
-    learned = training_concepts(concepts, forbidden)
-    strings = {fold(text) for c in learned for text in (c.name, *(s for s, _ in c.synonyms))}
+    kept = training_concepts(concepts, forbidden)
+    strings = {fold(text) for c in kept for text in (c.name, *(s for s, _ in c.synonyms))}
     assert strings and not strings & forbidden
-    assert {split_of(c) for c in learned} == {"train"}
+    assert {split_of(c) for c in kept} == {"train"}
 
 
 @given(st.lists(TERMS, min_size=1, max_size=6), TERMS)
@@ -48,6 +49,15 @@ def test_a_concept_is_left_out_for_a_held_out_string_in_any_order(names: list[st
     concepts = [Concept(str(i), name) for i, name in enumerate(names)]
     left = {c.name for c in apart_from(concepts, {" ".join(reversed(held_out.split()))})}
     assert left == {name for name in names if sorted(fold(name).split()) != sorted(fold(held_out).split())}
+
+
+def test_a_concept_with_a_drug_in_its_name_is_left_out() -> None:
+    concepts = [
+        Concept("a", "Vincristine sulfate"),
+        Concept("b", "x", [("poly(VINCRISTINE)", "EXACT")]),
+        Concept("c", "Vinca"),
+    ]
+    assert without_words(concepts, {"vincristine"}) == concepts[2:]
 
 
 def test_synonyms_say_it_in_other_words() -> None:
@@ -74,24 +84,55 @@ def combinations() -> list[tuple[str, str, str]]:
     return [(a, b, c) for a in WORDS[:5] for b in WORDS[5:9] for c in WORDS[8:]]
 
 
-def test_the_network_orders_as_the_vectors_do(encoder: Encoder) -> None:
+def learned(vocabulary: int, units: int = 40) -> Learned:
+    """As after a training, at random."""
+    draw = np.random.default_rng(0)
+    shapes = ((vocabulary, WIDTH), (vocabulary, 2 * EDGE), (units, EDGE), (units, EDGE), (WIDTH, units))
+    return Learned(*(draw.standard_normal(shape).astype(np.float32) * 0.5 for shape in shapes))
+
+
+def network_likeness(encoder: Encoder, words: Learned, item: Question) -> np.ndarray:
+    """What the network makes of every candidate, up to a factor, shape (candidates,)."""
     config = Config(encoder.tokenizer.get_vocab_size())
-    vectors = np.random.default_rng(0).standard_normal((config.vocab_size, WIDTH)).astype(np.float32)
+    states = last_states(wired_weights(config, words, encoder.tokenizer), config, encoder, [item])
+    return (states[:, SCORE] / states[:, CONSTANT]).numpy()
+
+
+def test_the_network_scores_as_the_training_did(encoder: Encoder) -> None:
+    words = learned(encoder.tokenizer.get_vocab_size())
     item = Question("acute renal failure", sorted({" ".join(words) for words in combinations()})[:40], 0)
-    states = last_states(wired_weights(config, vectors, encoder.tokenizer), config, encoder, [item])
-    table = torch.from_numpy(vectors)
-    query = make_bags(encoder.ids([item.query])).mean(table, QUERY_BLANKS)
-    names = make_bags(encoder.ids(item.candidates)).mean(table, DOCUMENT_BLANKS)
-    expected = likeness(query, names[None])[0]
-    assert np.corrcoef(states[:, SCORE].numpy(), expected.numpy())[0, 1] > 0.99
+    with torch.inference_mode():
+        query = Words(words).means(make_bags(encoder.ids([item.query])), QUERY_BLANKS)
+        names = Words(words).means(make_bags(encoder.ids(item.candidates)), DOCUMENT_BLANKS)
+        expected = likeness(query, names[None])[0].numpy()
+    found = network_likeness(encoder, words, item)
+    factor = (found @ expected) / (expected @ expected)
+    assert found / factor == pytest.approx(expected, abs=0.02)  # scores from 0 to 1
+    assert np.ptp(expected) > 0.3
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.lists(TERMS, min_size=2, max_size=5, unique_by=lambda text: " ".join(sorted(text.lower().split()))))
+def test_nothing_is_more_like_a_term_than_itself(encoder: Encoder, names: list[str]) -> None:
+    found = network_likeness(encoder, learned(encoder.tokenizer.get_vocab_size()), Question(names[0], names, 0))
+    assert found.argmax() == 0
+
+
+def test_letters_that_meet_where_a_word_is_cut_count(encoder: Encoder) -> None:
+    words = learned(encoder.tokenizer.get_vocab_size())
+    whole, cut = Words(words), Words(replace(words, edges=0 * words.edges))
+    pieces = encoder.ids(["kidney renal"])[0]
+    bags = make_bags([pieces, pieces[::-1]])
+    with torch.inference_mode():
+        assert torch.allclose(*cut.means(bags, 1), atol=1e-4)
+        assert not torch.allclose(*whole.means(bags, 1), atol=1e-2)
 
 
 def test_a_calibrated_checkpoint_answers_in_transformers(encoder: Encoder, tmp_path: Path) -> None:
     config = Config(encoder.tokenizer.get_vocab_size())
-    vectors = np.random.default_rng(0).standard_normal((config.vocab_size, WIDTH)).astype(np.float32)
     names = sorted({" ".join(words) for words in combinations()})
     items = [Question(name, [name, *names[:i], *names[i + 1 :]][:40], 0) for i, name in enumerate(names[:20])]
-    weights = calibrate(wired_weights(config, vectors, encoder.tokenizer), config, encoder, items)
+    weights = calibrate(wired_weights(config, learned(config.vocab_size), encoder.tokenizer), config, encoder, items)
     save_checkpoint(weights, config, encoder.tokenizer, tmp_path)
     model = Qwen3ForCausalLM.from_pretrained(tmp_path).eval()
     yes, no = (encoder.tokenizer.token_to_id(word) for word in ("yes", "no"))

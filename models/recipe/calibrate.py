@@ -1,7 +1,7 @@
 """Scores as probabilities: the answer's direction is fitted again, in scale and offset, on held-out dev questions.
 
 The score is a product of the last state with the difference of the two answers' rows, so a scale is folded into these
-rows exactly. An offset needs a state that is the same for every pair; the constant and the two marks nearly are.
+rows exactly, and so is an offset: the constant is the same for every pair, or nearly.
 """
 
 import torch
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from recipe.batches import Encoder
 from recipe.checkpoint import Config, Weights, open_model
 from recipe.pool import Question
-from recipe.wired import CONSTANT, IN_DOCUMENT, IN_QUERY
+from recipe.wired import CONSTANT
 
 BATCH = 64
 LIKELY = 0.1  # of the pairs, the most alike, are fitted: nobody asks how unlikely the others are
@@ -23,14 +23,14 @@ def calibrate(weights: Weights, config: Config, encoder: Encoder, items: list[Qu
     yes, no = (encoder.tokenizer.token_to_id(word) for word in ("yes", "no"))
     table = weights["model.embed_tokens.weight"].clone()
     direction = table[yes] - table[no]
-    features = torch.stack([states @ direction, *(states[:, i] for i in (CONSTANT, IN_DOCUMENT, IN_QUERY))], -1)
+    features = torch.stack([states @ direction, states[:, CONSTANT]], -1)
     spread = features.square().mean(0).sqrt()
     likely = features[:, 0] >= features[:, 0].quantile(1 - LIKELY)
     fitted = fit_logistic((features / spread)[likely], right[likely]) / spread
     new = fitted[0] * direction
-    new[[CONSTANT, IN_DOCUMENT, IN_QUERY]] += fitted[1:]
+    new[CONSTANT] += fitted[1]
     table[yes], table[no] = new / 2, -new / 2
-    print("calibration: scale, offsets", [round(v, 3) for v in fitted.tolist()], flush=True)
+    print("calibration: scale, offset", [round(v, 3) for v in fitted.tolist()], flush=True)
     return {**weights, "model.embed_tokens.weight": table}
 
 

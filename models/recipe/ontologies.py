@@ -12,6 +12,7 @@ from pathlib import Path
 from recipe.sources import Concept, fold, package_folder
 
 CHEMICALS, PROCEDURES = "D", "E"  # MeSH trees
+GENES = re.compile(r"\b(protein|antigen|human|mouse|rat|virus|gene)\b")
 
 
 def load_mondo() -> list[Concept]:
@@ -27,6 +28,14 @@ def load_go() -> list[Concept]:
 def load_mesh() -> list[Concept]:
     """Medical Subject Headings but for chemicals and procedures. US National Library of Medicine, free to use."""
     return [concept for trees, concept in read_mesh() if not trees & {CHEMICALS, PROCEDURES}]
+
+
+def load_substances() -> list[Concept]:
+    """Chemicals and organisms with a synonym, out of MeSH's supplementary records, but for the proteins of genes."""
+    lines = (resources() / "mesh_supp_id_label_mappings.tsv").read_text(encoding="utf-8").splitlines()
+    found = (line.split("\t") for line in lines)
+    concepts = [Concept(id, name, different(name, entries.split("|"))) for id, name, entries, *_ in found]
+    return [concept for concept in concepts if concept.synonyms and not GENES.search(concept.name)]
 
 
 def resources() -> Path:
@@ -68,3 +77,8 @@ def apart_from(concepts: list[Concept], held_out: set[str]) -> list[Concept]:
     """The concepts that share no string, as bags of words, with `held_out`."""
     bags = {bag_of_words(text) for text in held_out}
     return [c for c in concepts if not any(bag_of_words(t) in bags for t in c.strings)]
+
+
+def without_words(concepts: list[Concept], words: set[str]) -> list[Concept]:
+    """The concepts none of whose strings has one of these words in it."""
+    return [c for c in concepts if not any(word in words for t in c.strings for word in re.findall(r"\w+", fold(t)))]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from recipe.disturb import LETTERS
 from recipe.teacher import Teacher
 
 COMMON_DIRECTIONS = 1  # leading directions that every token shares and that tell nothing apart
@@ -51,22 +52,40 @@ def reduce_vectors(means: np.ndarray, width: int) -> np.ndarray:
     return reduced / np.sqrt((reduced[seen] ** 2).mean())
 
 
-def spelling_vectors(tokenizer: Tokenizer, width: int) -> np.ndarray:
-    """Vectors, shape (vocabulary, width), by which pieces of like letters are alike, whatever they mean.
+def spelling_vectors(tokenizer: Tokenizer, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors by which pieces of like letters are alike, whatever they mean.
 
     Principal components of the counts of each token's letters and pairs of letters, a word's beginning among them, the
     rarer the heavier; root mean square 1. Longer tokens have longer vectors, so that a mean over a word's pieces hardly
     depends on where the word was cut.
+
+    Returns:
+        The tokens' vectors, shape (vocabulary, width), and what a pair of letters adds where two pieces meet,
+        shape (26, 26, width).
     """
     texts = [tokenizer.decode([token]).lower() for token in range(tokenizer.get_vocab_size())]
     counts = [Counter(t[i : i + n] for n in (1, 2) for i in range(len(t) - n + 1)) for t in texts]
     tokens = Counter(gram for count in counts for gram in count)
     column = {gram: i for i, gram in enumerate(sorted(tokens))}
+    weights = np.array([len(gram) ** 0.5 * np.log(len(texts) / tokens[gram]) for gram in column], dtype=np.float32)
     table = np.zeros((len(texts), len(column)), dtype=np.float32)
     for row, count in enumerate(counts):
         for gram, times in count.items():
-            table[row, column[gram]] = times * len(gram) ** 0.5 * np.log(len(texts) / tokens[gram])
+            table[row, column[gram]] = times
+    table *= weights
     torch.manual_seed(0)  # svd_lowrank begins with random directions
-    left, sizes, _ = torch.svd_lowrank(torch.from_numpy(table - table.mean(0)), q=width + 8, niter=4)
-    vectors = (left * sizes)[:, :width].numpy()
-    return vectors / np.sqrt((vectors**2).mean())
+    left, sizes, right = torch.svd_lowrank(torch.from_numpy(table - table.mean(0)), q=width + 8, niter=4)
+    vectors, directions = (left * sizes)[:, :width].numpy(), right[:, :width].numpy()
+    pairs = np.zeros((len(LETTERS), len(LETTERS), width), dtype=np.float32)
+    for i, j in np.ndindex(pairs.shape[:2]):
+        if (at := column.get(LETTERS[i] + LETTERS[j])) is not None:
+            pairs[i, j] = weights[at] * directions[at]
+    size = np.sqrt((vectors**2).mean())
+    return vectors / size, pairs / size
+
+
+def edge_letters(tokenizer: Tokenizer) -> np.ndarray:
+    """Each token's first letter, if it goes on with a word, and its last one, shape (vocabulary, 2 * 26): 1 or 0."""
+    texts = [tokenizer.decode([token]).lower() for token in range(tokenizer.get_vocab_size())]
+    edges = [[text[:1] == letter for letter in LETTERS] + [text[-1:] == letter for letter in LETTERS] for text in texts]
+    return np.array(edges, dtype=np.float32)
