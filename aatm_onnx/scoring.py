@@ -14,7 +14,7 @@ from .sharing import SharedPart, common_length, plan_sharing
 
 # Tokens of one batch, padding included. Memory grows with it. A CPU is no faster past a few hundred; a GPU needs enough
 # work for every kernel to outlast its launch (a thousand of them at 0.6B: 5 ms).
-TOKEN_BUDGETS = {"cpu": 384, "cuda": 4096}
+TOKEN_BUDGETS = {"cpu": 512, "cuda": 4096}
 # A longer prompt is run in pieces: each meets the keys up to its own end, and so skips half of what the causal mask
 # would throw away. But every piece copies the past, so more of them gain nothing.
 _PIECE = {"cpu": 256, "cuda": 4096}
@@ -59,10 +59,12 @@ def score_prompts(
 
 def _batches(session: Session, prompts: Sequence[TokenIds], token_budget: int) -> Iterator[Batch]:
     """Every prompt's index once; the prompts of a batch share a past."""
-    for indices, past in _groups(session, prompts):
+    for indices, past, more_follow in _groups(session, prompts):
         start = 0 if past is None else len(past.ids)
         lengths = [len(prompts[index]) - start for index in indices]
-        for batch in cut_batches(lengths, _even_budget(lengths, token_budget, session.at_once)):
+        # The other threads take the next groups; where none follow, this one is shared out among them.
+        at_once = 1 if more_follow else session.at_once
+        for batch in cut_batches(lengths, _even_budget(lengths, token_budget, at_once)):
             yield [indices[row] for row in batch], past
 
 
@@ -92,10 +94,10 @@ def _run_beside_each_other(
             last.result()
 
 
-def _groups(session: Session, prompts: Sequence[TokenIds]) -> Iterator[Batch]:
-    """Every prompt's index once, in groups that share a past."""
+def _groups(session: Session, prompts: Sequence[TokenIds]) -> Iterator[tuple[list[int], Past | None, bool]]:
+    """Every prompt's index once, in groups that share a past, and whether more groups follow."""
     if session.head is None:
-        yield list(range(len(prompts))), None
+        yield list(range(len(prompts))), None, False
         return
     # Each prompt takes of the bundle's head all that it agrees with, whatever it shares with the others.
     from_head = np.array([common_length(session.head.ids, prompt[:-1]) for prompt in prompts], np.int64)  # (prompts,)
@@ -110,8 +112,8 @@ def _groups(session: Session, prompts: Sequence[TokenIds]) -> Iterator[Batch]:
             past = before = session.past_of(prompts[first][: part.stop], before)
         else:
             past = session.head.first(part.stop)
-        yield part.prompts, past
         pending += [(inner, before) for inner in part.parts]
+        yield part.prompts, past, bool(pending)
 
 
 def _run_up_to_last_piece(session: Session, prompt: TokenIds, past: Past, most: int) -> Past:
