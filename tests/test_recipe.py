@@ -17,10 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "models"))
 from recipe.batches import Encoder
 from recipe.calibrate import calibrate, last_states
 from recipe.checkpoint import Config, save_checkpoint
+from recipe.make import SPELLING, spelling_kept, token_counts
 from recipe.means import Words, likeness, make_bags
 from recipe.ontologies import apart_from, different, without_words
 from recipe.pool import Question
-from recipe.rows import Draw, make_terminology
+from recipe.rows import Draw, Row, make_terminology
 from recipe.sources import Concept, fold, held_out_strings, load_hpo, split_of, training_concepts
 from recipe.tokenizer import train_tokenizer
 from recipe.wired import CONSTANT, DOCUMENT_BLANKS, EDGE, QUERY_BLANKS, SCORE, WIDTH, Learned, wired_weights
@@ -126,6 +127,18 @@ def test_letters_that_meet_where_a_word_is_cut_count(encoder: Encoder) -> None:
     with torch.inference_mode():
         assert torch.allclose(*cut.means(bags, 1), atol=1e-4)
         assert not torch.allclose(*whole.means(bags, 1), atol=1e-2)
+
+
+def test_what_training_seldom_saw_keeps_its_spelling(encoder: Encoder) -> None:
+    words = learned(encoder.tokenizer.get_vocab_size())
+    first = replace(words, vectors=np.ones_like(words.vectors))
+    rows = [Row("kidney", ["kidney stone", "ear"], (0, 0))]
+    counts = token_counts(encoder, rows)
+    often, never = encoder.ids(["kidney"])[0][0], encoder.ids(["ear"])[0][0]
+    assert counts[often] > 0 == counts[never]
+    added = spelling_kept(words, first, counts).vectors - words.vectors
+    assert added[never, -SPELLING:] == pytest.approx(1) and np.all(added[often, -SPELLING:] < 0.5)
+    assert not added[:, :-SPELLING].any()
 
 
 def test_a_calibrated_checkpoint_answers_in_transformers(encoder: Encoder, tmp_path: Path) -> None:

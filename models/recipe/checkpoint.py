@@ -19,7 +19,7 @@ class Config:
     """The sizes of a network, named as in transformers' configuration."""
 
     vocab_size: int
-    hidden_size: int = 400
+    hidden_size: int = 416  # a multiple of 32, as int4 wants it
     intermediate_size: int = 768
     num_hidden_layers: int = 2
     num_attention_heads: int = 16

@@ -8,6 +8,7 @@ import random
 import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from recipe.checkpoint import Config, save_checkpoint
 from recipe.means import train_words
 from recipe.ontologies import apart_from, load_go, load_mesh, load_mondo, load_substances, without_words
 from recipe.pool import NgramIndex, Question, questions
-from recipe.rows import Draw, make_terminology
+from recipe.rows import Draw, Row, make_terminology
 from recipe.sources import Concept, fold, held_out_strings, load_hpo, load_icd, training_concepts
 from recipe.teacher import open_teacher
 from recipe.tokenizer import train_tokenizer
@@ -35,6 +36,8 @@ CANDIDATES = 25  # of a row
 SPELLING = 106  # entries of a token vector that tell its letters; the others tell its meaning
 PAIR_SEEN = (6.0, 0.22)  # how strongly a unit reads the two letters of its pair, so that it answers with about 1
 LONG_WORD = re.compile(r"\w{5,}")
+RARE = 0.3  # so often, relative to the mean, a token stands in training that gets half of its first spelling again
+COUNTED_ROWS = 20_000
 VOTING = 12_000  # strings of a source, at most, that have a say in tokenizer and vectors
 SHARE = {"hpo": 0.35, "icd": 0.25, "mondo": 0.2, "mesh": 0.12, "go": 0.08, "substances": 0.35}  # of the rows, relative
 
@@ -71,7 +74,25 @@ def train(learned: dict[str, list[Concept]], steps: int, seed: int) -> tuple[Enc
     first = untrained(encoder, means)
     print("MiniLM's vectors are there; now the pools", flush=True)
     draw = Draw([make_terminology(concepts) for concepts in learned.values()], [SHARE[n] for n in learned], CANDIDATES)
-    return encoder, train_words(first, draw, encoder, steps, device, seed)
+    words = train_words(first, draw, encoder, steps, device, seed)
+    return encoder, spelling_kept(words, first, token_counts(encoder, draw.rows(COUNTED_ROWS, seed)))
+
+
+def token_counts(encoder: Encoder, rows: list[Row]) -> np.ndarray:
+    """How often each token stands in a query or its answer, (vocabulary,), relative to the mean."""
+    ids = encoder.ids([text for row in rows for text in (row.query, row.candidates[0])])
+    counts = np.bincount(np.concatenate(ids), minlength=encoder.tokenizer.get_vocab_size())
+    return counts / counts.mean()
+
+
+def spelling_kept(words: Learned, first: Learned, counts: np.ndarray) -> Learned:
+    """The rarer a token was in training, the more of its first spelling is added again.
+
+    What was fitted to a few terms tells little of others; terms that nobody ever saw are made of such tokens.
+    """
+    vectors = words.vectors.copy()
+    vectors[:, -SPELLING:] += (RARE / (RARE + counts))[:, None] * first.vectors[:, -SPELLING:]
+    return replace(words, vectors=vectors)
 
 
 def untrained(encoder: Encoder, means: np.ndarray) -> Learned:
