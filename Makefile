@@ -17,8 +17,9 @@ check: .venv/ready
 	$(DEV)/ruff format --check .
 	$(DEV)/mypy
 
-bench: .venv/ready  ## speed against aatm's own code path and torch bf16, as ratios from one run
+bench: .venv/ready .venv-demo/ready  ## speed against aatm's own code path and torch bf16, as ratios from one run
 	$(DEV)/python benchmarks/bench.py
+	$(DEMO)/python benchmarks/our_path.py .cache/bench/qwen3-0.6b-random-int8  # loading, with the CPU runtime's newer version
 
 bench-gpu: .venv/ready  ## the CUDA path against torch bf16, on a machine with a CUDA GPU
 	$(DEV)/python benchmarks/cuda.py

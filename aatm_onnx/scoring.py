@@ -14,7 +14,7 @@ from .sharing import SharedPart, common_length, plan_sharing
 
 # Tokens of one batch, padding included. Memory grows with it. A CPU is no faster past a few hundred; a GPU needs enough
 # work for every kernel to outlast its launch (a thousand of them at 0.6B: 5 ms).
-TOKEN_BUDGETS = {"cpu": 512, "cuda": 4096}
+TOKEN_BUDGETS = {"cpu": 384, "cuda": 4096}
 # A longer prompt is run in pieces: each meets the keys up to its own end, and so skips half of what the causal mask
 # would throw away. But every piece copies the past, so more of them gain nothing.
 _PIECE = {"cpu": 256, "cuda": 4096}

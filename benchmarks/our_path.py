@@ -1,8 +1,11 @@
 """This package, timed from token ids to scores, and its memory."""
 
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+
+from workloads import WORKLOADS
 
 from aatm_onnx.bundle import open_bundle
 from aatm_onnx.prompt import TokenIds
@@ -42,3 +45,9 @@ def _resident(field: str) -> float:
     """MB from /proc/self/status (Linux)."""
     status = Path("/proc/self/status").read_text()
     return next(int(line.split()[1]) / 1000 for line in status.splitlines() if line.startswith(field))
+
+
+if __name__ == "__main__":  # an int8 bundle of bench.py's, in an environment that has the CPU runtime alone
+    workload = WORKLOADS["T"]
+    for name, figure in memory_and_loading(Path(sys.argv[1]), workload.prompts(), threads=2).items():
+        print(f"{name}: {figure:.2f}")
