@@ -3,6 +3,7 @@ PYTHON ?= python3
 DEV := .venv/bin
 DEMO := .venv-demo/bin
 DEFAULT_GRAPH := --graph fused --precision fp16
+DEFAULT_NAME := aatm-onnx-terminology-5m
 
 .PHONY: demo test check bench bench-default bench-gpu fidelity eval model clean
 
@@ -28,8 +29,8 @@ eval: .venv/eval-ready  ## the figures of the model card, the model beside the m
 	$(DEV)/python models/evaluate.py --minilm --plot models/reliability.svg
 
 model: .venv/eval-ready  ## train the default model again from nothing and export it
-	cd models && ../$(DEV)/python -m recipe.make ../build/checkpoint
-	$(DEV)/aatm-onnx export build/checkpoint --output build/default $(DEFAULT_GRAPH)
+	cd models && ../$(DEV)/python -m recipe.make ../build/$(DEFAULT_NAME)
+	$(DEV)/aatm-onnx export build/$(DEFAULT_NAME) --output build/default $(DEFAULT_GRAPH)
 
 bench-default: .venv-demo/ready  ## what the default model costs, warm and cold
 	$(DEMO)/python benchmarks/default_model.py
