@@ -12,14 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import our_path
 import torch_paths
 from aatm_onnx_export.export import export_checkpoint
 from make_checkpoint import SIZES, write_checkpoint
 from workloads import SHORT, WORKLOADS
-
-from aatm_onnx.bundle import HEAD_FILE
 
 _TORCH_PROMPTS = {"T": 10, "R": 4, "M": 10}
 _TORCH = {
@@ -51,7 +48,7 @@ def main() -> None:
     for name in options.workloads:
         _print_speed(name, checkpoint, bundles, options.threads)
     print("\n| int8 | to the first score, s | loaded, MB | at most, MB |\n|---|---|---|---|")
-    head = _head(bundles["int8"])
+    head = our_path.head_of(bundles["int8"])
     for workload in (WORKLOADS["T"], replace(SHORT, candidates=1000), replace(SHORT, candidates=10_000)):
         if workload.candidates <= options.candidates:
             measured = _alone(our_path.memory_and_loading, bundles["int8"], workload.prompts(head), options.threads)
@@ -70,18 +67,12 @@ def _prepare(checkpoint: Path, bundles: dict[str, Path]) -> None:
             export_checkpoint(str(checkpoint), bundle, precision=precision, graph="fused", min_tau=min_tau)
 
 
-def _head(bundle: Path) -> list[int]:
-    """What a bundle's prompts begin with, if it carries the keys and values of that, as a real prompt does begin."""
-    file = bundle / HEAD_FILE
-    return np.load(file)["ids"].tolist() if file.exists() else []
-
-
 def _print_speed(name: str, checkpoint: Path, bundles: dict[str, Path], threads: int) -> None:
     """A workload's rows of the table; every path is timed once."""
     workload, taken = WORKLOADS[name], dict[str, float]()  # ms a pair
     for precision, torch_path in _PAIRINGS[name]:
         if precision not in taken:
-            prompts = workload.prompts(_head(bundles[precision]))
+            prompts = workload.prompts(our_path.head_of(bundles[precision]))
             taken[precision] = 1e3 * _alone(our_path.seconds, bundles[precision], prompts, threads) / len(prompts)
         measure, title = _TORCH[torch_path]
         if torch_path not in taken:

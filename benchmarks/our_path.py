@@ -5,14 +5,21 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from workloads import WORKLOADS
 
-from aatm_onnx.bundle import open_bundle
+from aatm_onnx.bundle import HEAD_FILE, open_bundle
 from aatm_onnx.prompt import TokenIds
 from aatm_onnx.scoring import score_prompts
 from aatm_onnx.session import open_session
 
 _ENOUGH_SECONDS = 20.0
+
+
+def head_of(bundle: Path) -> list[int]:
+    """What a bundle's prompts begin with, if it carries the keys and values of that, as a real prompt does begin."""
+    file = bundle / HEAD_FILE
+    return np.load(file)["ids"].tolist() if file.exists() else []
 
 
 def seconds(bundle: Path, prompts: list[TokenIds], threads: int) -> float:
@@ -48,6 +55,7 @@ def _resident(field: str) -> float:
 
 
 if __name__ == "__main__":  # an int8 bundle of bench.py's, in an environment that has the CPU runtime alone
-    workload = WORKLOADS["T"]
-    for name, figure in memory_and_loading(Path(sys.argv[1]), workload.prompts(), threads=2).items():
+    bundle = Path(sys.argv[1])
+    measured = memory_and_loading(bundle, WORKLOADS["T"].prompts(head_of(bundle)), threads=2)
+    for name, figure in measured.items():
         print(f"{name}: {figure:.2f}")

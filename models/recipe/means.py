@@ -60,10 +60,10 @@ class Words(torch.nn.Module):
     def shown(self, before: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         """Vectors of tokens (N,) after tokens (N,), as the last layer's norm shows them, shape (N, width)."""
         edges = self.edges[ids]
-        rest = edges.square().sum(-1, keepdim=True) + CONSTANT_SIZE**2
-        ends = self.edges[:, EDGE:] * norm(self.vectors, self.edges.square().sum(-1, keepdim=True) + CONSTANT_SIZE**2)
+        rest = self.edges.square().sum(-1, keepdim=True) + CONSTANT_SIZE**2
+        ends = self.edges[:, EDGE:] * norm(self.vectors, rest)
         copied = COPY_GAIN * ends[before.clamp_min(0)] * (before >= 0).unsqueeze(-1)
-        rest = rest + copied.square().sum(-1, keepdim=True)
+        rest = rest[ids] + copied.square().sum(-1, keepdim=True)
         vectors = self.vectors[ids]
         seen = norm(vectors, rest)
         with torch.autocast(vectors.device.type, dtype=torch.bfloat16):
@@ -73,8 +73,7 @@ class Words(torch.nn.Module):
 
     def learned(self) -> Learned:
         """What came out of it."""
-        parts = (self.vectors, self.edges, self.left, self.right, self.out)
-        return Learned(*(part.detach().cpu().numpy() for part in parts))
+        return Learned(**{name: part.detach().cpu().numpy() for name, part in self.named_parameters()})
 
 
 def norm(vectors: torch.Tensor, rest: torch.Tensor) -> torch.Tensor:

@@ -63,7 +63,7 @@ def spelling_vectors(tokenizer: Tokenizer, width: int) -> tuple[np.ndarray, np.n
         The tokens' vectors, shape (vocabulary, width), and what a pair of letters adds where two pieces meet,
         shape (26, 26, width).
     """
-    texts = [tokenizer.decode([token]).lower() for token in range(tokenizer.get_vocab_size())]
+    texts = spelt(tokenizer)
     counts = [Counter(t[i : i + n] for n in (1, 2) for i in range(len(t) - n + 1)) for t in texts]
     tokens = Counter(gram for count in counts for gram in count)
     column = {gram: i for i, gram in enumerate(sorted(tokens))}
@@ -84,8 +84,13 @@ def spelling_vectors(tokenizer: Tokenizer, width: int) -> tuple[np.ndarray, np.n
     return vectors / size, pairs / size
 
 
+def spelt(tokenizer: Tokenizer) -> list[str]:
+    """Every token as it is written, lower-cased."""
+    return [tokenizer.decode([token]).lower() for token in range(tokenizer.get_vocab_size())]
+
+
 def edge_letters(tokenizer: Tokenizer) -> np.ndarray:
     """Each token's first letter, if it goes on with a word, and its last one, shape (vocabulary, 2 * 26): 1 or 0."""
-    texts = [tokenizer.decode([token]).lower() for token in range(tokenizer.get_vocab_size())]
+    texts = spelt(tokenizer)
     edges = [[text[:1] == letter for letter in LETTERS] + [text[-1:] == letter for letter in LETTERS] for text in texts]
     return np.array(edges, dtype=np.float32)
