@@ -8,7 +8,6 @@ batch of all of them with logits for every position would take tens of GB.
 import argparse
 import multiprocessing
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import our_path
 import torch_paths
 from aatm_onnx_export.export import export_checkpoint
 from make_checkpoint import SIZES, write_checkpoint
-from workloads import SHORT, WORKLOADS
+from workloads import WORKLOADS, term_prompts
 
 _TORCH_PROMPTS = {"T": 10, "R": 4, "M": 10}
 _TORCH = {
@@ -48,12 +47,13 @@ def main() -> None:
     for name in options.workloads:
         _print_speed(name, checkpoint, bundles, options.threads)
     print("\n| int8 | to the first score, s | loaded, MB | at most, MB |\n|---|---|---|---|")
-    head = our_path.head_of(bundles["int8"])
-    for workload in (WORKLOADS["T"], replace(SHORT, candidates=1000), replace(SHORT, candidates=10_000)):
-        if workload.candidates <= options.candidates:
-            measured = _alone(our_path.memory_and_loading, bundles["int8"], workload.prompts(head), options.threads)
-            figures = " | ".join(f"{figure:.1f}" for figure in measured.values())
-            print(f"| {workload.candidates} candidates, {workload.own} tokens each | {figures} |", flush=True)
+    sizes = [count for count in (1_000, 10_000) if count <= options.candidates]
+    for title, prompts in (
+        ("T", WORKLOADS["T"].prompts(our_path.head_of(bundles["int8"]))),
+        *((f"1 query, {count:,} HPO names", term_prompts(bundles["int8"], count)) for count in sizes),
+    ):
+        measured = _alone(our_path.memory_and_loading, bundles["int8"], prompts, options.threads)
+        print(f"| {title} | {' | '.join(f'{figure:.1f}' for figure in measured.values())} |", flush=True)
 
 
 def _prepare(checkpoint: Path, bundles: dict[str, Path]) -> None:

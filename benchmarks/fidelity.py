@@ -8,23 +8,21 @@ random weights at 0.6B's size, (b) the same with massive activations at the firs
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
-from aatm_onnx_export.calibration import Scores, compare_scores, constant_head
+from aatm_onnx_export.calibration import Scores, compare_scores
 from aatm_onnx_export.checkpoint import Checkpoint, open_checkpoint
 from aatm_onnx_export.export import export_checkpoint
 from aatm_onnx_export.fused import FUSED
 from aatm_onnx_export.reference import float32_logits
-from aatm_onnx_export.streamed_reference import float32_past
 from bundle_checkpoint import write_checkpoint_of
 from make_checkpoint import SIZES, write_checkpoint
 from massive import FIRST_TOKEN, add_massive_activations
 
-from aatm_onnx.bundle import Prompt, open_bundle
+from aatm_onnx.bundle import open_bundle
 from aatm_onnx.prompt import (
     DEFAULT_MAX_LENGTH,
     DEFAULT_PREFIX,
@@ -35,7 +33,7 @@ from aatm_onnx.prompt import (
     format_instruction,
 )
 from aatm_onnx.scoring import score_prompts
-from aatm_onnx.session import Session, empty_past, open_session
+from aatm_onnx.session import Session, open_session
 from aatm_onnx.verify import largest_difference, scores_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,16 +52,30 @@ class Test:
 
     questions: queries with their candidates.
     prompts: token ids of all pairs, query after query.
+    prefix: what the prompts begin with.
+    min_tau: what the export asks of a rounded bundle, if it is not the usual.
     """
 
     title: str
     checkpoint: Checkpoint
     questions: Sequence[Question]
     prompts: list[TokenIds]
+    prefix: str = DEFAULT_PREFIX
+    min_tau: float | None = None
+
+    def session(self, precision: str, folder: Path) -> tuple[Session, str]:
+        """A session of the bundle that `aatm-onnx export` makes, and what to call it."""
+        min_tau = self.min_tau if precision in FUSED.min_taus else None
+        bundle = export_checkpoint(
+            str(self.checkpoint.folder), folder / "bundle", precision=precision, prefix=self.prefix, min_tau=min_tau
+        )
+        fidelity = bundle.manifest.graph.fidelity
+        layers = fidelity.float_layers if fidelity else []
+        return open_session(bundle, "cpu"), f"{precision}, layers in float: {layers}" if layers else precision
 
 
-def run(test: Test, open_at: Callable[[str, Path], tuple[Session, str]], precisions: Sequence[str]) -> None:
-    """Print a table: one row for every precision, in sessions that `open_at` makes, with a name, in a folder."""
+def run(test: Test, precisions: Sequence[str]) -> None:
+    """Print a table: one row for every precision."""
     expected = scores_of(float32_logits(test.checkpoint, test.prompts))
     print(
         f"\n{test.title}: {len(test.questions)} queries, {len(test.prompts)} pairs; float32 torch's scores spread by"
@@ -72,7 +84,7 @@ def run(test: Test, open_at: Callable[[str, Path], tuple[Session, str]], precisi
     print("| precision | mean difference | largest | tau | Hit@1 |\n|---|---|---|---|---|")
     for precision in precisions:
         with tempfile.TemporaryDirectory() as folder:
-            session, name = open_at(precision, Path(folder))
+            session, name = test.session(precision, Path(folder))
             print(_row(name, test, session, test.prompts, expected), flush=True)
             if precision == "fp32":
                 alone = Session(session.runtime, session.provider)  # knows of no head, so it shares nothing
@@ -98,43 +110,13 @@ def _hit_at_1(scores: Scores, asked: Sequence[Question]) -> float:
     return float(np.mean([question.gold == int(row.argmax()) for question, row in zip(asked, rows, strict=True)]))
 
 
-def ask(
-    title: str, checkpoint: Checkpoint, asked: Sequence[Question], prefix: str = DEFAULT_PREFIX
-) -> tuple[Test, Prompt]:
-    """The questions in a checkpoint's tokens, and the prompt that they are asked in."""
-    ids = [checkpoint.tokenizer.encode(text, add_special_tokens=False).ids for text in (prefix, DEFAULT_SUFFIX)]
-    prompt = Prompt(DEFAULT_TASK, prefix, DEFAULT_SUFFIX, *ids)
-    pairs = [format_instruction(prompt.task, item.query, text) for item in asked for text in item.candidates]
-    encoder = PromptTokenizer(checkpoint.folder / "tokenizer.json", *ids, DEFAULT_MAX_LENGTH)
-    return Test(title, checkpoint, asked, list(encoder.encode(pairs))), prompt
-
-
-def run_random(title: str, folder: Path, asked: Sequence[Question], precisions: Sequence[str]) -> None:
-    """(a) and (b): every layer rounded, for the order of scores that mean nothing is worth no float layer."""
+def ask(title: str, folder: Path, asked: Sequence[Question], prefix: str) -> Test:
+    """The questions as a checkpoint's tokens, in the prompt that begins with `prefix`."""
     checkpoint = open_checkpoint(str(folder))
-    test, prompt = ask(title, checkpoint, asked, FIRST_TOKEN + DEFAULT_PREFIX)
-    head = float32_past(checkpoint, constant_head(folder / "tokenizer.json", prompt, DEFAULT_MAX_LENGTH))
-
-    def open_at(precision: str, target: Path) -> tuple[Session, str]:
-        FUSED.write(checkpoint, target, precision)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        runtime = onnxruntime.InferenceSession(str(target / "model.onnx"), options, ["CPUExecutionProvider"])
-        return Session(runtime, "cpu", head if precision in FUSED.min_taus else empty_past(runtime)), precision
-
-    run(test, open_at, precisions)
-
-
-def run_default(folder: Path, asked: Sequence[Question], precisions: Sequence[str]) -> None:
-    """(c): bundles as `aatm-onnx export` makes them."""
-
-    def open_at(precision: str, target: Path) -> tuple[Session, str]:
-        bundle = export_checkpoint(str(folder), target / "bundle", precision=precision)
-        fidelity = bundle.manifest.graph.fidelity
-        layers = fidelity.float_layers if fidelity else []
-        return open_session(bundle, "cpu"), f"{precision}, layers in float: {layers}" if layers else precision
-
-    run(ask(f"(c) {folder.name}", open_checkpoint(str(folder)), asked)[0], open_at, precisions)
+    ids = [checkpoint.tokenizer.encode(text, add_special_tokens=False).ids for text in (prefix, DEFAULT_SUFFIX)]
+    pairs = [format_instruction(DEFAULT_TASK, item.query, text) for item in asked for text in item.candidates]
+    encoder = PromptTokenizer(folder / "tokenizer.json", *ids, DEFAULT_MAX_LENGTH)
+    return Test(title, checkpoint, asked, list(encoder.encode(pairs)), prefix)
 
 
 def default_checkpoint(folder: Path) -> Path:
@@ -154,7 +136,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "bench", help="where checkpoints are kept")
     parser.add_argument("--checkpoint", type=Path, help="for (c): another model than the default one")
     parser.add_argument("--queries", type=int, default=400, help="of (c), with 50 candidates each")
-    parser.add_argument("--random-queries", type=int, default=3, help="of (a) and (b), with 16 candidates each")
+    parser.add_argument("--random-queries", type=int, default=6, help="of (a) and (b), with 16 candidates each")
     parser.add_argument("--only", choices="abc", help="one of the three")
     parser.add_argument("--precisions", nargs="*", choices=PRECISIONS, default=PRECISIONS)
     options = parser.parse_args()
@@ -166,13 +148,14 @@ def main() -> None:
         write_checkpoint(random, SIZES["0.6B"], seed=0, shard_bytes=2_000_000_000)
     if options.only in (None, "b") and not massive.exists():
         add_massive_activations(random, massive)
-    if options.only in (None, "a"):
-        run_random("(a) random weights", random, few, options.precisions)
-    if options.only in (None, "b"):
-        run_random("(b) random weights, massive activations", massive, few, options.precisions)
+    for letter, title, folder in (("a", "random weights", random), ("b", "the same, massive activations", massive)):
+        if options.only in (None, letter):
+            test = ask(f"({letter}) {title}", folder, few, FIRST_TOKEN + DEFAULT_PREFIX)
+            run(replace(test, min_tau=-1.0), options.precisions)  # an order that means nothing is worth no float layer
     if options.only in (None, "c"):
         with tempfile.TemporaryDirectory() as folder:
-            run_default(options.checkpoint or default_checkpoint(Path(folder)), asked, options.precisions)
+            checkpoint = options.checkpoint or default_checkpoint(Path(folder))
+            run(ask(f"(c) {checkpoint.name}", checkpoint, asked, DEFAULT_PREFIX), options.precisions)
 
 
 if __name__ == "__main__":

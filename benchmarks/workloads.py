@@ -1,11 +1,19 @@
-"""The workloads that are timed, as prompts of random token ids: time does not depend on which words they are."""
+"""The workloads: prompts of random token ids for time, which does not depend on the words, and terms for memory."""
 
+import random
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from aatm_onnx.prompt import TokenIds
+from aatm_onnx.bundle import open_bundle
+from aatm_onnx.prompt import PromptTokenizer, TokenIds, format_instruction
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "models"))
+
+from recipe.sources import load_hpo
 
 _VOCABULARY = 151_000
 
@@ -45,5 +53,15 @@ WORKLOADS = {
     "M": Workload("M: 100 queries, 10 candidates each", 100, 10, 57, 18, 20),
 }
 
-# For memory, whose growth does not depend on how long candidates are.
-SHORT = Workload("1 query, 75 tokens shared, 5 own", 1, 100, 57, 18, 5)
+
+def term_prompts(folder: Path, candidates: int) -> list[TokenIds]:
+    """Real prompts for a bundle: one query with HPO names. Memory does depend on which words they are.
+
+    Random token ids would bring into memory a row of the embedding each, which lies in a file; terms share theirs.
+    """
+    names = [concept.name for concept in load_hpo()]
+    chosen = random.Random(0).sample(names, candidates)
+    bundle = open_bundle(folder)
+    prompt = bundle.manifest.prompt
+    encoder = PromptTokenizer(bundle.tokenizer_path, prompt.prefix_ids, prompt.suffix_ids, bundle.manifest.max_length)
+    return list(encoder.encode([format_instruction(prompt.task, "high blood pressure", name) for name in chosen]))

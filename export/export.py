@@ -77,7 +77,7 @@ def export_checkpoint(
         bundle = Bundle(folder, manifest)
         if precision in kind.min_taus:
             tau = kind.min_taus[precision] if min_tau is None else min_tau
-            proved = write_rounded(kind, source, bundle, tau, progress)
+            proved = write_rounded(source, bundle, tau, progress)
         else:
             proved = write_exact(kind, source, bundle, progress)
         progress("Hashing the files")

@@ -15,7 +15,7 @@ one, and all rows of lm_head but two.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ from .onnx_graph import MICROSOFT, OnnxGraph, WeightFile
 from .placement import Placement, place_tokens
 from .qwen3 import Qwen3, read_qwen3
 from .residual import add_norm, embed
-from .streamed_reference import float32_logits
+from .streamed_reference import MeanInputs, float32_logits
 
 GRAPH_FILE = "model.onnx"
 
@@ -41,6 +41,7 @@ def write_graph(
     precision: str,
     float_layers: Collection[int] = (),
     weights: WeightFile | None = None,
+    mean_inputs: MeanInputs | None = None,
 ) -> None:
     """Write `model.onnx` and its weights, `model.onnx.data`, into `folder`, one weight after the other.
 
@@ -50,15 +51,17 @@ def write_graph(
         precision: a key of `PRECISIONS`.
         float_layers: layers that stay in float16 whatever the precision.
         weights: the data file, if other graphs of this checkpoint are to share it; it stays open.
+        mean_inputs: what weights are multiplied with on average, for a precision that makes use of it.
 
     Raises:
         ExportError: the checkpoint has what this graph can't express, or its weights can't be read.
     """
     graph = OnnxGraph(folder / GRAPH_FILE, file := weights or WeightFile(folder / GRAPH_FILE))
-    model, chosen = read_qwen3(checkpoint), PRECISIONS[precision]
+    model, chosen = replace(read_qwen3(checkpoint), mean_inputs=mean_inputs or {}), PRECISIONS[precision]
     layers = range(model.sizes.num_hidden_layers)
     linears = [_STORED_HALF if layer in float_layers else chosen.linear for layer in layers]
-    _Builder(graph, model, linears, chosen.embedding).build(checkpoint.no_token_id, checkpoint.yes_token_id)
+    last_down = chosen.last_down if linears[-1] is chosen.linear else linears[-1]
+    _Builder(graph, model, linears, last_down, chosen.embedding).build(checkpoint.no_token_id, checkpoint.yes_token_id)
     graph.save()
     if weights is None:
         file.close()
@@ -69,19 +72,22 @@ class Precision:
     """How weights are stored.
 
     linear: the layers' weights.
+    last_down: the last layer's down_proj. One token of a prompt meets it, so float costs no time; what rounding does
+        there, where a state's largest values are, goes straight into the score.
     embedding: its table's type. It is looked up, not multiplied, so float16 costs no speed either.
     """
 
     linear: Linear
+    last_down: Linear
     embedding: type[np.floating]
 
 
-_FLOAT, _STORED_HALF = FloatLinear(), FloatLinear(stored=np.float16)
+_FLOAT, _STORED_HALF, _INT4 = FloatLinear(), FloatLinear(stored=np.float16), Int4Linear()
 PRECISIONS = {
-    "fp32": Precision(_FLOAT, np.float32),
-    "fp16": Precision(_STORED_HALF, np.float16),
-    "int8": Precision(Int8Linear(), np.float16),
-    "int4": Precision(Int4Linear(), np.float16),
+    "fp32": Precision(_FLOAT, _FLOAT, np.float32),
+    "fp16": Precision(_STORED_HALF, _STORED_HALF, np.float16),
+    "int8": Precision(Int8Linear(), _STORED_HALF, np.float16),
+    "int4": Precision(_INT4, _INT4, np.float16),
 }
 
 
@@ -90,6 +96,7 @@ class _Builder:
     graph: OnnxGraph
     model: Qwen3
     linears: Sequence[Linear]  # (layers,)
+    last_down: Linear
     embedding: type[np.floating]
 
     def build(self, no_token_id: int, yes_token_id: int) -> None:
@@ -128,7 +135,7 @@ class _Builder:
             gathered = attention.attend(prefix + "self_attn.", x, askers, self._past_of(layer, past_by_layer), own[-1])
             update = linear.project(graph, Product(gathered), self.model, prefix + "self_attn.o_proj.weight")
             residual, normed = add_norm(graph, self.model, residual, update, prefix + "post_attention_layernorm.weight")
-            update = self._mlp(prefix + "mlp.", normed, linear)
+            update = self._mlp(prefix + "mlp.", normed, linear, self.last_down if layer == last_layer else linear)
         return add_norm(graph, self.model, residual, update, "model.norm.weight")[1], own
 
     def _last_tokens(self, x: str, placement: Placement) -> str:
@@ -136,7 +143,7 @@ class _Builder:
         by_row = self.graph.node("Reshape", x, placement.all.hidden_shape)
         return self.graph.node("Gather", by_row, self.graph.constant(-1, np.int64), axis=1)
 
-    def _mlp(self, prefix: str, x: str, linear: Linear) -> str:
+    def _mlp(self, prefix: str, x: str, linear: Linear, down: Linear) -> str:
         """down(silu(gate(x)) * up(x)), (tokens, hidden)."""
         graph = self.graph
         prepared = linear.prepare(graph, x)
@@ -144,7 +151,7 @@ class _Builder:
         up = linear.apply(graph, prepared, self.model, prefix + "up_proj.weight")
         silu = graph.node("QuickGelu", gate, domain=MICROSOFT, alpha=1.0)  # x * sigmoid(x)
         product = Product(graph.node("Mul", silu, up.values), up.row_scale)
-        return linear.project(graph, product, self.model, prefix + "down_proj.weight")
+        return down.project(graph, product, self.model, prefix + "down_proj.weight")
 
     def _by_layer(self, past: str) -> str:
         """The past as (layers * 2, kv_heads, past, head_dim)."""

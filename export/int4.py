@@ -32,24 +32,34 @@ class Int4Linear:
         return Product(x)
 
     def apply(self, graph: OnnxGraph, x: Product, model: Qwen3, name: str) -> Product:
-        """MatMulNBits; the weight is read, rounded and written some rows at a time."""
+        """MatMulNBits; the weight is read, rounded and written some rows at a time.
+
+        Where it is known what the weight meets on average, a bias takes back what rounding the weight does to that
+        (bias correction: Nagel et al., Data-Free Quantization, 2019).
+        """
         outputs, inputs = model.tensors[name].shape
         block = _WIDE_BLOCK if inputs >= _WIDE_INPUTS else _BLOCK
         if inputs % block:
             raise ExportError(f"{name} has {inputs} inputs, and int4 needs a multiple of {block}; export to int8.")
+        mean = model.mean_inputs.get(name, np.zeros(inputs, np.float32))
         all_scales: list[FloatArray] = []
+        biases: list[FloatArray] = []
 
         def packed() -> Iterator[NDArray[np.uint8]]:
             for slab in model.slabs(name, _SLAB_ROWS):
                 weight, scales = quantize_blocks(slab, block)
                 all_scales.append(scales)
+                biases.append((slab - unpack(weight, scales)) @ mean)
                 yield weight
 
         shape = (outputs, inputs // block, block // 2)
         weight = graph.streamed_weight(name, np.uint8, shape, packed())
         scales = graph.streamed_weight(name + "_scale", np.float32, shape[:2], all_scales)
+        bias = graph.streamed_weight(name + "_bias", np.float32, (outputs,), biases)
         attributes = {"K": inputs, "N": outputs, "bits": 4, "block_size": block, "accuracy_level": 4}
-        return Product(graph.node("MatMulNBits", x.values, weight, scales, domain=MICROSOFT, **attributes))
+        return Product(
+            graph.node("MatMulNBits", x.values, weight, scales, "", "", bias, domain=MICROSOFT, **attributes)
+        )
 
     def project(self, graph: OnnxGraph, x: Product, model: Qwen3, name: str) -> str:
         """MatMulNBits."""
@@ -82,3 +92,10 @@ def quantize_blocks(weight: FloatArray, block: int) -> tuple[NDArray[np.uint8], 
         best, best_scales = np.where(better, nibbles, best), np.where(better, scales, best_scales)
     counted = best + 8  # from 0 to 15, as they are stored
     return (counted[..., 0::2] + 16 * counted[..., 1::2]).astype(np.uint8), best_scales[..., 0]
+
+
+def unpack(packed: NDArray[np.uint8], scales: FloatArray) -> FloatArray:
+    """The weights, (out, in), that `quantize_blocks` made its results for."""
+    nibbles = np.stack([packed & 15, packed >> 4], axis=-1).reshape(*scales.shape, -1)  # (out, blocks, block)
+    weight: FloatArray = ((nibbles.astype(np.float32) - 8) * scales[..., None]).reshape(len(packed), -1)
+    return weight

@@ -72,4 +72,4 @@ class FloatLinear:
 
     def project(self, graph: OnnxGraph, x: Product, model: Qwen3, name: str) -> str:
         """A plain MatMul of float32 activations."""
-        return self.apply(graph, self.prepare(graph, x.values), model, name).values
+        return self.apply(graph, self.prepare(graph, x.scaled(graph)), model, name).values

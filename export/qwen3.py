@@ -4,7 +4,7 @@ Tensors are read, not memory-mapped, so that a large checkpoint's pages don't pi
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,16 @@ _STORED_DTYPES: dict[str, DTypeLike] = {"F32": "<f4", "F16": "<f2", "BF16": "<u2
 
 @dataclass(frozen=True)
 class Qwen3:
-    """The sizes, the constants of norms and rotary positions, and where the weights lie."""
+    """The sizes, the constants of norms and rotary positions, and where the weights lie.
+
+    mean_inputs: what a weight is multiplied with on average, (in,), for those of which that was measured.
+    """
 
     sizes: Architecture
     rms_norm_eps: float
     rope_theta: float
     tensors: Mapping[str, Tensor]
+    mean_inputs: Mapping[str, FloatArray] = field(default_factory=dict)
 
     @property
     def group(self) -> int:

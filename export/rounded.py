@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -16,9 +17,9 @@ from .calibration import Calibration, calibration_prompts, constant_head
 from .checkpoint import Checkpoint
 from .conformance import conformance_prompts, write_vectors
 from .fused import write_graph
-from .graphs import GraphKind, Progress
+from .graphs import Progress
 from .onnx_graph import WeightFile
-from .streamed_reference import float32_past
+from .streamed_reference import float32_past, float32_run
 
 # Of so many layers one may stay in float; with more of them a bundle would be neither small nor fast.
 _LAYERS_PER_FLOAT_LAYER = 4
@@ -26,11 +27,10 @@ _LAYERS_PER_FLOAT_LAYER = 4
 Measure = Callable[[Sequence[int]], Fidelity]
 
 
-def write_rounded(kind: GraphKind, checkpoint: Checkpoint, bundle: Bundle, min_tau: float, progress: Progress) -> Graph:
+def write_rounded(checkpoint: Checkpoint, bundle: Bundle, min_tau: float, progress: Progress) -> Graph:
     """Write head, graph and conformance vectors of a bundle that is in the making, and measure it.
 
     Args:
-        kind: whose reference to measure against.
         checkpoint: the model.
         bundle: its folder and its manifest, but for what is found out here.
         min_tau: the least Kendall's tau within a query of the calibration prompts that will do.
@@ -46,12 +46,14 @@ def write_rounded(kind: GraphKind, checkpoint: Checkpoint, bundle: Bundle, min_t
     progress("Computing the reference scores and the head of the prompt in float32")
     texts = bundle.tokenizer_path, manifest.prompt, manifest.max_length
     prompts, (calibration, sizes) = conformance_prompts(*texts), calibration_prompts(*texts)
-    expected = scores_of(kind.reference(checkpoint, prompts + calibration))  # (prompts + calibration,)
-    write_past(bundle.path / HEAD_FILE, float32_past(checkpoint, constant_head(*texts)))
+    head = constant_head(*texts)
+    truth, mean_inputs = float32_run(checkpoint, prompts + calibration, len(head))
+    expected = scores_of(truth)  # (prompts + calibration,)
+    write_past(bundle.path / HEAD_FILE, float32_past(checkpoint, head))
     progress(f"Writing the {graph.kind} graph in {graph.precision}")
-    fidelity = _write_graph(
-        checkpoint, bundle, Calibration(calibration, sizes, expected[len(prompts) :]), min_tau, progress
-    )
+    write = partial(write_graph, checkpoint, bundle.path, graph.precision, mean_inputs=mean_inputs)
+    measured_on = Calibration(calibration, sizes, expected[len(prompts) :])
+    fidelity = _write_graph(write, bundle, measured_on, min_tau, progress)
     vectors = _exported_logits(open_session(bundle, "cpu"), prompts, manifest.pad_token_id)
     write_vectors(bundle.path / CONFORMANCE_FILE, vectors)
     difference = np.abs(scores_of(vectors) - expected[: len(prompts)]).max()
@@ -59,20 +61,20 @@ def write_rounded(kind: GraphKind, checkpoint: Checkpoint, bundle: Bundle, min_t
 
 
 def _write_graph(
-    checkpoint: Checkpoint, bundle: Bundle, calibration: Calibration, min_tau: float, progress: Progress
+    write: Callable[..., None], bundle: Bundle, calibration: Calibration, min_tau: float, progress: Progress
 ) -> Fidelity:
-    """Write graphs until one is good enough."""
+    """Write graphs, by `write(float_layers=..., weights=...)`, until one is good enough."""
     manifest = bundle.manifest
     weights = WeightFile(bundle.graph_path)
 
     def measure(float_layers: Sequence[int]) -> Fidelity:
-        write_graph(checkpoint, bundle.path, manifest.graph.precision, float_layers, weights)
+        write(float_layers=float_layers, weights=weights)
         fidelity = calibration.measure(open_session(bundle, "cpu"), manifest.pad_token_id, float_layers)
         progress(f"Measured tau {fidelity.tau:.4f} with {_layers(float_layers)} in float")
         return fidelity
 
     try:
-        fidelity = _fewest_float_layers(measure, checkpoint.architecture.num_hidden_layers, min_tau)
+        fidelity = _fewest_float_layers(measure, manifest.architecture.num_hidden_layers, min_tau)
     finally:
         weights.close()
     if not fidelity.tau >= min_tau:
@@ -83,7 +85,7 @@ def _write_graph(
             " or accept it with --min-tau; no bundle was written."
         )
     if fidelity.float_layers:  # the data file has weights of all that was tried
-        write_graph(checkpoint, bundle.path, manifest.graph.precision, fidelity.float_layers)
+        write(float_layers=fidelity.float_layers)
     return fidelity
 
 

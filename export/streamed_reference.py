@@ -4,8 +4,7 @@ Written from transformers' modeling_qwen3.py; tests hold it to transformers' log
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,10 @@ from aatm_onnx.prompt import TokenIds
 from .checkpoint import Checkpoint
 from .qwen3 import FloatArray, Qwen3, read_qwen3
 
-_MLP_TOKENS = 1024  # tokens in the MLP at a time: 50 MB for each of its arrays at 8B
+# What each weight of the layers is multiplied with on average, (in,).
+MeanInputs = dict[str, FloatArray]
+
+_SILU_TOKENS = 512  # tokens whose gates are squashed at a time: 25 MB for each intermediate array at 8B
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,29 @@ class _Tokens:
     paths: list[NDArray[np.int64]]
     starts: list[int]
 
+    @property
+    def ends(self) -> NDArray[np.int64]:
+        """Each prompt's last token, (prompts,)."""
+        return np.array([path[-1] for path in self.paths])
+
+
+@dataclass(frozen=True)
+class _Products:
+    """Products with the model's weights; what a weight meets on average is noted.
+
+    counted: the tokens of which it is noted.
+    """
+
+    model: Qwen3
+    counted: NDArray[np.int64]
+    mean_inputs: MeanInputs = field(default_factory=dict)
+
+    def of(self, x: FloatArray, name: str, counted: NDArray[np.int64] | None = None) -> FloatArray:
+        """x, (tokens, in), times a weight, to (tokens, out)."""
+        self.mean_inputs[name] = x[self.counted if counted is None else counted].mean(axis=0)
+        product: FloatArray = x @ self.model.weight(name).T
+        return product
+
 
 def float32_logits(checkpoint: Checkpoint, prompts: Sequence[TokenIds]) -> list[ConformanceVector]:
     """Run whole prompts through the model, all of them through one layer before the next layer's weights are read.
@@ -44,24 +69,35 @@ def float32_logits(checkpoint: Checkpoint, prompts: Sequence[TokenIds]) -> list[
     Raises:
         ExportError: the checkpoint has what the fused graph can't express either, or its weights can't be read.
     """
+    return float32_run(checkpoint, prompts, 0)[0]
+
+
+def float32_run(
+    checkpoint: Checkpoint, prompts: Sequence[TokenIds], head: int
+) -> tuple[list[ConformanceVector], MeanInputs]:
+    """As `float32_logits`, and what the layers' weights meet on the way.
+
+    Args:
+        checkpoint: the model.
+        prompts: token ids.
+        head: how many of each prompt's first tokens don't count.
+    """
     model, tokens = read_qwen3(checkpoint), _merge_beginnings(prompts)
+    products = _Products(model, np.flatnonzero(tokens.places >= head))
     x = _embed(model, tokens)
-    for _ in _run_layers(model, tokens, x):
+    for _ in _run_layers(products, tokens, x):
         pass
-    ends = [path[-1] for path in tokens.paths]
-    last = _norm(model, x[ends], "model.norm.weight")  # (prompts, hidden)
-    head = "model.embed_tokens.weight" if model.sizes.tie_word_embeddings else "lm_head.weight"
-    answers = checkpoint.no_token_id, checkpoint.yes_token_id
-    logits = last @ np.concatenate([model.rows(head, token, token + 1) for token in answers]).T  # (prompts, 2)
-    return [ConformanceVector(ids.tolist(), pair.tolist()) for ids, pair in zip(prompts, logits, strict=True)]
+    last = _norm(model, x[tokens.ends], "model.norm.weight")  # (prompts, hidden)
+    logits = last @ model.head(checkpoint.no_token_id, checkpoint.yes_token_id)  # (prompts, 2)
+    vectors = [ConformanceVector(ids.tolist(), pair.tolist()) for ids, pair in zip(prompts, logits, strict=True)]
+    return vectors, products.mean_inputs
 
 
 def float32_past(checkpoint: Checkpoint, ids: TokenIds) -> Past:
     """The keys and values of a prompt's first tokens, `ids`, (seq,), in all layers."""
     model, tokens = read_qwen3(checkpoint), _merge_beginnings([ids])
-    layers = [
-        np.stack(both) for both in _run_layers(model, tokens, _embed(model, tokens))
-    ]  # (2, seq, kv_heads, head_dim)
+    run = _run_layers(_Products(model, np.arange(len(ids))), tokens, _embed(model, tokens))
+    layers = [np.stack(both) for both in run]  # (2, seq, kv_heads, head_dim)
     return Past(ids, np.ascontiguousarray(np.stack(layers).transpose(0, 1, 3, 2, 4)))
 
 
@@ -87,29 +123,36 @@ def _embed(model: Qwen3, tokens: _Tokens) -> FloatArray:
     return np.concatenate([model.rows("model.embed_tokens.weight", token, token + 1) for token in tokens.ids.tolist()])
 
 
-def _run_layers(model: Qwen3, tokens: _Tokens, x: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
+def _run_layers(products: _Products, tokens: _Tokens, x: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Take x, (tokens, hidden), in place through one layer after the other.
 
     Yields:
         Each layer's keys and values, (tokens, kv_heads, head_dim).
     """
+    model = products.model
     for layer in range(model.sizes.num_hidden_layers):
         prefix = f"model.layers.{layer}."
+        # In the last layer the graph computes nothing else for other tokens than keys and values.
+        asking = tokens.ends if layer == model.sizes.num_hidden_layers - 1 else products.counted
         normed = _norm(model, x, prefix + "input_layernorm.weight")
-        q, k, v = _queries_keys_values(model, prefix + "self_attn.", normed, tokens)
+        q, k, v = _queries_keys_values(products, prefix + "self_attn.", normed, tokens, asking)
         gathered = np.empty_like(q)
         for path, start in zip(tokens.paths, tokens.starts, strict=True):
             if start < len(path):
                 gathered[path[start:]] = _causal(q[path[start:]], k[path], v[path])
-        x += gathered.reshape(len(x), -1) @ model.weight(prefix + "self_attn.o_proj.weight").T
-        x += _mlp(model, prefix + "mlp.", _norm(model, x, prefix + "post_attention_layernorm.weight"))
+        x += products.of(gathered.reshape(len(x), -1), prefix + "self_attn.o_proj.weight", asking)
+        x += _mlp(products, prefix + "mlp.", _norm(model, x, prefix + "post_attention_layernorm.weight"), asking)
         yield k, v
 
 
-def _queries_keys_values(model: Qwen3, prefix: str, x: FloatArray, tokens: _Tokens) -> list[FloatArray]:
+def _queries_keys_values(
+    products: _Products, prefix: str, x: FloatArray, tokens: _Tokens, asking: NDArray[np.int64]
+) -> list[FloatArray]:
     """Queries and keys, normed and rotated, and values of x, (tokens, hidden): (tokens, (kv_)heads, head_dim) each."""
+    model = products.model
     q, k, v = (
-        (x @ model.weight(f"{prefix}{name}_proj.weight").T).reshape(len(x), -1, model.sizes.head_dim) for name in "qkv"
+        products.of(x, f"{prefix}{name}_proj.weight", counted).reshape(len(x), -1, model.sizes.head_dim)
+        for name, counted in (("q", asking), ("k", None), ("v", None))
     )
     q, k = _norm(model, q, prefix + "q_norm.weight"), _norm(model, k, prefix + "k_norm.weight")
     return [_rotate(model, q, tokens.places), _rotate(model, k, tokens.places), v]
@@ -140,16 +183,14 @@ def _rotate(model: Qwen3, x: FloatArray, places: NDArray[np.int64]) -> FloatArra
     return rotated
 
 
-def _mlp(model: Qwen3, prefix: str, x: FloatArray) -> FloatArray:
+def _mlp(products: _Products, prefix: str, x: FloatArray, asking: NDArray[np.int64]) -> FloatArray:
     """down(silu(gate(x)) * up(x)), (tokens, hidden)."""
-    gate, up, down = (model.weight(f"{prefix}{name}_proj.weight").T for name in ("gate", "up", "down"))
-    out = np.empty_like(x)
-    for start, end in pairwise([*range(0, len(x), _MLP_TOKENS), len(x)]):
-        gated = x[start:end] @ gate
-        with np.errstate(over="ignore"):  # exp(large) is inf, and gate / inf the right 0
-            gated /= 1 + np.exp(-gated)
-        out[start:end] = (gated * (x[start:end] @ up)) @ down
-    return out
+    gated = products.of(x, prefix + "gate_proj.weight", asking)
+    with np.errstate(over="ignore"):  # exp(large) is inf, and gate / inf the right 0
+        for start in range(0, len(x), _SILU_TOKENS):
+            gated[start : start + _SILU_TOKENS] /= 1 + np.exp(-gated[start : start + _SILU_TOKENS])
+    gated *= products.of(x, prefix + "up_proj.weight", asking)
+    return products.of(gated, prefix + "down_proj.weight", asking)
 
 
 def _norm(model: Qwen3, x: FloatArray, name: str) -> FloatArray:

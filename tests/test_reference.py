@@ -28,3 +28,26 @@ def test_keys_and_values_are_transformers(checkpoint: Path) -> None:
     expected = np.stack([np.stack([layer.keys[0].numpy(), layer.values[0].numpy()]) for layer in layers])
     assert past.ids.tolist() == ids.tolist()
     np.testing.assert_allclose(past.keys_values, expected, atol=5e-5)
+
+
+def test_what_weights_meet_on_average_is_what_transformers_gives_them(checkpoint: Path) -> None:
+    rng = np.random.default_rng(2)
+    head, *own = (rng.integers(0, 150_000, length) for length in (5, 9, 14))
+    prompts = [np.concatenate([head, ids]).astype(np.int32) for ids in own]
+    _, means = streamed_reference.float32_run(open_checkpoint(str(checkpoint)), prompts, len(head))
+    model = Qwen3ForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
+    met: dict[str, list[torch.Tensor]] = {}
+    for name, module in model.model.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            inputs = met.setdefault(f"model.{name}.weight", [])
+            module.register_forward_pre_hook(lambda _, x, inputs=inputs: inputs.append(x[0][0]))
+    with torch.inference_mode():
+        for ids in prompts:
+            model(torch.from_numpy(ids).long()[None])
+    last = f"model.layers.{model.config.num_hidden_layers - 1}."
+    assert means.keys() == met.keys()
+    for name, inputs in met.items():
+        # Of the last layer the graph computes keys and values for all tokens, the rest for each prompt's last one.
+        alone = name.startswith(last) and not name.endswith(("k_proj.weight", "v_proj.weight"))
+        rows = torch.cat([x[-1:] if alone else x[len(head) :] for x in inputs])
+        np.testing.assert_allclose(means[name], rows.mean(0).numpy(), atol=5e-5, err_msg=name)

@@ -10,6 +10,8 @@ import pytest
 import torch
 from aatm_onnx_export import compare_with_checkpoint, export_checkpoint
 from aatm_onnx_export.calibration import compare_scores, kendall_tau
+from aatm_onnx_export.checkpoint import open_checkpoint
+from aatm_onnx_export.fused import write_graph
 from safetensors.torch import load_file, save_file
 
 from aatm_onnx import BundleError, Qwen3Reranker
@@ -64,6 +66,31 @@ def test_the_layer_that_rounding_spoils_stays_in_float(int8: Path) -> None:
     assert fidelity.float_layers == [1]
     assert 0.9 <= fidelity.tau < 1 and 0 < fidelity.mean_difference < fidelity.largest_difference < 0.1
     assert fidelity.pairs >= 200 and fidelity.queries >= 10
+
+
+def test_large_products_in_the_last_mlp_cost_no_float_layer(gentle: Path, tmp_path: Path) -> None:
+    """In float nothing changes; rounded with one scale, the other products would be lost, and the order with them."""
+    spiky, name = Path(shutil.copytree(gentle, tmp_path / "spiky")), f"model.layers.{LAYERS - 1}.mlp."
+    weights = load_file(spiky / "model.safetensors")
+    weights[name + "up_proj.weight"][0] *= 1000
+    weights[name + "down_proj.weight"][:, 0] /= 1000
+    save_file(weights, spiky / "model.safetensors", {"format": "pt"})
+    bundle = export_checkpoint(str(spiky), tmp_path / "bundle", precision="int8", min_tau=0.9)
+    assert bundle.manifest.graph.fidelity is not None
+    assert bundle.manifest.graph.fidelity.float_layers == []
+
+
+def test_int4_takes_back_what_rounding_does_to_all_scores_alike(gentle: Path, tmp_path: Path) -> None:
+    leaning = Path(shutil.copytree(gentle, tmp_path / "leaning"))
+    weights = load_file(leaning / "model.safetensors")
+    weights["model.embed_tokens.weight"] += 0.3 * torch.randn(64, generator=torch.Generator().manual_seed(0))
+    save_file(weights, leaning / "model.safetensors", {"format": "pt"})
+    bundle = export_checkpoint(str(leaning), tmp_path / "bundle", precision="int4", min_tau=-1.0)
+    expected = np.array(Qwen3Reranker(export_checkpoint(str(leaning), tmp_path / "fp32").path).score("pain", TERMS))
+    corrected = np.array(Qwen3Reranker(bundle.path).score("pain", TERMS))
+    write_graph(open_checkpoint(str(leaning)), bundle.path, "int4")  # knows nothing of what weights meet
+    plain = np.array(Qwen3Reranker(bundle.path).score("pain", TERMS))
+    assert abs((corrected - expected).mean()) < 0.5 * abs((plain - expected).mean())
 
 
 def test_a_checkpoint_that_rounding_spoils_throughout_leaves_no_bundle(gentle: Path, tmp_path: Path) -> None:
