@@ -72,8 +72,9 @@ class Precision:
     """How weights are stored.
 
     linear: the layers' weights.
-    last_down: the last layer's down_proj. One token of a prompt meets it, so float costs no time; what rounding does
-        there, where a state's largest values are, goes straight into the score.
+    last_down: the last layer's down_proj. One token of a prompt meets it, so float costs no time; and what it does to
+        round its inputs with one scale for all, where the largest are, goes straight into the score. int4 has a scale
+        for every few inputs and needs no exception.
     embedding: its table's type. It is looked up, not multiplied, so float16 costs no speed either.
     """
 

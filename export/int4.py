@@ -41,7 +41,7 @@ class Int4Linear:
         block = _WIDE_BLOCK if inputs >= _WIDE_INPUTS else _BLOCK
         if inputs % block:
             raise ExportError(f"{name} has {inputs} inputs, and int4 needs a multiple of {block}; export to int8.")
-        mean = model.mean_inputs.get(name, np.zeros(inputs, np.float32))
+        mean = model.mean_inputs.get(name)
         all_scales: list[FloatArray] = []
         biases: list[FloatArray] = []
 
@@ -49,21 +49,23 @@ class Int4Linear:
             for slab in model.slabs(name, _SLAB_ROWS):
                 weight, scales = quantize_blocks(slab, block)
                 all_scales.append(scales)
-                biases.append((slab - unpack(weight, scales)) @ mean)
+                if mean is not None:
+                    biases.append((slab - unpack(weight, scales)) @ mean)
                 yield weight
 
         shape = (outputs, inputs // block, block // 2)
         weight = graph.streamed_weight(name, np.uint8, shape, packed())
         scales = graph.streamed_weight(name + "_scale", np.float32, shape[:2], all_scales)
-        bias = graph.streamed_weight(name + "_bias", np.float32, (outputs,), biases)
         attributes = {"K": inputs, "N": outputs, "bits": 4, "block_size": block, "accuracy_level": 4}
-        return Product(
-            graph.node("MatMulNBits", x.values, weight, scales, "", "", bias, domain=MICROSOFT, **attributes)
-        )
+        product = graph.node("MatMulNBits", x.values, weight, scales, domain=MICROSOFT, **attributes)
+        if mean is not None:  # not MatMulNBits' own bias: the CUDA kernels of older versions refuse that
+            bias = graph.streamed_weight(name + "_bias", np.float32, (outputs,), biases)
+            product = graph.node("Add", product, bias)
+        return Product(product)
 
     def project(self, graph: OnnxGraph, x: Product, model: Qwen3, name: str) -> str:
-        """MatMulNBits."""
-        return self.apply(graph, x, model, name).values
+        """MatMulNBits of the true activations."""
+        return self.apply(graph, Product(x.scaled(graph)), model, name).values
 
 
 def quantize_blocks(weight: FloatArray, block: int) -> tuple[NDArray[np.uint8], FloatArray]:

@@ -47,7 +47,7 @@ def write_rounded(checkpoint: Checkpoint, bundle: Bundle, min_tau: float, progre
     texts = bundle.tokenizer_path, manifest.prompt, manifest.max_length
     prompts, (calibration, sizes) = conformance_prompts(*texts), calibration_prompts(*texts)
     head = constant_head(*texts)
-    truth, mean_inputs = float32_run(checkpoint, prompts + calibration, len(head))
+    truth, mean_inputs = float32_run(checkpoint, prompts, calibration, len(head))
     expected = scores_of(truth)  # (prompts + calibration,)
     write_past(bundle.path / HEAD_FILE, float32_past(checkpoint, head))
     progress(f"Writing the {graph.kind} graph in {graph.precision}")
@@ -77,7 +77,12 @@ def _write_graph(
         fidelity = _fewest_float_layers(measure, manifest.architecture.num_hidden_layers, min_tau)
     finally:
         weights.close()
-    if not fidelity.tau >= min_tau:
+    if not np.isfinite(fidelity.mean_difference):
+        raise ExportError(
+            f"In {manifest.graph.precision} some scores of the calibration prompts are not numbers; export in another"
+            " precision; no bundle was written."
+        )
+    if fidelity.tau < min_tau:
         raise ExportError(
             f"In {manifest.graph.precision} the order of candidates agrees with float32's to tau {fidelity.tau:.4f}"
             f" (scores differ by {fidelity.mean_difference:.2g} on average) at best, with"

@@ -46,16 +46,17 @@ class _Tokens:
 class _Products:
     """Products with the model's weights; what a weight meets on average is noted.
 
-    counted: the tokens of which it is noted.
+    shares, last_shares: each token's share of that average, (tokens,), and where only prompts' last tokens are asked.
     """
 
     model: Qwen3
-    counted: NDArray[np.int64]
+    shares: FloatArray
+    last_shares: FloatArray
     mean_inputs: MeanInputs = field(default_factory=dict)
 
-    def of(self, x: FloatArray, name: str, counted: NDArray[np.int64] | None = None) -> FloatArray:
+    def of(self, x: FloatArray, name: str, shares: FloatArray) -> FloatArray:
         """x, (tokens, in), times a weight, to (tokens, out)."""
-        self.mean_inputs[name] = x[self.counted if counted is None else counted].mean(axis=0)
+        self.mean_inputs[name] = shares @ x
         product: FloatArray = x @ self.model.weight(name).T
         return product
 
@@ -69,21 +70,24 @@ def float32_logits(checkpoint: Checkpoint, prompts: Sequence[TokenIds]) -> list[
     Raises:
         ExportError: the checkpoint has what the fused graph can't express either, or its weights can't be read.
     """
-    return float32_run(checkpoint, prompts, 0)[0]
+    return float32_run(checkpoint, prompts, [], 0)[0]
 
 
 def float32_run(
-    checkpoint: Checkpoint, prompts: Sequence[TokenIds], head: int
+    checkpoint: Checkpoint, prompts: Sequence[TokenIds], calibration: Sequence[TokenIds], head: int
 ) -> tuple[list[ConformanceVector], MeanInputs]:
-    """As `float32_logits`, and what the layers' weights meet on the way.
+    """As `float32_logits`, for two lists of prompts, and what the layers' weights meet in the second of them.
 
     Args:
         checkpoint: the model.
         prompts: token ids.
-        head: how many of each prompt's first tokens don't count.
+        calibration: more of them.
+        head: how many of each calibration prompt's first tokens don't count in the average.
     """
+    prompts, first = [*prompts, *calibration], len(prompts)
     model, tokens = read_qwen3(checkpoint), _merge_beginnings(prompts)
-    products = _Products(model, np.flatnonzero(tokens.places >= head))
+    counted = [path[head:] for path in tokens.paths[first:]]
+    products = _Products(model, *(_shares(tokens, which) for which in (counted, [path[-1:] for path in counted])))
     x = _embed(model, tokens)
     for _ in _run_layers(products, tokens, x):
         pass
@@ -96,7 +100,8 @@ def float32_run(
 def float32_past(checkpoint: Checkpoint, ids: TokenIds) -> Past:
     """The keys and values of a prompt's first tokens, `ids`, (seq,), in all layers."""
     model, tokens = read_qwen3(checkpoint), _merge_beginnings([ids])
-    run = _run_layers(_Products(model, np.arange(len(ids))), tokens, _embed(model, tokens))
+    none = np.zeros(len(ids), np.float32)
+    run = _run_layers(_Products(model, none, none), tokens, _embed(model, tokens))
     layers = [np.stack(both) for both in run]  # (2, seq, kv_heads, head_dim)
     return Past(ids, np.ascontiguousarray(np.stack(layers).transpose(0, 1, 3, 2, 4)))
 
@@ -118,6 +123,14 @@ def _merge_beginnings(prompts: Sequence[TokenIds]) -> _Tokens:
     return _Tokens(np.array([token for _, token in nodes]), places, paths, starts)
 
 
+def _shares(tokens: _Tokens, paths: Sequence[NDArray[np.int64]]) -> FloatArray:
+    """Each token's share, (tokens,), of an average over those on some paths; all 0 where these are empty."""
+    shares = np.zeros(len(tokens.ids), np.float32)
+    for path in paths:
+        shares[path] = 1
+    return shares / np.float32(max(1, shares.sum()))
+
+
 def _embed(model: Qwen3, tokens: _Tokens) -> FloatArray:
     """(tokens, hidden)."""
     return np.concatenate([model.rows("model.embed_tokens.weight", token, token + 1) for token in tokens.ids.tolist()])
@@ -133,7 +146,7 @@ def _run_layers(products: _Products, tokens: _Tokens, x: FloatArray) -> Iterator
     for layer in range(model.sizes.num_hidden_layers):
         prefix = f"model.layers.{layer}."
         # In the last layer the graph computes nothing else for other tokens than keys and values.
-        asking = tokens.ends if layer == model.sizes.num_hidden_layers - 1 else products.counted
+        asking = products.last_shares if layer == model.sizes.num_hidden_layers - 1 else products.shares
         normed = _norm(model, x, prefix + "input_layernorm.weight")
         q, k, v = _queries_keys_values(products, prefix + "self_attn.", normed, tokens, asking)
         gathered = np.empty_like(q)
@@ -146,13 +159,13 @@ def _run_layers(products: _Products, tokens: _Tokens, x: FloatArray) -> Iterator
 
 
 def _queries_keys_values(
-    products: _Products, prefix: str, x: FloatArray, tokens: _Tokens, asking: NDArray[np.int64]
+    products: _Products, prefix: str, x: FloatArray, tokens: _Tokens, asking: FloatArray
 ) -> list[FloatArray]:
     """Queries and keys, normed and rotated, and values of x, (tokens, hidden): (tokens, (kv_)heads, head_dim) each."""
     model = products.model
     q, k, v = (
-        products.of(x, f"{prefix}{name}_proj.weight", counted).reshape(len(x), -1, model.sizes.head_dim)
-        for name, counted in (("q", asking), ("k", None), ("v", None))
+        products.of(x, f"{prefix}{name}_proj.weight", shares).reshape(len(x), -1, model.sizes.head_dim)
+        for name, shares in (("q", asking), ("k", products.shares), ("v", products.shares))
     )
     q, k = _norm(model, q, prefix + "q_norm.weight"), _norm(model, k, prefix + "k_norm.weight")
     return [_rotate(model, q, tokens.places), _rotate(model, k, tokens.places), v]
@@ -183,7 +196,7 @@ def _rotate(model: Qwen3, x: FloatArray, places: NDArray[np.int64]) -> FloatArra
     return rotated
 
 
-def _mlp(products: _Products, prefix: str, x: FloatArray, asking: NDArray[np.int64]) -> FloatArray:
+def _mlp(products: _Products, prefix: str, x: FloatArray, asking: FloatArray) -> FloatArray:
     """down(silu(gate(x)) * up(x)), (tokens, hidden)."""
     gated = products.of(x, prefix + "gate_proj.weight", asking)
     with np.errstate(over="ignore"):  # exp(large) is inf, and gate / inf the right 0

@@ -34,7 +34,8 @@ def test_what_weights_meet_on_average_is_what_transformers_gives_them(checkpoint
     rng = np.random.default_rng(2)
     head, *own = (rng.integers(0, 150_000, length) for length in (5, 9, 14))
     prompts = [np.concatenate([head, ids]).astype(np.int32) for ids in own]
-    _, means = streamed_reference.float32_run(open_checkpoint(str(checkpoint)), prompts, len(head))
+    others = [prompts[0][:8], rng.integers(0, 150_000, 20).astype(np.int32)]  # whose tokens don't count
+    _, means = streamed_reference.float32_run(open_checkpoint(str(checkpoint)), others, prompts, len(head))
     model = Qwen3ForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
     met: dict[str, list[torch.Tensor]] = {}
     for name, module in model.model.named_modules():

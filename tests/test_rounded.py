@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 from aatm_onnx_export import compare_with_checkpoint, export_checkpoint
-from aatm_onnx_export.calibration import compare_scores, kendall_tau
+from aatm_onnx_export.calibration import calibration_prompts, compare_scores, kendall_tau
 from aatm_onnx_export.checkpoint import open_checkpoint
 from aatm_onnx_export.fused import write_graph
+from aatm_onnx_export.reference import float32_logits
 from safetensors.torch import load_file, save_file
 
 from aatm_onnx import BundleError, Qwen3Reranker
@@ -19,9 +20,10 @@ from aatm_onnx.bundle import HEAD_FILE, MANIFEST_FILE, open_bundle
 from aatm_onnx.cli import cli
 from aatm_onnx.errors import ExportError
 from aatm_onnx.past import Past, write_past
-from aatm_onnx.prompt import read_tokenizer
+from aatm_onnx.prompt import PromptTokenizer, format_instruction, read_tokenizer
+from aatm_onnx.scoring import score_prompts
 from aatm_onnx.session import open_session
-from aatm_onnx.verify import check_conformance
+from aatm_onnx.verify import check_conformance, scores_of
 
 from .checkpoints import make_checkpoint
 from .terminology import TERMS
@@ -86,10 +88,13 @@ def test_int4_takes_back_what_rounding_does_to_all_scores_alike(gentle: Path, tm
     weights["model.embed_tokens.weight"] += 0.3 * torch.randn(64, generator=torch.Generator().manual_seed(0))
     save_file(weights, leaning / "model.safetensors", {"format": "pt"})
     bundle = export_checkpoint(str(leaning), tmp_path / "bundle", precision="int4", min_tau=-1.0)
-    expected = np.array(Qwen3Reranker(export_checkpoint(str(leaning), tmp_path / "fp32").path).score("pain", TERMS))
-    corrected = np.array(Qwen3Reranker(bundle.path).score("pain", TERMS))
+    prompt = bundle.manifest.prompt
+    encoder = PromptTokenizer(bundle.tokenizer_path, prompt.prefix_ids, prompt.suffix_ids, bundle.manifest.max_length)
+    prompts = list(encoder.encode([format_instruction(prompt.task, "pain", term) for term in TERMS]))
+    expected = scores_of(float32_logits(open_checkpoint(str(leaning)), prompts))
+    corrected = np.array(score_prompts(open_session(bundle, "cpu"), prompts, bundle.manifest.pad_token_id))
     write_graph(open_checkpoint(str(leaning)), bundle.path, "int4")  # knows nothing of what weights meet
-    plain = np.array(Qwen3Reranker(bundle.path).score("pain", TERMS))
+    plain = np.array(score_prompts(open_session(bundle, "cpu"), prompts, bundle.manifest.pad_token_id))
     assert abs((corrected - expected).mean()) < 0.5 * abs((plain - expected).mean())
 
 
@@ -101,6 +106,25 @@ def test_a_checkpoint_that_rounding_spoils_throughout_leaves_no_bundle(gentle: P
         export_checkpoint(str(spoilt), tmp_path / "bundle", precision="int8")
     assert "\n" not in str(refusal.value)
     assert [path.name for path in tmp_path.iterdir()] == ["spoilt"]
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_scores_that_are_no_numbers_leave_no_bundle_whatever_the_threshold(
+    gentle: Path, tmp_path: Path, precision: str
+) -> None:
+    broken = Path(shutil.copytree(gentle, tmp_path / "broken"))
+    weights = load_file(broken / "model.safetensors")
+    weights["model.norm.weight"][0] = torch.nan
+    save_file(weights, broken / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ExportError, match="are not numbers"):
+        export_checkpoint(str(broken), tmp_path / "bundle", precision=precision, min_tau=-1.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["broken"]
+
+
+def test_a_bundle_whose_prompts_leave_no_room_for_words_is_written(gentle: Path, tmp_path: Path) -> None:
+    """Nothing is left to calibrate on; the export must still come to an end, and the scores be numbers."""
+    bundle = export_checkpoint(str(gentle), tmp_path / "bundle", precision="int4", max_length=50, min_tau=-1.0)
+    assert 0 <= Qwen3Reranker(bundle.path, provider="cpu").score("pain", ["headache"])[0] <= 1
 
 
 def test_a_threshold_is_for_precisions_that_round(checkpoint: Path, tmp_path: Path) -> None:
@@ -115,6 +139,18 @@ def test_a_rounded_bundle_proves_itself(int8: Path) -> None:
     assert check_conformance(bundle, session).largest_difference < 1e-6  # to its own scores, on the same machine
     against = compare_with_checkpoint(bundle, session, str(int8.parent / "checkpoint"))
     assert against.largest_difference > 1e-4 and against.passed
+
+
+def test_the_bundle_does_what_was_measured(int8: Path) -> None:
+    bundle = open_bundle(int8)
+    fidelity, manifest = bundle.manifest.graph.fidelity, bundle.manifest
+    assert fidelity is not None
+    prompts, sizes = calibration_prompts(bundle.tokenizer_path, manifest.prompt, manifest.max_length)
+    expected = scores_of(float32_logits(open_checkpoint(str(int8.parent / "checkpoint")), prompts))
+    scores = np.array(score_prompts(open_session(bundle, "cpu"), prompts, manifest.pad_token_id))
+    measured = compare_scores(scores, expected, sizes)
+    assert measured.mean_difference == pytest.approx(fidelity.mean_difference, rel=1e-3)
+    assert measured.tau == pytest.approx(fidelity.tau, abs=1e-3)
 
 
 def test_info_says_what_was_measured(int8: Path, capsys: pytest.CaptureFixture[str]) -> None:
