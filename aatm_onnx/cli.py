@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -31,7 +32,9 @@ _model = click.option(
 _provider = click.option(
     "--provider", type=click.Choice(get_args(Provider)), default="auto", show_default=True, help="Execution provider."
 )
-_threads = click.option("--threads", type=click.IntRange(min=1), help="Threads; default: all usable CPUs.")
+_threads = click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads; default: all usable CPUs, and never more."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -235,8 +238,11 @@ def verify(bundle: str | None, against: str | None, provider: Provider, threads:
             f"{outcome.prompts} prompts on {session.provider}: scores differ by at most"
             f" {outcome.largest_difference:.2e} from {what} (allowed: {outcome.tolerance:.0e})"
         )
-    if not all(outcome.passed for outcome in outcomes.values()):
+    own, *others = outcomes.values()
+    if not own.passed:
         raise BundleError(f"{opened.path} does not compute the scores that it was exported with on this machine.")
+    if not all(other.passed for other in others):
+        raise BundleError(f"{opened.path} does not compute the scores of {against}: it is of other weights.")
 
 
 @cli.command()
@@ -286,8 +292,16 @@ def _export_module() -> Any:
     return aatm_onnx_export
 
 
+def _clean_up_when_terminated() -> None:
+    """By default these signals end the process at once, and what it was writing would stay, half done."""
+    for number in {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:  # Windows has no SIGHUP
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup's stays ignored
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0 done, 1 it failed, 2 wrong usage, 130 interrupted."""
+    _clean_up_when_terminated()
     warnings.showwarning = lambda message, *_, **__: click.echo(f"Warning: {message}", err=True)
     try:
         sys.exit(cli.main(arguments, "aatm-onnx", standalone_mode=False))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any, Literal
 
-from .results import RankedDocument
+from .results import RankedDocument, check_text
 
 Format = Literal["jsonl", "csv"]
 
@@ -40,7 +40,7 @@ def read_jsonl(stream: IO[str], name: str) -> Iterator[QueryCandidates]:
             continue
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{name}, line {number}: not JSON ({error}).") from None
         yield _from_record(record, f"{name}, line {number}")
 
@@ -51,13 +51,14 @@ def _from_record(record: Any, where: str) -> QueryCandidates:
     candidates = record.get("candidates")
     if not isinstance(candidates, list):
         raise ValueError(f'{where}: "candidates" must be a list of strings, or of objects with an "expression".')
-    item = QueryCandidates(record["query"])
+    item = QueryCandidates(check_text(record["query"], f"{where}: the query"))
     for index, candidate in enumerate(candidates):
         fields = candidate if isinstance(candidate, dict) else {"expression": candidate}
         if not isinstance(fields.get("expression"), str):
             raise ValueError(f'{where}: candidate {index} is no string and has no string "expression".')
-        item.candidates.append(fields["expression"])
+        item.candidates.append(check_text(fields["expression"], f"{where}: candidate {index}"))
         item.extra.append({key: value for key, value in fields.items() if key != "expression"})
+        check_text(json.dumps(item.extra[-1], ensure_ascii=False), f"{where}: a field of candidate {index}")
     return item
 
 
@@ -65,12 +66,22 @@ def read_csv(stream: IO[str], name: str, query_column: str, candidate_column: st
     """Read one row per candidate; rows of the same query stand together, in the retriever's order.
 
     Raises:
-        ValueError: a column is missing, or a row is too short; the row's line is named.
+        ValueError: a column is missing, a row is too short or a quote is left open; the row's line is named.
     """
-    reader = csv.DictReader(stream)
+    reader = csv.DictReader(stream, strict=True)  # else an open quote would take in the lines after it
+    try:
+        yield from _from_rows(reader, name, query_column, candidate_column)
+    except csv.Error as error:
+        raise ValueError(f"{name}, line {reader.reader.line_num}: not CSV ({error}); is a quote left open?") from None
+
+
+def _from_rows(
+    reader: "csv.DictReader[str]", name: str, query_column: str, candidate_column: str
+) -> Iterator[QueryCandidates]:
+    columns = list(reader.fieldnames or [])
     for column in (query_column, candidate_column):
-        if column not in (reader.fieldnames or []):
-            raise ValueError(f"{name} has no column {column!r}; its columns are {', '.join(reader.fieldnames or [])}.")
+        if column not in columns:
+            raise ValueError(f"{name} has no column {column!r}; its columns are {', '.join(columns) or 'none'}.")
     item: QueryCandidates | None = None
     for row in reader:
         query, candidate = row.pop(query_column), row.pop(candidate_column)

@@ -18,7 +18,8 @@ class Qwen3RerankerModels(Enum):
 
 def default_output(checkpoint: str) -> Path:
     """Where `aatm-onnx export CHECKPOINT` puts its bundle when not told otherwise: `models/NAME` below this folder."""
-    return Path("models") / checkpoint.rstrip("/").rsplit("/", 1)[-1]
+    folder = Path(checkpoint).expanduser()
+    return Path("models") / (folder.resolve() if folder.is_dir() else folder).name  # "." has a name too
 
 
 def cache_folder() -> Path:

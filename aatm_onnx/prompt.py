@@ -7,11 +7,13 @@ whole fits `max_length`; so do Qwen3-Reranker's model card and `aatm.rerankers.Q
 """
 
 import json
+import re
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,8 +101,9 @@ def read_tokenizer(path: Path, *, added_tokens: bool = True) -> "Tokenizer":
 
     Args:
         path: the file.
-        added_tokens: False leaves out the added tokens (`<|im_end|>`, `<think>`, ...), so that their names are plain
-            text. Qwen3's `<think>` is an added token that is not "special", so the library's own switch would miss it.
+        added_tokens: False leaves out the added tokens that are control tokens (`<|im_end|>`, `<think>`, ...), so that
+            their names are plain text; words that were added stay. Qwen3's `<think>` is an added token that is not
+            "special", so the library's own switch would miss it.
 
     Raises:
         BundleError: the file can't be read as a tokenizer.
@@ -109,7 +112,10 @@ def read_tokenizer(path: Path, *, added_tokens: bool = True) -> "Tokenizer":
     Tokenizer = import_tokenizer()
     try:
         text = path.read_text("utf-8")
-        return Tokenizer.from_str(text if added_tokens else _without_added_tokens(text))
+        tokenizer = Tokenizer.from_str(text if added_tokens else _without_control_tokens(text))
+        tokenizer.no_padding()  # a file may say otherwise, of the batch that it was last used for
+        tokenizer.no_truncation()
+        return tokenizer
     except Exception as error:  # the library raises bare Exception
         raise BundleError(
             f"{path} is not a tokenizer this version can read ({error}); export the bundle again."
@@ -121,16 +127,24 @@ def import_tokenizer() -> "type[Tokenizer]":
     try:
         from tokenizers import Tokenizer
     except ImportError as error:
-        raise ImportError(f"The neural reranker needs tokenizers, which can't be imported: {INSTALL}.") from error
+        raise ImportError(
+            f"The neural reranker needs tokenizers, which can't be imported ({error}): {INSTALL}."
+        ) from error
     return Tokenizer  # type: ignore[no-any-return]
 
 
-def _without_added_tokens(text: str) -> str:
-    """Cut the list out of the text: parsing and writing Qwen3's 11 MB of JSON anew would double the loading time."""
+def _without_control_tokens(text: str) -> str:
+    """Change the list inside the text: parsing and writing Qwen3's 11 MB of JSON anew would double the loading time."""
     key = '"added_tokens"'
     start = text.index("[", text.index(key) + len(key))
-    _, end = json.JSONDecoder().raw_decode(text, start)
-    return text[:start] + "[]" + text[end:]
+    added, end = json.JSONDecoder().raw_decode(text, start)
+    # Ids count through the list, so where words stay the others stay too, under names that no document can know.
+    kept = [token | {"content": secrets.token_hex()} if _is_control(token) else token for token in added]
+    return text[:start] + json.dumps([] if all(map(_is_control, added)) else kept) + text[end:]
+
+
+def _is_control(token: dict[str, Any]) -> bool:
+    return bool(token["special"] or re.fullmatch("<.*>", token["content"]))
 
 
 def left_pad(prompts: Sequence[TokenIds], pad_token_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -73,11 +73,18 @@ class ScoringReranker(BaseReranker):
         return self.rank_groups([check_text(query, "The query")], [_checked_documents(documents)])[0][:top_k]
 
     def rank_groups(self, queries: Sequence[str], documents: Sequence[Sequence[str]]) -> list[list[RankedDocument]]:
-        """Like `rank` for many queries at once, which fills batches better: `documents[i]` against `queries[i]`."""
-        groups = self.score_groups(queries, documents)
+        """Like `rank` for many queries at once, which fills batches better: `documents[i]` against `queries[i]`.
+
+        Raises:
+            ValueError: a text is no string, or there are more queries than lists of documents, or fewer.
+        """
+        if len(queries) != len(documents):
+            raise ValueError(f"There are {len(queries)} queries but {len(documents)} lists of documents.")
+        checked = [check_text(query, f"Query {index}") for index, query in enumerate(queries)]
+        texts = [_checked_documents(group, f" of query {index}") for index, group in enumerate(documents)]
         return [
-            [RankedDocument(index, scores[index], texts[index]) for index in descending(scores)]
-            for texts, scores in zip(documents, groups, strict=True)
+            [RankedDocument(index, scores[index], group[index]) for index in descending(scores)]
+            for group, scores in zip(texts, self.score_groups(checked, texts), strict=True)
         ]
 
     def rerank(self, retriever_results: Any) -> Any:
@@ -227,7 +234,7 @@ class Qwen3Reranker(ScoringReranker):
         return score_prompts(self._session, token_ids, self._pad_token_id, self.token_budget)
 
 
-def _checked_documents(documents: Iterable[str]) -> list[str]:
+def _checked_documents(documents: Iterable[str], where: str = "") -> list[str]:
     if isinstance(documents, str):
-        raise ValueError("documents must be a list of strings, not one string.")
-    return [check_text(document, f"Document {index}") for index, document in enumerate(documents)]
+        raise ValueError(f"The documents{where} must be a list of strings, not one string.")
+    return [check_text(document, f"Document {index}{where}") for index, document in enumerate(documents)]

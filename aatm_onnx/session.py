@@ -100,7 +100,8 @@ def open_session(
     Args:
         bundle: an opened bundle.
         provider: "cuda" and "cpu" are taken at their word; "auto" takes CUDA where ONNX Runtime really can.
-        threads: threads that compute on the CPU; None lets every CPU that this process may use work.
+        threads: threads that compute on the CPU; None lets every CPU that this process may use work, and more threads
+            than these are not started.
         keep_memory: keep the memory of one run for the next (ONNX Runtime's arena on the CPU); without it a run is
             slower and gives back what it took.
 
@@ -118,7 +119,7 @@ def open_session(
     options.log_severity_level = 3  # errors only
     # Two batches run at a time, so that no CPU waits for another at the end of every operator. Both their threads
     # compute, and ONNX Runtime adds one fewer than it is told.
-    threads = threads or _usable_cpus()
+    threads = min(threads or _usable_cpus(), _usable_cpus())
     options.intra_op_num_threads = max(1, threads - 1)
     if bundle.manifest.graph.precision == "int8" and products_saturate():
         options.add_session_config_entry(EXACT_PRODUCTS, "1")
@@ -136,7 +137,9 @@ def import_onnxruntime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ImportError(f"The neural reranker needs ONNX Runtime, which can't be imported: {INSTALL}.") from error
+        raise ImportError(
+            f"The neural reranker needs ONNX Runtime, which can't be imported ({error}): {INSTALL}."
+        ) from error
     return onnxruntime
 
 

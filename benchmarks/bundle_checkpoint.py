@@ -9,12 +9,28 @@ from pathlib import Path
 import numpy as np
 import onnx
 from aatm_onnx_export.architecture import tensor_shapes
+from aatm_onnx_export.export import export_checkpoint
 from make_checkpoint import config_of
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from safetensors.numpy import save_file
 
-from aatm_onnx.bundle import Bundle
+from aatm_onnx.bundle import Bundle, open_bundle
+from aatm_onnx.session import open_session
+from aatm_onnx.verify import largest_difference
+
+_DEFAULT = Path(__file__).resolve().parent.parent / "models" / "default"
+
+
+def default_checkpoint(folder: Path) -> Path:
+    """The default model's checkpoint, made from its bundle and proved against that bundle's conformance vectors."""
+    bundle = open_bundle(_DEFAULT)
+    write_checkpoint_of(bundle, folder / "default")
+    remade = export_checkpoint(str(folder / "default"), folder / "remade")
+    difference = largest_difference(open_session(remade, "cpu"), bundle.conformance(), bundle.manifest.pad_token_id)
+    if not difference <= bundle.manifest.graph.tolerance:
+        raise SystemExit(f"{bundle.path} could not be made a checkpoint again: scores differ by {difference:.2g}.")
+    return folder / "default"
 
 
 def write_checkpoint_of(bundle: Bundle, folder: Path) -> None:

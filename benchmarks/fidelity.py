@@ -18,11 +18,10 @@ from aatm_onnx_export.checkpoint import Checkpoint, open_checkpoint
 from aatm_onnx_export.export import export_checkpoint
 from aatm_onnx_export.fused import FUSED
 from aatm_onnx_export.reference import float32_logits
-from bundle_checkpoint import write_checkpoint_of
+from bundle_checkpoint import default_checkpoint
 from make_checkpoint import SIZES, write_checkpoint
 from massive import FIRST_TOKEN, add_massive_activations
 
-from aatm_onnx.bundle import open_bundle
 from aatm_onnx.prompt import (
     DEFAULT_MAX_LENGTH,
     DEFAULT_PREFIX,
@@ -34,7 +33,7 @@ from aatm_onnx.prompt import (
 )
 from aatm_onnx.scoring import score_prompts
 from aatm_onnx.session import Session, open_session
-from aatm_onnx.verify import largest_difference, scores_of
+from aatm_onnx.verify import scores_of
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "models"))
@@ -119,24 +118,13 @@ def ask(title: str, folder: Path, asked: Sequence[Question], prefix: str) -> Tes
     return Test(title, checkpoint, asked, list(encoder.encode(pairs)), prefix)
 
 
-def default_checkpoint(folder: Path) -> Path:
-    """The default model's checkpoint, made from its bundle and proved against that bundle's conformance vectors."""
-    bundle = open_bundle(ROOT / "models" / "default")
-    write_checkpoint_of(bundle, folder / "default")
-    remade = export_checkpoint(str(folder / "default"), folder / "remade")
-    difference = largest_difference(open_session(remade, "cpu"), bundle.conformance(), bundle.manifest.pad_token_id)
-    if not difference <= bundle.manifest.graph.tolerance:
-        raise SystemExit(f"{bundle.path} could not be made a checkpoint again: scores differ by {difference:.2g}.")
-    return folder / "default"
-
-
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--folder", type=Path, default=ROOT / ".cache" / "bench", help="where checkpoints are kept")
     parser.add_argument("--checkpoint", type=Path, help="for (c): another model than the default one")
     parser.add_argument("--queries", type=int, default=400, help="of (c), with 50 candidates each")
-    parser.add_argument("--random-queries", type=int, default=6, help="of (a) and (b), with 16 candidates each")
+    parser.add_argument("--random-queries", type=int, default=12, help="of (a) and (b), with 16 candidates each")
     parser.add_argument("--only", choices="abc", help="one of the three")
     parser.add_argument("--precisions", nargs="*", choices=PRECISIONS, default=PRECISIONS)
     options = parser.parse_args()

@@ -8,28 +8,56 @@ from aatm_onnx.errors import ExportError
 
 # The RoPE variants whose frequencies don't depend on the length of the input, so that one graph fits all lengths.
 ROPE_TYPES = ("default", "linear", "yarn", "llama3")
+DEFAULT_ROPE_THETA = 10_000.0  # Qwen3Config's; the released rerankers have a million
+_TYPES = {"architectures": list, "layer_types": list, "rope_scaling": dict}  # of what may be left out or null
 _SIZES = [field.name for field in fields(Architecture) if field.name != "tie_word_embeddings"]
+
+
+def with_rope_in_one_place(config: dict[str, Any]) -> dict[str, Any]:
+    """A config.json's contents with `rope_theta` and `rope_scaling`, also where transformers 5 wrote `rope_parameters`.
+
+    transformers 4, which optimum's exporter needs, would overlook these and compute with a theta of 10,000.
+    """
+    config = dict(config)
+    parameters = config.pop("rope_parameters", None)
+    if isinstance(parameters, dict):
+        config["rope_theta"] = parameters.get("rope_theta", config.get("rope_theta", DEFAULT_ROPE_THETA))
+        scaling = {name: value for name, value in parameters.items() if name != "rope_theta"}
+        config["rope_scaling"] = None if _rope_type(scaling) == "default" else scaling
+    return config
+
+
+def _rope_type(scaling: dict[str, Any]) -> Any:
+    return scaling.get("rope_type", scaling.get("type", "default"))
 
 
 def read_architecture(config: dict[str, Any], where: str) -> Architecture:
     """The sizes in a config.json; `where` names the checkpoint in errors.
 
     Raises:
-        ExportError: it is not a Qwen3 causal LM, uses sliding-window attention or a length-dependent RoPE,
-            or a size is missing.
+        ExportError: it is not a Qwen3 causal LM, is quantized, uses sliding-window attention or a length-dependent
+            RoPE, or a value that is needed is missing or of another type.
     """
+    for key, kind in _TYPES.items():
+        if not isinstance(config.get(key) or kind(), kind):
+            raise ExportError(f"{where}: its config.json gives {config[key]!r} for {key}, which is no {kind.__name__}.")
     architectures = config.get("architectures") or []
     if config.get("model_type") != "qwen3" or "Qwen3ForCausalLM" not in architectures:
-        found = ", ".join(architectures) or config.get("model_type") or "no architecture"
+        found = ", ".join(map(str, architectures)) or config.get("model_type") or "no architecture"
         raise ExportError(f"{where} is not a Qwen3 causal LM: its config.json says {found}, not Qwen3ForCausalLM.")
+    if config.get("quantization_config"):
+        raise ExportError(f"{where} has quantized weights; export the checkpoint that they were made of.")
     if config.get("use_sliding_window") or "sliding_attention" in (config.get("layer_types") or []):
         raise ExportError(f"{where} uses sliding-window attention, which no Qwen3 reranker does and no graph here has.")
-    rope = config.get("rope_scaling") or {}
-    rope_type = rope.get("rope_type", rope.get("type", "default"))
-    if rope_type not in ROPE_TYPES:
+    if (rope_type := _rope_type(config.get("rope_scaling") or {})) not in ROPE_TYPES:
         raise ExportError(
             f"{where} has rope_scaling of type {rope_type!r}; only {', '.join(ROPE_TYPES)} can be exported."
         )
+    for key, default in (("rms_norm_eps", 1e-6), ("rope_theta", DEFAULT_ROPE_THETA)):
+        if not (isinstance(value := config.get(key, default), int | float) and value > 0):
+            raise ExportError(
+                f"{where}: its config.json gives {value!r} for {key}, where a number above 0 is expected."
+            )
     sizes = {"head_dim": 128, **config}  # 128: Qwen3Config's default, for a config.json that leaves it out
     for size in _SIZES:
         if not isinstance(sizes.get(size), int) or sizes[size] < 1:

@@ -13,7 +13,7 @@ from aatm_onnx.errors import BundleError, ExportError
 from aatm_onnx.prompt import read_tokenizer
 
 from . import hub
-from .architecture import read_architecture, tensor_shapes
+from .architecture import read_architecture, tensor_shapes, with_rope_in_one_place
 from .safetensors_files import Tensor, read_tensors
 
 
@@ -49,7 +49,7 @@ def open_checkpoint(name: str) -> Checkpoint:
     tokenizer = _read_tokenizer(folder, name)
     _check_vocabulary(tokenizer, architecture, name)
     yes, no = (_single_token(tokenizer, word, name) for word in ("yes", "no"))
-    pad = _pad_token(folder, config, tokenizer)
+    pad = _pad_token(folder, config, tokenizer, architecture)
     if not local:
         folder, _ = hub.download(name, hub.DESCRIPTION + hub.WEIGHTS, revision)
     tensors = read_tensors(folder)
@@ -62,7 +62,7 @@ def _read_config(folder: Path, name: str) -> dict[str, Any]:
     if not (folder / "config.json").is_file():
         raise ExportError(f"{name} is not a checkpoint: it has no config.json.")
     try:
-        return dict(json.loads((folder / "config.json").read_text("utf-8")))
+        return with_rope_in_one_place(json.loads((folder / "config.json").read_text("utf-8")))
     except (ValueError, TypeError) as error:
         raise ExportError(f"{name}: its config.json can't be read ({error}).") from error
 
@@ -96,15 +96,18 @@ def _single_token(tokenizer: Tokenizer, word: str, name: str) -> int:
     return ids[0]
 
 
-def _pad_token(folder: Path, config: Mapping[str, Any], tokenizer: Tokenizer) -> int:
-    """The token that fills a batch; masked, so it never changes a score."""
-    file = folder / "tokenizer_config.json"
-    token = json.loads(file.read_text("utf-8")).get("pad_token") if file.is_file() else None
-    if isinstance(token, dict):  # an AddedToken, as older tokenizers save it
-        token = token.get("content")
-    if token is not None and (token_id := tokenizer.token_to_id(token)) is not None:
-        return int(token_id)
-    return int(config.get("pad_token_id") or 0)
+def _pad_token(folder: Path, config: Mapping[str, Any], tokenizer: Tokenizer, architecture: Architecture) -> int:
+    """The token that fills a batch; masked, so it never changes a score, and any id of the vocabulary would do."""
+    try:
+        token = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))["pad_token"]
+        token = token["content"] if isinstance(token, dict) else token  # an AddedToken, as older tokenizers save it
+        token_id = tokenizer.token_to_id(token)
+    except (OSError, ValueError, KeyError, TypeError):
+        token_id = None
+    for known in (token_id, config.get("pad_token_id")):
+        if isinstance(known, int) and 0 <= known < architecture.vocab_size:
+            return known
+    return 0
 
 
 def _check_shapes(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], name: str) -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from aatm_onnx.bundle import ConformanceVector, Prompt
+from aatm_onnx.errors import ExportError
 from aatm_onnx.prompt import PromptTokenizer, TokenIds, format_instruction, left_pad
 from aatm_onnx.scoring import probability_of_yes
 from aatm_onnx.session import Session
 from aatm_onnx.verify import scores_of
 
+from .checkpoint import Checkpoint
 from .texts import PAIRS
 
 # Rows per batch of the proof.
@@ -22,6 +24,19 @@ def conformance_prompts(tokenizer: Path, prompt: Prompt, max_length: int) -> lis
     """The token ids of every pair of `texts.PAIRS` in this prompt."""
     encoder = PromptTokenizer(tokenizer, prompt.prefix_ids, prompt.suffix_ids, max_length)
     return list(encoder.encode([format_instruction(prompt.task, query, document) for query, document in PAIRS]))
+
+
+def check_numbers(checkpoint: Checkpoint, vectors: Sequence[ConformanceVector]) -> None:
+    """Refuse a checkpoint whose own float32 logits are no numbers.
+
+    Raises:
+        ExportError: some are not.
+    """
+    if not np.isfinite([vector.logits for vector in vectors]).all():
+        raise ExportError(
+            f"{checkpoint.source.checkpoint} gives scores in float32 that are not numbers, so its weights are damaged;"
+            " download it again."
+        )
 
 
 def write_vectors(file: Path, vectors: Sequence[ConformanceVector]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from .checkpoint import Checkpoint
 from .fused import GRAPH_FILE, disk_bytes
 from .graphs import GraphKind
-from .onnx_graph import MICROSOFT, OnnxGraph, WeightFile
+from .onnx_graph import MICROSOFT, OnnxGraph, WeightFile, as_type
 from .placement import rotary_angles
 from .qwen3 import Qwen3, read_qwen3
 from .residual import add_norm, embed
@@ -159,7 +159,7 @@ class _Builder:
         """x, (batch * seq, heads * head_dim), each head normed, scaled and rotated: (batch, seq, heads * head_dim)."""
         graph, model = self.graph, self.model
         heads = graph.node("Reshape", x, graph.constant([-1, model.sizes.head_dim], np.int64))
-        weight = graph.weight(name, (model.weight(name) * np.float32(scale)).astype(np.float16))
+        weight = graph.weight(name, as_type(model.weight(name) * np.float32(scale), np.float16, name))
         normed = graph.node("SimplifiedLayerNormalization", heads, weight, axis=-1, epsilon=model.rms_norm_eps)
         hidden = graph.node("Reshape", normed, rows.hidden_shape)
         return graph.node("RotaryEmbedding", hidden, rows.past_length, rows.cos, rows.sin, domain=MICROSOFT)
@@ -210,7 +210,7 @@ class _Builder:
 
     def _multiply(self, x: str, name: str, scale: float = 1.0) -> str:
         """x @ weight.T * scale in float16."""
-        weight = (self.model.weight(name) * np.float32(scale)).astype(np.float16)
+        weight = as_type(self.model.weight(name) * np.float32(scale), np.float16, name)
         return self.graph.node("MatMul", x, self.graph.weight(name, weight.T))
 
     def _half(self, x: str) -> str:

@@ -7,7 +7,7 @@ from aatm_onnx.errors import ExportError
 from aatm_onnx.session import open_session
 
 from .checkpoint import Checkpoint
-from .conformance import conformance_prompts, score_difference, write_vectors
+from .conformance import check_numbers, conformance_prompts, score_difference, write_vectors
 from .graphs import GraphKind, Progress
 
 
@@ -24,6 +24,7 @@ def write_exact(kind: GraphKind, checkpoint: Checkpoint, bundle: Bundle, progres
     progress("Computing the reference scores in float32")
     prompts = conformance_prompts(bundle.tokenizer_path, manifest.prompt, manifest.max_length)
     vectors = kind.reference(checkpoint, prompts)
+    check_numbers(checkpoint, vectors)
     write_vectors(bundle.path / CONFORMANCE_FILE, vectors)
     progress(f"Writing the {graph.kind} graph in {graph.precision}")
     kind.write(checkpoint, bundle.path, graph.precision)
@@ -31,7 +32,7 @@ def write_exact(kind: GraphKind, checkpoint: Checkpoint, bundle: Bundle, progres
     difference = score_difference(open_session(bundle, "cpu"), vectors, manifest.pad_token_id)
     if not difference <= graph.tolerance:
         raise ExportError(
-            f"The {graph.precision} graph's scores differ from float32 transformers' by up to {difference:.2g}, where"
+            f"The {graph.precision} graph's scores differ from the float32 reference's by up to {difference:.2g}, where"
             f" {graph.tolerance:g} is allowed; no bundle was written."
         )
     return replace(graph, difference=difference)

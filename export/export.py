@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from aatm_onnx.bundle import (
+    CONFORMANCE_FILE,
+    HEAD_FILE,
     MANIFEST_FILE,
     TOKENIZER_FILE,
     Bundle,
@@ -27,6 +29,7 @@ from .graphs import GraphKind, Progress, check_installed, graph_kind
 from .rounded import write_rounded
 
 GRAPH_FILE = "model.onnx"
+_BUNDLE_FILES = {MANIFEST_FILE, TOKENIZER_FILE, CONFORMANCE_FILE, HEAD_FILE, GRAPH_FILE, GRAPH_FILE + ".data"}
 # Tokenizer, vectors and manifest: what a bundle holds beside its graph.
 _OTHER_BYTES = 32 << 20
 
@@ -71,7 +74,8 @@ def export_checkpoint(
     check_installed(kind.requires)
     progress(f"Reading {checkpoint}")
     source = open_checkpoint(checkpoint)
-    with _partial_folder(output, kind.disk_bytes(source, precision)) as folder:
+    target = output.resolve()  # where it is a link, what it leads to is replaced
+    with _partial_folder(target, kind.disk_bytes(source, precision)) as folder:
         shutil.copyfile(source.folder / TOKENIZER_FILE, folder / TOKENIZER_FILE)
         manifest = _describe(source, kind, precision, _prompt(source, task, prefix, suffix), max_length)
         bundle = Bundle(folder, manifest)
@@ -83,7 +87,8 @@ def export_checkpoint(
         progress("Hashing the files")
         manifest = replace(manifest, graph=proved, files=describe_files(folder))
         (folder / MANIFEST_FILE).write_text(manifest.to_json(), "utf-8")
-        _move_into_place(folder, output, force)
+        _check_output(output, force)  # it may have appeared meanwhile
+        _move_into_place(folder, target)
     return open_bundle(output)
 
 
@@ -103,6 +108,11 @@ def _check_output(output: Path, force: bool) -> None:
         raise ExportError(f"{output} exists; name another output, or replace the bundle there with --force.")
     if not (output / MANIFEST_FILE).is_file():
         raise ExportError(f"{output} exists and is not a bundle, so --force does not replace it; name another output.")
+    if others := sorted({file.name for file in output.iterdir()} - _BUNDLE_FILES):
+        raise ExportError(
+            f"{output} has more in it than a bundle ({', '.join(others)}), which --force would remove; move that away"
+            " or name another output."
+        )
 
 
 def _prompt(checkpoint: Checkpoint, task: str, prefix: str, suffix: str) -> Prompt:
@@ -137,13 +147,14 @@ def _tool_versions(distributions: tuple[str, ...]) -> dict[str, str]:
 @contextlib.contextmanager
 def _partial_folder(output: Path, graph_bytes: int) -> Iterator[Path]:
     """A new folder beside `output` that is gone afterwards, whatever happens, unless it was renamed."""
-    parent = output.absolute().parent
+    parent = output.parent
     disk = next(folder for folder in (parent, *parent.parents) if folder.exists())
     free, needed = shutil.disk_usage(disk).free, graph_bytes + _OTHER_BYTES
     if free < needed:
         raise ExportError(
             f"{parent} has {free / 1e9:.1f} GB of free disk space, and the export needs {needed / 1e9:.1f}."
         )
+    made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
     parent.mkdir(parents=True, exist_ok=True)
     folder = parent / f".{output.name}.partial-{secrets.token_hex(4)}"
     try:
@@ -151,11 +162,13 @@ def _partial_folder(output: Path, graph_bytes: int) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # they are not empty, if all went well
+            for empty in made:
+                empty.rmdir()
 
 
-def _move_into_place(folder: Path, output: Path, force: bool) -> None:
+def _move_into_place(folder: Path, output: Path) -> None:
     """Rename the finished folder; an older bundle is first moved aside, and back if that fails."""
-    _check_output(output, force)  # it may have appeared meanwhile
     old = folder.with_name(folder.name.replace(".partial-", ".old-"))
     if output.exists():
         output.rename(old)

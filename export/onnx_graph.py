@@ -9,6 +9,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from aatm_onnx.errors import ExportError
+
 OPSET = 21  # QuantizeLinear with one scale per row of a float tensor needs 13; 21 is what ONNX Runtime 1.20 knows
 MICROSOFT = "com.microsoft"  # the domain of ONNX Runtime's own operators
 
@@ -55,7 +57,7 @@ class WeightFile:
         offset = -(-self._stream.tell() // _PAGE) * _PAGE
         self._stream.seek(offset)
         for slab in slabs:
-            np.ascontiguousarray(slab, dtype).tofile(self._stream)
+            self._stream.write(as_type(slab, dtype, name).data)
         length = self._stream.tell() - offset
         expected = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         if length != expected:
@@ -69,6 +71,19 @@ class WeightFile:
     def close(self) -> None:
         """No graph comes any more."""
         self._stream.close()
+
+
+def as_type(values: npt.NDArray[Any], dtype: npt.DTypeLike, name: str) -> npt.NDArray[Any]:
+    """The values in a type that can hold them.
+
+    Raises:
+        ExportError: float16 can't.
+    """
+    with np.errstate(over="ignore"):
+        converted = np.ascontiguousarray(values, dtype)
+    if dtype == np.float16 and not np.isfinite(converted).all():
+        raise ExportError(f"{name} has weights beyond float16's 65504; export with --precision fp32.")
+    return converted
 
 
 class OnnxGraph:

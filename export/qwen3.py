@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from aatm_onnx.bundle import Architecture
 from aatm_onnx.errors import ExportError
 
+from .architecture import DEFAULT_ROPE_THETA
 from .checkpoint import Checkpoint
 from .safetensors_files import Tensor
 
@@ -83,17 +84,16 @@ def read_qwen3(checkpoint: Checkpoint) -> Qwen3:
     for name, tensor in checkpoint.tensors.items():
         if tensor.dtype not in _STORED_DTYPES:
             raise ExportError(f"{tensor.file}: {name} is stored as {tensor.dtype}; only F32, F16 and BF16 can be read.")
-    rope = config.get("rope_parameters") or {}  # where transformers 5 keeps rope_theta
     return Qwen3(
         sizes=checkpoint.architecture,
-        rms_norm_eps=float(config.get("rms_norm_eps", 1e-6)),
-        rope_theta=float(rope.get("rope_theta", config.get("rope_theta", 10000.0))),  # both defaults are Qwen3Config's
+        rms_norm_eps=float(config.get("rms_norm_eps", 1e-6)),  # Qwen3Config's default
+        rope_theta=float(config.get("rope_theta", DEFAULT_ROPE_THETA)),
         tensors=checkpoint.tensors,
     )
 
 
 def _refuse_unsupported(config: Mapping[str, Any], where: str) -> None:
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    rope = config.get("rope_scaling") or {}
     rope_type = rope.get("rope_type", rope.get("type", "default"))
     for name, value, supported in (
         ("attention_bias", config.get("attention_bias", False), False),

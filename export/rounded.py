@@ -15,7 +15,7 @@ from aatm_onnx.verify import scores_of
 
 from .calibration import Calibration, calibration_prompts, constant_head
 from .checkpoint import Checkpoint
-from .conformance import conformance_prompts, write_vectors
+from .conformance import check_numbers, conformance_prompts, write_vectors
 from .fused import write_graph
 from .graphs import Progress
 from .onnx_graph import WeightFile
@@ -48,6 +48,7 @@ def write_rounded(checkpoint: Checkpoint, bundle: Bundle, min_tau: float, progre
     prompts, (calibration, sizes) = conformance_prompts(*texts), calibration_prompts(*texts)
     head = constant_head(*texts)
     truth, mean_inputs = float32_run(checkpoint, prompts, calibration, len(head))
+    check_numbers(checkpoint, truth)
     expected = scores_of(truth)  # (prompts + calibration,)
     write_past(bundle.path / HEAD_FILE, float32_past(checkpoint, head))
     progress(f"Writing the {graph.kind} graph in {graph.precision}")
@@ -77,12 +78,7 @@ def _write_graph(
         fidelity = _fewest_float_layers(measure, manifest.architecture.num_hidden_layers, min_tau)
     finally:
         weights.close()
-    if not np.isfinite(fidelity.mean_difference):
-        raise ExportError(
-            f"In {manifest.graph.precision} some scores of the calibration prompts are not numbers; export in another"
-            " precision; no bundle was written."
-        )
-    if fidelity.tau < min_tau:
+    if fidelity.tau < min_tau or not np.isfinite(fidelity.mean_difference):
         raise ExportError(
             f"In {manifest.graph.precision} the order of candidates agrees with float32's to tau {fidelity.tau:.4f}"
             f" (scores differ by {fidelity.mean_difference:.2g} on average) at best, with"

@@ -5,6 +5,7 @@ data_offsets) and the tensors' bytes (https://huggingface.co/docs/safetensors, s
 """
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from aatm_onnx.errors import ExportError
 
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+_ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,10 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     Raises:
         ExportError: there are no safetensors weights, or a shard is missing, truncated, or lacks a tensor of the index.
     """
-    if not (folder / INDEX_FILE).is_file():
-        if not (folder / WEIGHTS_FILE).is_file():
-            raise ExportError(f"{folder} has no weights: neither {WEIGHTS_FILE} nor {INDEX_FILE} is there.")
+    if (folder / WEIGHTS_FILE).is_file():  # as for transformers, it counts even where an index is beside it
         return _read_header(folder / WEIGHTS_FILE)
+    if not (folder / INDEX_FILE).is_file():
+        raise ExportError(f"{folder} has no weights: neither {WEIGHTS_FILE} nor {INDEX_FILE} is there.")
     weight_map = _read_index(folder / INDEX_FILE)
     shards = sorted(set(weight_map.values()))
     for shard in shards:
@@ -80,4 +82,8 @@ def _read_header(file: Path) -> dict[str, Tensor]:
     expected = max((tensor.start + tensor.size for tensor in tensors.values()), default=8 + length)
     if size < expected:
         raise ExportError(f"{file} is truncated: {size} bytes where its header needs {expected}; download it again.")
+    for name, tensor in tensors.items():
+        itemsize = _ITEM_BYTES.get(tensor.dtype)  # other types are refused by those who read them
+        if itemsize and tensor.size != itemsize * math.prod(tensor.shape):
+            raise ExportError(f"{file} is damaged: {name} has {tensor.size} bytes for its shape; download it again.")
     return tensors

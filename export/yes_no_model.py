@@ -1,17 +1,30 @@
 """A Qwen3 causal LM that answers only "no" or "yes", written so that tracing gives plain ONNX operators."""
 
 import torch
-from transformers import Qwen3ForCausalLM
+from transformers import Qwen3Config, Qwen3ForCausalLM
+
+from aatm_onnx.errors import ExportError
 
 from .checkpoint import Checkpoint
 
 
 def load_model(checkpoint: Checkpoint) -> Qwen3ForCausalLM:
-    """Load the weights as float32, whatever type they are stored in (released checkpoints are bfloat16)."""
-    # Eager attention: matrix products and a softmax, which every ONNX runtime has.
-    model: Qwen3ForCausalLM = Qwen3ForCausalLM.from_pretrained(
-        checkpoint.folder, dtype=torch.float32, attn_implementation="eager"
-    )
+    """Load the weights as float32, whatever type they are stored in (released checkpoints are bfloat16).
+
+    Raises:
+        ExportError: transformers can't make a model of this config.json.
+    """
+    try:
+        # Eager attention: matrix products and a softmax, which every ONNX runtime has.
+        model: Qwen3ForCausalLM = Qwen3ForCausalLM.from_pretrained(
+            checkpoint.folder,
+            config=Qwen3Config.from_dict(dict(checkpoint.config)),
+            dtype=torch.float32,
+            attn_implementation="eager",
+        )
+    except Exception as error:  # whatever a value that nobody foresaw leads to
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ExportError(f"transformers can't load {checkpoint.source.checkpoint} ({reason}).") from error
     return model
 
 

@@ -83,8 +83,19 @@ def test_csv_in_csv_out(tmp_path: Path) -> None:
         ("in.jsonl", '{"query": "a", "candidates": ["b"]}\nnot json\n', "in.jsonl, line 2: not JSON"),
         ("in.jsonl", '{"query": "a", "candidates": ["b", null]}\n', "line 1: candidate 1"),
         ("in.jsonl", '{"candidates": []}\n', "line 1: expected an object"),
+        ("in.jsonl", '{"query": "a\\ud83d", "candidates": ["b"]}\n', "line 1: the query is not valid Unicode"),
+        ("in.jsonl", '{"query": "a", "candidates": ["b", "\\ud83d"]}\n', "line 1: candidate 1 is not valid Unicode"),
+        (
+            "in.jsonl",
+            '{"query": "a", "candidates": [{"expression": "b", "note": "\\ud83d"}]}\n',
+            "line 1: a field of candidate 0 is not valid Unicode",
+        ),
+        ("in.jsonl", "[" * 100_000, "line 1: not JSON"),
         ("in.csv", "query,name\na,b\n", "no column 'candidate'"),
         ("in.csv", "query,candidate\na\n", "line 2: the row is shorter"),
+        ("in.csv", 'query,candidate\na,"b\na,c\n', "line 3: not CSV (unexpected end of data); is a quote left open?"),
+        ("in.csv", f"query,candidate\na,{'b' * 200_000}\n", "line 2: not CSV (field larger"),
+        ("in.csv", "", "no column 'query'; its columns are none"),
     ],
 )
 def test_bad_input_is_one_sentence_that_says_where(tmp_path: Path, name: str, content: str, message: str) -> None:

@@ -2,6 +2,10 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +58,16 @@ def rewrite_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], ob
     save_file(weights, folder / WEIGHTS, {"format": "pt"})
 
 
+def edit_header(file: Path, **changes: Any) -> None:
+    """Change what a safetensors file says of one tensor."""
+    content = file.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["model.norm.weight"] |= changes
+    text = json.dumps(header).encode()
+    file.write_bytes(len(text).to_bytes(8, "little") + text + content[end:])
+
+
 def truncate(file: Path, size: int) -> None:
     with file.open("r+b") as stream:
         stream.truncate(size)
@@ -73,6 +87,22 @@ REFUSALS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: edit_config(folder, rope_scaling={"rope_type": "dynamic", "factor": 2.0}),
         "'dynamic'",
     ),
+    "rope by length, as transformers 5 says it": (
+        lambda folder: edit_config(folder, rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e6}),
+        "'dynamic'",
+    ),
+    "no rope": (lambda folder: edit_config(folder, rope_theta=None), "gives None for rope_theta"),
+    "no epsilon": (lambda folder: edit_config(folder, rms_norm_eps="1e-6"), "gives '1e-6' for rms_norm_eps"),
+    "scaling by name": (lambda folder: edit_config(folder, rope_scaling="yarn"), "gives 'yarn' for rope_scaling"),
+    "architectures": (lambda folder: edit_config(folder, architectures=5), "gives 5 for architectures"),
+    "quantized": (
+        lambda folder: edit_config(folder, quantization_config={"quant_method": "gptq"}),
+        "quantized weights",
+    ),
+    "unknown to transformers": (
+        lambda folder: edit_config(folder, hidden_act="foo"),
+        "transformers can't load damaged ('foo'",
+    ),
     "no size": (lambda folder: edit_config(folder, hidden_size=None), "hidden_size"),
     "no config": (lambda folder: (folder / "config.json").unlink(), "no config.json"),
     "broken config": (lambda folder: (folder / "config.json").write_text("{"), "config.json can't be read"),
@@ -87,6 +117,11 @@ REFUSALS: dict[str, tuple[Callable[[Path], object], str]] = {
     "not safetensors": (
         lambda folder: (folder / WEIGHTS).write_bytes(b"\x02" + bytes(7) + b"oh" + bytes(100)),
         "not a safetensors file",
+    ),
+    "other bytes": (lambda folder: edit_header(folder / WEIGHTS, data_offsets=[0, 4]), "is damaged: model.norm.weight"),
+    "not a number": (
+        lambda folder: rewrite_weights(folder, lambda weights: weights["model.norm.weight"].fill_(torch.nan)),
+        "gives scores in float32 that are not numbers",
     ),
     "lacks a tensor": (
         lambda folder: rewrite_weights(folder, lambda weights: weights.pop("model.layers.1.mlp.up_proj.weight")),
@@ -146,12 +181,30 @@ def test_unknown_graphs_and_precisions_are_refused_with_those_there_are(checkpoi
         export_checkpoint(str(checkpoint), tmp_path / "bundle", graph="standard", precision="int3")
 
 
-def test_a_weight_beyond_float16_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("graph", "precision", "name"),
+    [
+        ("standard", "fp16", "model.embed_tokens.weight"),
+        ("fused", "fp16", "model.embed_tokens.weight"),
+        ("fused", "int8", "model.embed_tokens.weight"),  # whose table is float16 too
+        ("cuda", "fp16", "model.embed_tokens.weight"),
+        ("cuda", "fp16", "model.layers.0.mlp.gate_proj.weight"),
+    ],
+)
+def test_a_weight_beyond_float16_is_refused(
+    checkpoint: Path, tmp_path: Path, graph: str, precision: str, name: str
+) -> None:
     folder = tmp_path / "large"
     shutil.copytree(checkpoint, folder)
-    rewrite_weights(folder, lambda weights: weights["model.embed_tokens.weight"][0].fill_(70_000.0))
+    rewrite_weights(folder, lambda weights: weights[name][0].fill_(70_000.0))  # of a token that no prompt here has
     with pytest.raises(ExportError, match="beyond float16's 65504"):
-        export_checkpoint(str(folder), tmp_path / "bundle", precision="fp16", graph="standard")
+        export_checkpoint(
+            str(folder),
+            tmp_path / "bundle",
+            precision=precision,
+            graph=graph,
+            min_tau=-1 if precision == "int8" else None,
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["large"]
 
 
@@ -186,7 +239,7 @@ def test_a_graph_with_wrong_scores_leaves_no_bundle(
         damage_graph(arguments[1], np.float32(factor))
 
     monkeypatch.setattr(standard, "STANDARD", replace(standard.STANDARD, write=write_damaged))
-    with pytest.raises(ExportError, match=r"differ from float32 transformers' by up to (inf|\d\S*), where 1e-05"):
+    with pytest.raises(ExportError, match=r"differ from the float32 reference's by up to (inf|\d\S*), where 1e-05"):
         export_checkpoint(str(checkpoint), tmp_path / "bundle", graph="standard")
     assert list(tmp_path.iterdir()) == []
 
@@ -234,3 +287,31 @@ def test_what_is_not_a_bundle_is_never_replaced(checkpoint: Path, tmp_path: Path
     assert output.exists() and not (output / MANIFEST_FILE).exists()
     if kind == "folder":
         assert (output / "thesis.txt").read_text() == "kept"
+
+
+def test_force_removes_nothing_but_the_bundle(checkpoint: Path, bundle: Path, tmp_path: Path) -> None:
+    output = Path(shutil.copytree(bundle, tmp_path / "models"))
+    shutil.copytree(bundle, output / "other")
+    with pytest.raises(ExportError, match=r"has more in it than a bundle \(other\)"):
+        export_checkpoint(str(checkpoint), output, force=True)
+    assert (output / "other" / MANIFEST_FILE).exists()
+
+
+def test_force_through_a_link_replaces_what_it_leads_to(checkpoint: Path, bundle: Path, tmp_path: Path) -> None:
+    real, link = Path(shutil.copytree(bundle, tmp_path / "real")), tmp_path / "link"
+    link.symlink_to(real)
+    export_checkpoint(str(checkpoint), link, force=True)
+    assert link.is_symlink() and open_bundle(real).manifest.graph.kind == "fused"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
+
+
+def test_a_terminated_export_leaves_nothing(checkpoint: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "aatm_onnx.cli", "export", str(checkpoint), "--output", str(tmp_path / "bundle")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as exporting:
+        assert exporting.stderr is not None
+        while not list(tmp_path.iterdir()):
+            assert exporting.poll() is None
+            time.sleep(0.01)
+        exporting.terminate()
+        assert exporting.wait(60) == 128 + signal.SIGTERM, exporting.stderr.read()
+    assert list(tmp_path.iterdir()) == []

@@ -63,6 +63,15 @@ def test_a_score_depends_on_nothing_but_its_pair(reranker: Qwen3Reranker, docume
     assert np.allclose(shuffled, [alone[index] for index in order], atol=1e-6)
 
 
+def test_many_queries_are_checked_before_anything_is_scored(reranker: Qwen3Reranker) -> None:
+    with pytest.raises(ValueError, match="Document 1 of query 1 must be a string, not NoneType"):
+        reranker.rank_groups(["a", "b"], [["c"], ["d", None]])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="Query 0 is not valid Unicode"):
+        reranker.rank_groups(["\ud83d"], [["c"]])
+    with pytest.raises(ValueError, match="2 queries but 1 lists"):
+        reranker.rank_groups(["a", "b"], [["c"]])
+
+
 @pytest.mark.parametrize("token_budget", [1, 150, 100_000])
 def test_the_token_budget_does_not_change_scores(reranker: Qwen3Reranker, bundle: Path, token_budget: int) -> None:
     other = Qwen3Reranker(bundle, provider="cpu", token_budget=token_budget)
