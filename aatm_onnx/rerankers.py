@@ -212,9 +212,17 @@ class Qwen3Reranker(ScoringReranker):
 
         Returns:
             The probability of "yes" for each row (aatm's name for it notwithstanding, not a logit).
+
+        Raises:
+            ValueError: the arrays have other shapes, or ids that the model does not know.
         """
-        rows = zip(np.asarray(inputs["input_ids"]), np.asarray(inputs["attention_mask"]), strict=True)
-        return self._score([row[mask.astype(bool)].astype(np.int32) for row, mask in rows])
+        ids, mask = np.asarray(inputs["input_ids"]), np.asarray(inputs["attention_mask"]).astype(bool)
+        if ids.ndim != 2 or ids.shape != mask.shape:
+            raise ValueError(f"input_ids and attention_mask must be (batch, seq), not {ids.shape} and {mask.shape}.")
+        vocabulary = self.bundle.manifest.architecture.vocab_size
+        if (unknown := ids[mask & ((ids < 0) | (ids >= vocabulary))]).size:
+            raise ValueError(f"input_ids must be from 0 to {vocabulary - 1}, and {unknown[0]} is not.")
+        return self._score([row[real].astype(np.int32) for row, real in zip(ids, mask, strict=True)])
 
     def score_groups(self, queries: Sequence[str], documents: Sequence[Sequence[str]]) -> list[list[float]]:
         """Probabilities of "yes", in (0, 1)."""

@@ -93,13 +93,19 @@ def write_scores(retriever_results: Any, scores: Sequence[Sequence[float]]) -> N
         for candidates, its_scores in zip(results, scores, strict=True):
             for item, score in zip(candidates, its_scores, strict=True):
                 item.rerank_score = score
-        for candidates, its_scores in zip(results, scores, strict=True):
-            candidates[:] = [candidates[index] for index in descending(its_scores)]
+        for (candidates, items), its_scores in zip(before, scores, strict=True):
+            _put(candidates, [items[index] for index in descending(its_scores)])
     except BaseException:
         for candidates, items in before:
-            if list(candidates) != items:
-                candidates[:] = items
+            _put(candidates, items)
         for item, score in scores_before:
             if item.rerank_score is not score:
                 item.rerank_score = score
         raise
+
+
+def _put(candidates: MutableSequence[Any], items: Sequence[Any]) -> None:
+    """One by one, for not every mutable sequence takes a slice (a deque does not)."""
+    for position, item in enumerate(items):
+        if candidates[position] is not item:
+            candidates[position] = item

@@ -15,8 +15,9 @@ from .sharing import SharedPart, common_length, plan_sharing
 # Tokens of one batch, padding included. Memory grows with it. A CPU is no faster past a few hundred; a GPU needs enough
 # work for every kernel to outlast its launch (a thousand of them at 0.6B: 5 ms).
 TOKEN_BUDGETS = {"cpu": 384, "cuda": 4096}
-# A longer prompt is run in pieces: each meets the keys up to its own end, and so skips half of what the causal mask
-# would throw away. But every piece copies the past, so more of them gain nothing.
+# A longer prompt, or beginning of prompts, is run in pieces: memory stays bounded, and each piece meets the keys up to
+# its own end, and so skips half of what the causal mask would throw away. But every piece copies the past, so more of
+# them gain nothing.
 _PIECE = {"cpu": 256, "cuda": 4096}
 # A batch is not made smaller than this to have one for every thread: each reads all weights.
 _LEAST_TOKENS = 64
@@ -43,23 +44,26 @@ def score_prompts(
         The probability of "yes" for each prompt, in the order given.
     """
     budget = token_budget or TOKEN_BUDGETS[session.provider]
+    piece = min(budget, _PIECE[session.provider])
     scores = np.empty(len(prompts), np.float64)
 
     def score(rows: list[int], past: Past | None) -> None:
         if past is not None and len(rows) == 1:
-            past = _run_up_to_last_piece(session, prompts[rows[0]], past, min(budget, _PIECE[session.provider]))
+            prompt = prompts[rows[0]]
+            for stop in _piece_ends(len(past.ids), len(prompt), piece)[:-1]:
+                past = session.past_of(prompt[:stop], past)
         start = 0 if past is None else len(past.ids)
         input_ids, attention_mask = left_pad([prompts[index][start:] for index in rows], pad_token_id)
         scores[rows] = probability_of_yes(session.logits(input_ids, attention_mask, past))
 
-    _run_beside_each_other(score, _batches(session, prompts, budget), session.at_once)
+    _run_beside_each_other(score, _batches(session, prompts, budget, piece), session.at_once)
     result: list[float] = scores.tolist()
     return result
 
 
-def _batches(session: Session, prompts: Sequence[TokenIds], token_budget: int) -> Iterator[Batch]:
+def _batches(session: Session, prompts: Sequence[TokenIds], token_budget: int, piece: int) -> Iterator[Batch]:
     """Every prompt's index once; the prompts of a batch share a past."""
-    for indices, past, more_follow in _groups(session, prompts):
+    for indices, past, more_follow in _groups(session, prompts, piece):
         start = 0 if past is None else len(past.ids)
         lengths = [len(prompts[index]) - start for index in indices]
         # The other threads take the next groups; where none follow, this one is shared out among them.
@@ -94,8 +98,8 @@ def _run_beside_each_other(
             last.result()
 
 
-def _groups(session: Session, prompts: Sequence[TokenIds]) -> Iterator[tuple[list[int], Past | None, bool]]:
-    """Every prompt's index once, in groups that share a past, and whether more groups follow."""
+def _groups(session: Session, prompts: Sequence[TokenIds], piece: int) -> Iterator[tuple[list[int], Past | None, bool]]:
+    """Every prompt's index once, in groups that share a past, run in pieces, and whether more groups follow."""
     if session.head is None:
         yield list(range(len(prompts))), None, False
         return
@@ -109,20 +113,21 @@ def _groups(session: Session, prompts: Sequence[TokenIds]) -> Iterator[tuple[lis
         part, before = pending.pop()
         first = part.first_prompt()
         if part.stop > from_head[first]:
-            past = before = session.past_of(prompts[first][: part.stop], before)
+            start = int(from_head[first]) if before is None else len(before.ids)
+            for stop in _piece_ends(start, part.stop, piece):
+                before = session.past_of(prompts[first][:stop], before)
+            past = before
         else:
             past = session.head.first(part.stop)
         pending += [(inner, before) for inner in part.parts]
         yield part.prompts, past, bool(pending)
 
 
-def _run_up_to_last_piece(session: Session, prompt: TokenIds, past: Past, most: int) -> Past:
-    """A long prompt's past but for its last tokens, run in equal pieces of at most `most` tokens."""
-    start, rest = len(past.ids), len(prompt) - len(past.ids)
-    piece = -(-rest // -(-rest // most))
-    for stop in range(start + piece, len(prompt), piece):
-        past = session.past_of(prompt[:stop], past)
-    return past
+def _piece_ends(start: int, stop: int, most: int) -> list[int]:
+    """Where the tokens from `start` to `stop` are cut into equal pieces of at most `most`; the last end is `stop`."""
+    pieces = -(-(stop - start) // most)
+    length = -(-(stop - start) // pieces)
+    return [*range(start + length, stop, length), stop]
 
 
 def probability_of_yes(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -34,7 +34,10 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
-        "--folder", type=Path, default=Path(".cache/bench"), help="where checkpoint and bundles are kept"
+        "--folder",
+        type=Path,
+        default=Path(".cache/bench"),
+        help="where checkpoint and bundles are kept; remove it after a change of the export",
     )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workloads", nargs="*", choices=WORKLOADS, default=list(WORKLOADS))

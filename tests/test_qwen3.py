@@ -93,6 +93,15 @@ def test_padding_may_stand_anywhere_the_mask_says(reranker: Qwen3Reranker) -> No
     assert np.allclose(reranker.compute_logits(right_padded), expected, atol=1e-6)
 
 
+def test_arrays_that_are_no_prompts_are_refused(reranker: Qwen3Reranker) -> None:
+    ones = np.ones((2, 3), np.int64)
+    with pytest.raises(ValueError, match=r"must be \(batch, seq\), not \(2, 3\) and \(3,\)"):
+        reranker.compute_logits({"input_ids": ones, "attention_mask": ones[0]})
+    with pytest.raises(ValueError, match=r"must be from 0 to \d+, and 200000 is not"):
+        reranker.compute_logits({"input_ids": ones * 200_000, "attention_mask": ones})
+    reranker.compute_logits({"input_ids": ones * [-100, 5, 5], "attention_mask": ones * [0, 1, 1]})  # -100 is masked
+
+
 @given(st.lists(st.integers(0, 20), max_size=6))
 def test_left_padding_keeps_every_token(lengths: list[int]) -> None:
     prompts = [np.arange(1, length + 1, dtype=np.int32) for length in lengths]

@@ -1,8 +1,10 @@
 """Retriever results in, the same object out: laws that hold for every reranker, checked on BM25."""
 
 import copy
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -73,6 +75,18 @@ def test_nothing_to_rerank_is_fine() -> None:
     assert BM25Reranker().rerank(RetrieverResults([], [])) == RetrieverResults([], [])
     assert BM25Reranker().rerank(results_of([("query", [])])) == results_of([("query", [])])
     assert BM25Reranker().score("query", []) == []
+
+
+def test_any_mutable_sequence_of_candidates_can_be_reordered() -> None:
+    items = [RetrievedExpressionMetadata(text) for text in ("x", "a b", "a")]
+    results = SimpleNamespace(queries=["a b"], results=[deque(items)])
+    assert [item.expression for item in SharedWords().rerank(results).results[0]] == ["a b", "a", "x"]
+
+
+def test_a_list_that_two_queries_share_is_in_the_order_of_its_scores() -> None:
+    shared = [RetrievedExpressionMetadata(text) for text in ("a", "b b", "a b c")]
+    SharedWords().rerank(RetrieverResults(["a b", "a b c"], [shared, shared]))
+    assert [(item.expression, item.rerank_score) for item in shared] == [("a b c", 3), ("a", 1), ("b b", 1)]
 
 
 @pytest.mark.parametrize("wrong", [None, "text", 3, ["query"], {"queries": [], "results": []}, object()])

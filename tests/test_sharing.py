@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,6 +54,29 @@ def test_a_score_is_the_same_alone_shared_padded_and_in_pieces(
     together = score_prompts(session, ids, 0, budget)
     alone = [score_prompts(Session(session.runtime, "cpu", session.head), [prompt], 0)[0] for prompt in ids]
     np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+class Counting:
+    """A runtime that notes how many tokens its largest run had."""
+
+    def __init__(self, runtime: Any) -> None:
+        self.runtime, self.most = runtime, 0
+
+    def run(self, outputs: list[str], feed: dict[str, Any]) -> Any:
+        self.most = max(self.most, feed["input_ids"].size)
+        return self.runtime.run(outputs, feed)
+
+
+@settings(max_examples=20, deadline=None)
+@given(query=st.integers(1, 300), rows=st.integers(1, 20), budget=st.integers(8, 100))
+def test_no_run_has_more_tokens_than_the_budget_however_long_a_query_is(
+    session: Session, query: int, rows: int, budget: int
+) -> None:
+    assert session.head is not None
+    beginning = np.concatenate([session.head.ids, np.arange(query, dtype=np.int32)])
+    runtime = Counting(session.runtime)
+    score_prompts(Session(runtime, "cpu", session.head), [np.append(beginning, row) for row in range(rows)], 0, budget)  # type: ignore[arg-type]
+    assert runtime.most <= budget
 
 
 def _path(session: Session) -> str:
