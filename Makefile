@@ -30,7 +30,7 @@ eval: .venv/eval-ready  ## the figures of the model card, the model beside the m
 
 model: .venv/eval-ready  ## train the default model again from nothing and export it
 	cd models && ../$(DEV)/python -m recipe.make ../build/$(DEFAULT_NAME)
-	$(DEV)/aatm-onnx export build/$(DEFAULT_NAME) --output build/default $(DEFAULT_GRAPH)
+	$(DEV)/aatm-onnx export build/$(DEFAULT_NAME) --output build/default --force $(DEFAULT_GRAPH)
 
 bench-default: .venv-demo/ready  ## what the default model costs, warm and cold
 	$(DEMO)/python benchmarks/default_model.py
@@ -39,7 +39,7 @@ fidelity: .venv/ready  ## how far every precision's scores are from float32 torc
 	$(DEV)/python benchmarks/fidelity.py
 
 # The CPU runtime only: no PyTorch, no transformers.
-.venv-demo/ready: pyproject.toml constraints.txt
+.venv-demo/ready: pyproject.toml constraints.txt models/default/bundle.json $(wildcard aatm_onnx/*.py)
 	$(PYTHON) -m venv .venv-demo
 	$(DEMO)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[cpu]'
 	touch $@

@@ -1,7 +1,8 @@
 """A bundle: one folder that holds everything a score depends on.
 
 bundle.json       the manifest: source, architecture, prompt, yes/no token ids, size and sha256 of every file
-model.onnx        the graph (with model.onnx.data beside it where it passes ONNX's 2 GB)
+model.onnx        the graph
+model.onnx.data   its weights; a standard graph has them inside, up to ONNX's 2 GB
 tokenizer.json    the checkpoint's own tokenizer
 conformance.json  token ids with the logits they must give, so that any runtime can prove itself
 head.npz          of int8 and int4: keys and values of the tokens that all prompts begin with, run in float32
@@ -10,11 +11,11 @@ head.npz          of int8 and int4: keys and values of the tokens that all promp
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from .errors import BundleError
+from .typed_json import read_as
 
 FORMAT_VERSION = 1
 MANIFEST_FILE = "bundle.json"
@@ -153,12 +154,26 @@ class Bundle:
         return self.path / TOKENIZER_FILE
 
     def conformance(self) -> list[ConformanceVector]:
-        """Read the conformance vectors."""
+        """Read the conformance vectors.
+
+        Raises:
+            BundleError: they can't be read, there are none, or they are not for the manifest's prompt.
+        """
         file = self.path / CONFORMANCE_FILE
         try:
-            return [ConformanceVector(v["input_ids"], v["logits"]) for v in json.loads(file.read_text("utf-8"))]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            vectors: list[ConformanceVector] = read_as(list[ConformanceVector], json.loads(file.read_text("utf-8")))
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise BundleError(f"{file}: the conformance vectors can't be read ({error}); export again.") from error
+        prefix, suffix = self.manifest.prompt.prefix_ids, self.manifest.prompt.suffix_ids
+        for index, vector in enumerate(vectors):
+            ids = vector.input_ids
+            if len(vector.logits) != 2 or ids[: len(prefix)] != prefix or ids[len(ids) - len(suffix) :] != suffix:
+                raise BundleError(f"{file}: vector {index} is none for the prompt in {MANIFEST_FILE}; export again.")
+            if not (ids and min(ids) >= 0 and max(ids) < self.manifest.architecture.vocab_size):
+                raise BundleError(f"{file}: vector {index} has tokens that the model does not know; export again.")
+        if not vectors:
+            raise BundleError(f"{file} has no conformance vectors, so nothing can be proved; export again.")
+        return vectors
 
     def check_hashes(self) -> Iterator[str]:
         """Hash every file against the manifest, yielding each file's name once it has proved right.
@@ -214,7 +229,7 @@ def _read_manifest(file: Path) -> Manifest:
     try:
         content = json.loads(file.read_text("utf-8"))
         version = content["format_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{file} is not a manifest ({error}); export the bundle again.") from error
     if version != FORMAT_VERSION:
         raise BundleError(
@@ -222,29 +237,15 @@ def _read_manifest(file: Path) -> Manifest:
             " export the checkpoint again or install the matching aatm-onnx."
         )
     try:
-        manifest = Manifest(
-            **{
-                **_known(Manifest, content),
-                "source": Source(**_known(Source, content["source"])),
-                "architecture": Architecture(**_known(Architecture, content["architecture"])),
-                "graph": _read_graph(content["graph"]),
-                "prompt": Prompt(**_known(Prompt, content["prompt"])),
-                "files": {name: FileEntry(**_known(FileEntry, entry)) for name, entry in content["files"].items()},
-            }
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"{file} is incomplete ({error}); export the bundle again.") from error
+        manifest: Manifest = read_as(Manifest, content)
+    except TypeError as error:
+        raise BundleError(f"{file} is damaged: {error}; export or copy the bundle again.") from error
+    prompt, vocabulary = manifest.prompt, manifest.architecture.vocab_size
+    answers = (manifest.yes_token_id, manifest.no_token_id, manifest.pad_token_id)
+    for token in (*prompt.prefix_ids, *prompt.suffix_ids, *answers):
+        if not 0 <= token < vocabulary:
+            raise BundleError(f"{file} is damaged: its vocabulary of {vocabulary} has no token {token}; copy it again.")
     for needed in (manifest.graph.file, TOKENIZER_FILE, CONFORMANCE_FILE):
         if needed not in manifest.files:
             raise BundleError(f"{file} does not list {needed}; export the bundle again.")
     return manifest
-
-
-def _read_graph(content: dict[str, Any]) -> Graph:
-    fidelity = content.get("fidelity")
-    return Graph(**{**_known(Graph, content), "fidelity": fidelity and Fidelity(**_known(Fidelity, fidelity))})
-
-
-def _known(cls: type, content: dict[str, Any]) -> dict[str, Any]:
-    """The fields that `cls` has: a newer tool may have added others within the same format version."""
-    return {f.name: content[f.name] for f in fields(cls) if f.name in content}

@@ -1,11 +1,11 @@
 """The command line: rerank, info, verify, export."""
 
 import contextlib
-import os
 import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, get_args
 
@@ -15,8 +15,8 @@ from . import __version__, files
 from .bundle import Bundle, Graph, open_bundle
 from .errors import BundleError, ExportError, ProviderError
 from .files import QueryCandidates
-from .locate import default_output, find_bundle
-from .registry import RERANKER_NAMES, load_reranker
+from .locate import default_output
+from .registry import RERANKER_NAMES, find_named_bundle, load_reranker
 from .rerankers import ScoringReranker
 from .session import Provider, open_session
 
@@ -96,7 +96,7 @@ def rerank(
             raise click.UsageError("Give at least one candidate, as an argument or from --candidates-file.")
         items = [QueryCandidates(query, texts, [{} for _ in texts])]
     reranker = _load(**model_options)
-    with _writing(output) as stream:
+    with files.writing(output) as stream:
         _write_rankings(stream, output_format, items, reranker, top_k)
 
 
@@ -104,6 +104,8 @@ def _read(source: IO[str], input_format: str | None, query_column: str, candidat
     """Read all before scoring: a fault in the last line should not cost an hour."""
     chosen = input_format or Path(source.name).suffix.lstrip(".").lower().replace("ndjson", "jsonl")
     if chosen == "csv":
+        if reconfigure := getattr(source, "reconfigure", None):
+            reconfigure(newline="")  # line ends inside quotes are the field's own
         return list(files.read_csv(source, source.name, query_column, candidate_column))
     if chosen == "jsonl":
         return list(files.read_jsonl(source, source.name))
@@ -135,12 +137,10 @@ def _load(
 def _write_rankings(
     stream: IO[str], output_format: str, items: Sequence[QueryCandidates], reranker: ScoringReranker, top_k: int | None
 ) -> None:
-    csv_writer = files.CsvWriter(stream)
-    write = {
-        "table": lambda item, ranking: files.write_table(stream, item, ranking),
-        "jsonl": lambda item, ranking: files.write_jsonl(stream, item, ranking),
-        "csv": csv_writer.write,
-    }[output_format]
+    if output_format == "csv":
+        write = files.CsvWriter(stream, items).write
+    else:
+        write = partial(files.write_jsonl if output_format == "jsonl" else files.write_table, stream)
     quiet = len(items) <= _QUERIES_AT_ONCE or not sys.stderr.isatty()
     with click.progressbar(length=len(items), label="Reranking", file=sys.stderr, hidden=quiet) as progress:
         for start in range(0, len(items), _QUERIES_AT_ONCE):
@@ -151,26 +151,11 @@ def _write_rankings(
             progress.update(len(some))
 
 
-@contextlib.contextmanager
-def _writing(output: Path | None) -> Iterator[IO[str]]:
-    """Standard output, or a file that appears whole or not at all."""
-    if output is None:
-        yield sys.stdout
-        return
-    partial = output.with_name(f".{output.name}.partial-{os.getpid()}")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as stream:
-            yield stream
-        partial.replace(output)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 @cli.command()
 @click.argument("bundle", required=False)
 def info(bundle: str | None) -> None:
     """Say what a BUNDLE (default: the default model) is, and what this machine runs it on."""
-    opened = open_bundle(find_bundle(bundle))
+    opened = open_bundle(find_named_bundle(bundle))
     manifest, architecture = opened.manifest, opened.manifest.architecture
     size = sum(entry.size for entry in manifest.files.values())
     revision = f" at {manifest.source.revision}" if manifest.source.revision else ""
@@ -224,7 +209,7 @@ def verify(bundle: str | None, against: str | None, provider: Provider, threads:
     """Prove that a BUNDLE (default: the default model) is whole and computes the scores it was exported with."""
     from .verify import check_conformance
 
-    opened = open_bundle(find_bundle(bundle))
+    opened = open_bundle(find_named_bundle(bundle))
     for name in opened.check_hashes():
         click.echo(f"{name}: sha256 is right")
     session = open_session(opened, provider, threads)

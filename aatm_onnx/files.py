@@ -1,9 +1,14 @@
 """Queries with candidates from JSONL, CSV or plain lines, and rankings back as a table, JSONL or CSV."""
 
+import contextlib
 import csv
 import json
+import os
+import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any, Literal
 
 from .results import RankedDocument, check_text
@@ -13,11 +18,16 @@ Format = Literal["jsonl", "csv"]
 
 @dataclass
 class QueryCandidates:
-    """One query and its candidates in the retriever's order; `extra[i]` are further fields of candidate i."""
+    """One query and its candidates in the retriever's order.
+
+    extra: further fields of each candidate.
+    fields: further fields of the query's own JSON object.
+    """
 
     query: str
     candidates: list[str] = field(default_factory=list)
     extra: list[dict[str, Any]] = field(default_factory=list)
+    fields: dict[str, Any] = field(default_factory=dict)
 
 
 def read_lines(stream: IO[str]) -> list[str]:
@@ -52,6 +62,8 @@ def _from_record(record: Any, where: str) -> QueryCandidates:
     if not isinstance(candidates, list):
         raise ValueError(f'{where}: "candidates" must be a list of strings, or of objects with an "expression".')
     item = QueryCandidates(check_text(record["query"], f"{where}: the query"))
+    item.fields = {key: value for key, value in record.items() if key not in ("query", "candidates", "results")}
+    check_text(json.dumps(item.fields, ensure_ascii=False), f"{where}: a field of the query")
     for index, candidate in enumerate(candidates):
         fields = candidate if isinstance(candidate, dict) else {"expression": candidate}
         if not isinstance(fields.get("expression"), str):
@@ -66,8 +78,10 @@ def read_csv(stream: IO[str], name: str, query_column: str, candidate_column: st
     """Read one row per candidate; rows of the same query stand together, in the retriever's order.
 
     Raises:
-        ValueError: a column is missing, a row is too short or a quote is left open; the row's line is named.
+        ValueError: a column is missing, or, with its line, a row that has too few or too many fields or an open quote.
     """
+    if query_column == candidate_column:
+        raise ValueError(f"Query and candidate must be two columns, not both {query_column!r}.")
     reader = csv.DictReader(stream, strict=True)  # else an open quote would take in the lines after it
     try:
         yield from _from_rows(reader, name, query_column, candidate_column)
@@ -87,39 +101,48 @@ def _from_rows(
         query, candidate = row.pop(query_column), row.pop(candidate_column)
         if query is None or candidate is None:
             raise ValueError(f"{name}, line {reader.line_num}: the row is shorter than the header.")
+        if None in row:
+            raise ValueError(
+                f"{name}, line {reader.line_num}: the row is longer than the header; quote a text that has commas."
+            )
         if item is None or item.query != query:
             if item is not None:
                 yield item
             item = QueryCandidates(query)
         item.candidates.append(candidate)
-        item.extra.append({key: value for key, value in row.items() if key is not None})
+        item.extra.append(dict(row))
     if item is not None:
         yield item
 
 
 def write_jsonl(stream: IO[str], item: QueryCandidates, ranking: Iterable[RankedDocument]) -> None:
-    """Write one line: the query and its candidates, best first, each with its score and its index in the input."""
-    results = [
-        {"expression": text, "rerank_score": score, "index": index, **item.extra[index]}
-        for index, score, text in ranking
-    ]
-    stream.write(json.dumps({"query": item.query, "results": results}, ensure_ascii=False) + "\n")
+    """Write one line: the query and its candidates, best first, each with its score and its index in the input.
+
+    A further field of one of these names gives way to what is new.
+    """
+    results = []
+    for index, score, text in ranking:
+        new = {"expression": text, "rerank_score": score, "index": index}
+        results.append(new | {name: value for name, value in item.extra[index].items() if name not in new})
+    stream.write(json.dumps({"query": item.query, **item.fields, "results": results}, ensure_ascii=False) + "\n")
 
 
 class CsvWriter:
     """Writes one row per candidate, best first: query, rank, score, index in the input, candidate, further columns."""
 
-    def __init__(self, stream: IO[str]) -> None:
+    _COLUMNS = ("query", "rank", "rerank_score", "index", "expression")
+
+    def __init__(self, stream: IO[str], items: Iterable[QueryCandidates]) -> None:
+        """Write the header: a column for every further field that a candidate of `items` has."""
         self._writer = csv.writer(stream, lineterminator="\n")
-        self._extra: list[str] | None = None
+        fields = dict.fromkeys(name for item in items for extra in item.extra for name in extra)
+        self._further = [name for name in fields if name not in self._COLUMNS]
+        self._writer.writerow([*self._COLUMNS, *self._further])
 
     def write(self, item: QueryCandidates, ranking: Iterable[RankedDocument]) -> None:
-        """Write one query's rows; the header comes with the first."""
-        if self._extra is None:
-            self._extra = list(item.extra[0]) if item.extra else []
-            self._writer.writerow(["query", "rank", "rerank_score", "index", "expression", *self._extra])
+        """Write one query's rows."""
         for rank, (index, score, text) in enumerate(ranking, 1):
-            further = [item.extra[index].get(column, "") for column in self._extra]
+            further = [item.extra[index].get(column, "") for column in self._further]
             self._writer.writerow([item.query, rank, score, index, text, *further])
 
 
@@ -129,3 +152,30 @@ def write_table(stream: IO[str], item: QueryCandidates, ranking: Iterable[Ranked
     for rank, (index, score, text) in enumerate(ranking, 1):
         stream.write(f"{rank:>4}  {score:7.4f}  {text}" + (f"  (was {index + 1})\n" if index + 1 != rank else "\n"))
     stream.write("\n")
+
+
+@contextlib.contextmanager
+def writing(output: Path | None) -> Iterator[IO[str]]:
+    """Standard output, or a file that appears whole or not at all; a pipe or a device is written to as it is."""
+    if output is None:
+        yield sys.stdout
+        return
+    if output.exists() and not output.is_file():
+        with output.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+        return
+    target = output.resolve()  # what a link leads to is replaced, not the link
+    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as stream:
+            if target.exists():
+                shutil.copymode(target, partial)
+            yield stream
+        partial.replace(target)
+    except PermissionError as error:
+        raise PermissionError(f"{output} can't be written ({error.strerror}).") from error
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{output} can't be written: its folder does not exist.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

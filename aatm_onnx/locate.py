@@ -1,5 +1,6 @@
 """Where a model's bundle is: the default model in this package, a folder, or one of Qwen's names on disk."""
 
+import contextlib
 import os
 from enum import Enum
 from pathlib import Path
@@ -19,14 +20,14 @@ class Qwen3RerankerModels(Enum):
 def default_output(checkpoint: str) -> Path:
     """Where `aatm-onnx export CHECKPOINT` puts its bundle when not told otherwise: `models/NAME` below this folder."""
     folder = Path(checkpoint).expanduser()
-    return Path("models") / (folder.resolve() if folder.is_dir() else folder).name  # "." has a name too
+    return Path("models") / (folder.resolve() if folder.name in ("", "..") else folder).name
 
 
 def cache_folder() -> Path:
     """The user's cache of bundles: $AATM_ONNX_CACHE, else aatm-onnx in $XDG_CACHE_HOME, else in ~/.cache."""
     if chosen := os.environ.get("AATM_ONNX_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aatm-onnx"
+        return Path(os.path.expanduser(chosen))  # noqa: PTH111  # pathlib's raises where the user has no home
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "aatm-onnx"  # noqa: PTH111
 
 
 def find_bundle(model_id: "str | os.PathLike[str] | Qwen3RerankerModels | None") -> Path:
@@ -43,8 +44,8 @@ def find_bundle(model_id: "str | os.PathLike[str] | Qwen3RerankerModels | None")
     name = model_id.value if isinstance(model_id, Qwen3RerankerModels) else os.fspath(model_id)
     if name in {model.value for model in Qwen3RerankerModels}:
         return _exported_bundle(name)
-    if Path(name).is_dir():
-        return Path(name)
+    if (folder := Path(name).expanduser()).is_dir():
+        return folder
     known = ", ".join(model.value for model in Qwen3RerankerModels)
     raise BundleError(f"There is no bundle folder {name!r}, and it is not one of the models {known}.")
 
@@ -60,8 +61,9 @@ def _default_bundle() -> Path:
 def _exported_bundle(name: str) -> Path:
     places = [default_output(name), cache_folder() / default_output(name).name]
     for folder in places:
-        if (folder / MANIFEST_FILE).is_file():
-            return folder
+        with contextlib.suppress(OSError):  # a folder that may not be read has none for this user
+            if (folder / MANIFEST_FILE).is_file():
+                return folder
     looked = " and ".join(str(folder) for folder in places)
     raise BundleError(
         f"There is no bundle of {name} (looked in {looked}); make one with `aatm-onnx export {name}`,"

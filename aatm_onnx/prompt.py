@@ -2,8 +2,9 @@
 
     ids(prefix) + ids("<Instruct>: {task}\\n<Query>: {query}\\n<Document>: {document}")[:room] + ids(suffix)
 
-The three parts are tokenized separately, without further special tokens, and the middle is cut on the right so that the
-whole fits `max_length`; so do Qwen3-Reranker's model card and `aatm.rerankers.Qwen3Reranker` (aatm 0.1.7).
+The three parts are tokenized separately, the outer two without further special tokens, and the middle is cut on the
+right so that the whole fits `max_length`: first of the document, then of query and task. So do Qwen3-Reranker's model
+card and `aatm.rerankers.Qwen3Reranker` (aatm 0.1.7).
 """
 
 import json
@@ -11,7 +12,6 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,7 @@ class PromptTokenizer:
     max_length: int
     allow_special_tokens: bool = False
     room: int = field(init=False)
+    _tokenizer: "Tokenizer" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         around = len(self.prefix_ids) + len(self.suffix_ids)
@@ -70,10 +71,7 @@ class PromptTokenizer:
                 f" give at least {around + 1}."
             )
         object.__setattr__(self, "room", self.max_length - around)
-
-    @cached_property
-    def _tokenizer(self) -> "Tokenizer":
-        return read_tokenizer(self.path, added_tokens=self.allow_special_tokens)
+        object.__setattr__(self, "_tokenizer", read_tokenizer(self.path, added_tokens=self.allow_special_tokens))
 
     def encode(self, pairs: Sequence[str]) -> Iterator[TokenIds]:
         """Yield the token ids of every formatted pair's whole prompt, in order, each of shape (seq,), int32."""
@@ -136,11 +134,20 @@ def import_tokenizer() -> "type[Tokenizer]":
 def _without_control_tokens(text: str) -> str:
     """Change the list inside the text: parsing and writing Qwen3's 11 MB of JSON anew would double the loading time."""
     key = '"added_tokens"'
+    if key not in text:
+        return text
     start = text.index("[", text.index(key) + len(key))
     added, end = json.JSONDecoder().raw_decode(text, start)
-    # Ids count through the list, so where words stay the others stay too, under names that no document can know.
-    kept = [token | {"content": secrets.token_hex()} if _is_control(token) else token for token in added]
-    return text[:start] + json.dumps([] if all(map(_is_control, added)) else kept) + text[end:]
+    if all(map(_is_control, added)):
+        return text[:start] + "[]" + text[end:]
+    # Ids count through the list, past those of the vocabulary: where words stay, control tokens that are not in the
+    # vocabulary stay too, under names that no document can know.
+    kept = [
+        token | {"content": secrets.token_hex()} if _is_control(token) else token
+        for token in added
+        if not (_is_control(token) and re.search(re.escape(json.dumps(token["content"])) + r"\s*:", text[end:]))
+    ]
+    return text[:start] + json.dumps(kept) + text[end:]
 
 
 def _is_control(token: dict[str, Any]) -> bool:

@@ -1,10 +1,11 @@
 """Rerankers by name, with an optional fallback where the neural one can't run."""
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 from .errors import BundleError, ProviderError
-from .locate import Qwen3RerankerModels
+from .locate import Qwen3RerankerModels, find_bundle
 from .rerankers import BM25Reranker, Qwen3Reranker, ScoringReranker
 
 _BM25 = "bm25-reranker"
@@ -16,6 +17,15 @@ _QWEN3: dict[str, Qwen3RerankerModels | None] = {
     "qwen3-reranker-8b": Qwen3RerankerModels.QWEN3_8B,
 }
 RERANKER_NAMES = (_BM25, *_QWEN3)
+
+
+def find_named_bundle(name: str | None) -> Path:
+    """The folder of a bundle by a reranker's name, as `find_bundle` by anything else.
+
+    Raises:
+        BundleError: there is none.
+    """
+    return find_bundle(_QWEN3.get(name, name) if name else None)
 
 
 def load_reranker(name: str = "default", fallback: str | None = None, **kwargs: Any) -> ScoringReranker:

@@ -219,6 +219,8 @@ class Qwen3Reranker(ScoringReranker):
         ids, mask = np.asarray(inputs["input_ids"]), np.asarray(inputs["attention_mask"]).astype(bool)
         if ids.ndim != 2 or ids.shape != mask.shape:
             raise ValueError(f"input_ids and attention_mask must be (batch, seq), not {ids.shape} and {mask.shape}.")
+        if not (np.issubdtype(ids.dtype, np.integer) and mask.any(axis=1).all()):
+            raise ValueError("input_ids must be integers, and attention_mask must leave every row a token.")
         vocabulary = self.bundle.manifest.architecture.vocab_size
         if (unknown := ids[mask & ((ids < 0) | (ids >= vocabulary))]).size:
             raise ValueError(f"input_ids must be from 0 to {vocabulary - 1}, and {unknown[0]} is not.")

@@ -30,8 +30,8 @@ def score_prompts(
 ) -> list[float]:
     """Score whole prompts.
 
-    A score depends on its own prompt only: not on the others, nor on their order. What prompts share is computed once,
-    if the session's graph can.
+    A score depends on its own prompt only: not on the others, nor on their order (in float but for some 1e-6, where
+    sums are added up in another order). What prompts share is computed once, if the session's graph can.
 
     Args:
         session: an open session.
@@ -43,6 +43,9 @@ def score_prompts(
     Returns:
         The probability of "yes" for each prompt, in the order given.
     """
+    distinct: dict[bytes, int] = {}  # equal prompts get equal scores, to the last bit, and are run once
+    places = [distinct.setdefault(prompt.tobytes(), len(distinct)) for prompt in prompts]
+    prompts = [prompts[index] for index in np.unique(places, return_index=True)[1]]
     budget = token_budget or TOKEN_BUDGETS[session.provider]
     piece = min(budget, _PIECE[session.provider])
     scores = np.empty(len(prompts), np.float64)
@@ -57,7 +60,7 @@ def score_prompts(
         scores[rows] = probability_of_yes(session.logits(input_ids, attention_mask, past))
 
     _run_beside_each_other(score, _batches(session, prompts, budget, piece), session.at_once)
-    result: list[float] = scores.tolist()
+    result: list[float] = scores[places].tolist()
     return result
 
 

@@ -62,6 +62,11 @@ def read_architecture(config: dict[str, Any], where: str) -> Architecture:
     for size in _SIZES:
         if not isinstance(sizes.get(size), int) or sizes[size] < 1:
             raise ExportError(f"{where}: its config.json gives {sizes.get(size)!r} for {size}.")
+    if sizes["num_attention_heads"] % sizes["num_key_value_heads"] or sizes["head_dim"] % 2:
+        raise ExportError(
+            f"{where}: its config.json gives {sizes['num_attention_heads']} query heads of {sizes['head_dim']} for"
+            f" {sizes['num_key_value_heads']} key-value heads, which do not divide."
+        )
     tied = bool(config.get("tie_word_embeddings", False))
     return Architecture(**{size: sizes[size] for size in _SIZES}, tie_word_embeddings=tied)
 

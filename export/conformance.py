@@ -27,15 +27,15 @@ def conformance_prompts(tokenizer: Path, prompt: Prompt, max_length: int) -> lis
 
 
 def check_numbers(checkpoint: Checkpoint, vectors: Sequence[ConformanceVector]) -> None:
-    """Refuse a checkpoint whose own float32 logits are no numbers.
+    """Refuse logits that are no numbers.
 
     Raises:
         ExportError: some are not.
     """
     if not np.isfinite([vector.logits for vector in vectors]).all():
         raise ExportError(
-            f"{checkpoint.source.checkpoint} gives scores in float32 that are not numbers, so its weights are damaged;"
-            " download it again."
+            f"{checkpoint.source.checkpoint} gives scores that are not numbers: its weights are damaged (download it"
+            " again), or too large for this precision."
         )
 
 

@@ -57,6 +57,7 @@ def write_rounded(checkpoint: Checkpoint, bundle: Bundle, min_tau: float, progre
     fidelity = _write_graph(write, bundle, measured_on, min_tau, progress)
     vectors = _exported_logits(open_session(bundle, "cpu"), prompts, manifest.pad_token_id)
     write_vectors(bundle.path / CONFORMANCE_FILE, vectors)
+    check_numbers(checkpoint, vectors)
     difference = np.abs(scores_of(vectors) - expected[: len(prompts)]).max()
     return replace(graph, difference=float(difference), fidelity=fidelity)
 

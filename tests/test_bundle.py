@@ -1,14 +1,17 @@
 """Opening a bundle: what is damaged is refused by name."""
 
+import contextlib
 import json
+import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aatm_onnx import BundleError, Qwen3Reranker
-from aatm_onnx.bundle import MANIFEST_FILE, open_bundle
+from aatm_onnx.bundle import MANIFEST_FILE, describe_files, open_bundle
 
 
 @pytest.fixture
@@ -43,6 +46,58 @@ def test_an_unknown_format_version_is_refused(copy: Path) -> None:
 def test_a_broken_manifest_is_refused(copy: Path, text: str) -> None:
     (copy / MANIFEST_FILE).write_text(text, "utf-8")
     with pytest.raises(BundleError, match=r"bundle\.json"):
+        open_bundle(copy)
+
+
+def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The paths of all plain values and lists inside an object."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from leaves(inner, (*path, name))
+    else:
+        yield path
+
+
+@pytest.mark.parametrize("wrong", [None, "x", 1.5, -1, 10**9, [], [None], {}, True], ids=repr)
+def test_a_value_of_another_type_is_named(copy: Path, wrong: Any) -> None:
+    content = json.loads((copy / MANIFEST_FILE).read_text("utf-8"))
+    for path in leaves(content):
+        changed = json.loads(json.dumps(content))
+        *outer, last = path
+        place = changed
+        for name in outer:
+            place = place[name]
+        right, place[last] = place[last], wrong
+        (copy / MANIFEST_FILE).write_text(json.dumps(changed), "utf-8")
+        may_be_none = path in [("source", "revision"), ("graph", "fidelity")]
+        if isinstance(wrong, type(right)) or (isinstance(right, float) and isinstance(wrong, int)) or may_be_none:
+            with contextlib.suppress(BundleError):  # a size, an id or a name may be wrong otherwise
+                open_bundle(copy)
+        else:
+            with pytest.raises(BundleError, match=re.escape(last).replace("format_version", "format version")):
+                open_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        ("[]", "has no conformance vectors"),
+        ('[{"input_ids": [1], "logits": [0, 1]}]', "vector 0 is none for the prompt"),
+        ('[{"input_ids": null, "logits": [0, 1]}]', r"\[0\].input_ids is None"),
+        ("[" * 100_000, "can't be read"),
+    ],
+)
+def test_conformance_vectors_that_prove_nothing_are_refused(copy: Path, vectors: str, message: str) -> None:
+    (copy / "conformance.json").write_text(vectors)
+    files = {name: vars(entry) for name, entry in describe_files(copy).items()}
+    edit_manifest(copy, files=files)
+    with pytest.raises(BundleError, match=message):
+        open_bundle(copy).conformance()
+
+
+def test_ids_that_the_model_does_not_know_are_refused(copy: Path) -> None:
+    edit_manifest(copy, pad_token_id=10**7)
+    with pytest.raises(BundleError, match="vocabulary of 151669 has no token 10000000"):
         open_bundle(copy)
 
 

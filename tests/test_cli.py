@@ -2,9 +2,11 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -93,6 +95,7 @@ def test_csv_in_csv_out(tmp_path: Path) -> None:
         ("in.jsonl", "[" * 100_000, "line 1: not JSON"),
         ("in.csv", "query,name\na,b\n", "no column 'candidate'"),
         ("in.csv", "query,candidate\na\n", "line 2: the row is shorter"),
+        ("in.csv", "query,candidate\nkidney,Pain, acute\n", "line 2: the row is longer than the header"),
         ("in.csv", 'query,candidate\na,"b\na,c\n', "line 3: not CSV (unexpected end of data); is a quote left open?"),
         ("in.csv", f"query,candidate\na,{'b' * 200_000}\n", "line 2: not CSV (field larger"),
         ("in.csv", "", "no column 'query'; its columns are none"),
@@ -107,6 +110,49 @@ def test_bad_input_is_one_sentence_that_says_where(tmp_path: Path, name: str, co
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == ""
     assert not list(tmp_path.glob("*out*"))
+
+
+def test_what_the_input_calls_a_score_gives_way_to_the_score(tmp_path: Path) -> None:
+    items = [{"expression": "b", "rerank_score": None, "index": "X7"}, {"expression": "a b", "rank": "x", "id": 5}]
+    lines = [{"query": "nothing", "candidates": []}, {"query": "a", "id": 7, "candidates": items}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    command = ("rerank", "--input", tmp_path / "in.jsonl", "--model", "bm25-reranker", "--format")
+    _, ranked = map(json.loads, run(*command, "jsonl").stdout.splitlines())
+    assert ranked["id"] == 7
+    assert [type(row["rerank_score"]) for row in ranked["results"]] == [float, float]
+    assert {row["expression"]: row["index"] for row in ranked["results"]} == {"b": 0, "a b": 1}
+    header, *rows = csv.reader(run(*command, "csv").stdout.splitlines())
+    assert header == ["query", "rank", "rerank_score", "index", "expression", "id"]
+    assert sorted(row[-1] for row in rows) == ["", "5"]
+
+
+def test_line_ends_inside_quotes_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_bytes(b'query,candidate,note\r\na,b,"x\r\ny"\r\n')
+    command = ("rerank", "--input", tmp_path / "in.csv", "--model", "bm25-reranker", "--format", "csv")
+    assert run(*command, "--output", tmp_path / "out.csv").returncode == 0
+    assert b'"x\r\ny"' in (tmp_path / "out.csv").read_bytes()
+
+
+def test_output_through_a_link_and_into_a_pipe(tmp_path: Path) -> None:
+    command = ("rerank", "a", "b", "--model", "bm25-reranker", "--format", "csv", "--output")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert run(*command, tmp_path / "link").returncode == 0
+    (tmp_path / "real").chmod(0o600)
+    assert run(*command, tmp_path / "link").returncode == 0
+    assert (tmp_path / "real").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_text().startswith("query,")
+    pipe, received = tmp_path / "pipe", list[str]()
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: received.append(pipe.read_text()), daemon=True)
+    reader.start()
+    assert run(*command, pipe).returncode == 0
+    reader.join(10)
+    assert pipe.is_fifo() and received[0].startswith("query,")
+
+
+def test_info_takes_the_names_that_rerank_takes() -> None:
+    assert run("info", "default").stdout == run("info").stdout
+    assert "no bundle of Qwen/Qwen3-Reranker-8B" in run("info", "qwen3-reranker-8b").stderr
 
 
 def test_spreadsheets_byte_order_mark_is_not_part_of_a_column(tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ REFUSALS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: edit_config(folder, hidden_act="foo"),
         "transformers can't load damaged ('foo'",
     ),
+    "heads": (lambda folder: edit_config(folder, num_key_value_heads=3), "4 query heads of 32 for 3 key-value heads"),
     "no size": (lambda folder: edit_config(folder, hidden_size=None), "hidden_size"),
     "no config": (lambda folder: (folder / "config.json").unlink(), "no config.json"),
     "broken config": (lambda folder: (folder / "config.json").write_text("{"), "config.json can't be read"),
@@ -121,7 +122,7 @@ REFUSALS: dict[str, tuple[Callable[[Path], object], str]] = {
     "other bytes": (lambda folder: edit_header(folder / WEIGHTS, data_offsets=[0, 4]), "is damaged: model.norm.weight"),
     "not a number": (
         lambda folder: rewrite_weights(folder, lambda weights: weights["model.norm.weight"].fill_(torch.nan)),
-        "gives scores in float32 that are not numbers",
+        "gives scores that are not numbers",
     ),
     "lacks a tensor": (
         lambda folder: rewrite_weights(folder, lambda weights: weights.pop("model.layers.1.mlp.up_proj.weight")),

@@ -99,6 +99,9 @@ def test_arrays_that_are_no_prompts_are_refused(reranker: Qwen3Reranker) -> None
         reranker.compute_logits({"input_ids": ones, "attention_mask": ones[0]})
     with pytest.raises(ValueError, match=r"must be from 0 to \d+, and 200000 is not"):
         reranker.compute_logits({"input_ids": ones * 200_000, "attention_mask": ones})
+    for ids, mask in ((ones * 5.5, ones), (ones, ones * [[0], [1]])):
+        with pytest.raises(ValueError, match="integers, and attention_mask must leave every row a token"):
+            reranker.compute_logits({"input_ids": ids, "attention_mask": mask})
     reranker.compute_logits({"input_ids": ones * [-100, 5, 5], "attention_mask": ones * [0, 1, 1]})  # -100 is masked
 
 

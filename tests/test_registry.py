@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,10 @@ def test_a_models_bundle_is_found_where_export_puts_it_and_in_the_cache(
 def test_an_unknown_option_is_not_swallowed_by_the_fallback() -> None:
     with pytest.raises(TypeError, match="max_lenght"):
         load_reranker("default", fallback="bm25", max_lenght=3)
+
+
+@pytest.mark.parametrize("module", ["onnxruntime", "tokenizers"])
+def test_the_fallback_takes_over_where_a_library_is_missing(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.warns(RuntimeWarning, match="BM25 takes its place: .* can't be imported"):
+        assert isinstance(load_reranker("default", fallback="bm25"), BM25Reranker)

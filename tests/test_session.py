@@ -59,6 +59,16 @@ def test_unknown_provider_and_threads_are_refused(bundle: Path) -> None:
         Qwen3Reranker(bundle, threads=0)
 
 
+@pytest.mark.parametrize(("quota", "cpus"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 4), ("", 4)])
+def test_a_containers_quota_limits_the_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, cpus: int
+) -> None:
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(session, "_CPU_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(session.os, "sched_getaffinity", lambda process: range(4))
+    assert session._usable_cpus() == cpus
+
+
 def test_scores_do_not_depend_on_threads_and_memory(bundle: Path) -> None:
     documents = ["Hypertension", "Hypotension " * 30, "", *(f"Disease of type {number}" for number in range(40))]
     one, several = Qwen3Reranker(bundle, threads=1, keep_memory=False), Qwen3Reranker(bundle, threads=3)

@@ -79,6 +79,14 @@ def test_no_run_has_more_tokens_than_the_budget_however_long_a_query_is(
     assert runtime.most <= budget
 
 
+def test_equal_prompts_have_equal_scores_and_are_run_once(session: Session) -> None:
+    runtime = Counting(session.runtime)
+    prompts = [np.arange(length, dtype=np.int32) for length in (40, 7, 40, 23, 40, 7)]
+    scores = score_prompts(Session(runtime, "cpu"), prompts, 0)  # type: ignore[arg-type]
+    assert scores[0] == scores[2] == scores[4] and scores[1] == scores[5]
+    assert runtime.most == 3 * 40  # one batch, padded
+
+
 def _path(session: Session) -> str:
     return str(session.runtime._model_path)
 

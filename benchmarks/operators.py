@@ -1,0 +1,59 @@
+"""Where the time of one batch of workload T goes, by operator: `python benchmarks/operators.py BUNDLE`.
+
+One thread, from ONNX Runtime's own profiler, in the last of five runs.
+"""
+
+import argparse
+import json
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+_PAST, _OWN, _RUNS = 75, 20, 5
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--rows", type=int, default=17, help="candidates of the batch; 100 are cut in six such batches")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        events = profile(options.bundle / "model.onnx", options.rows, Path(folder) / "profile")
+    run = [event for event in events if event["name"] == "model_run"][-1]
+    spent, nodes = Counter[str](), Counter[str]()
+    for event in events:
+        if event["name"].endswith("_kernel_time") and run["ts"] <= event["ts"] <= run["ts"] + run["dur"]:
+            spent[event["args"]["op_name"]] += event["dur"]
+            nodes[event["args"]["op_name"]] += 1
+    print(f"{options.rows} candidates in {run['dur'] / 1e3:.0f} ms, one thread")
+    print("| operator | nodes | share |\n|---|---|---|")
+    for operator, microseconds in spent.most_common(20):
+        print(f"| {operator} | {nodes[operator]} | {microseconds / run['dur']:.1%} |")
+
+
+def profile(graph: Path, rows: int, prefix: Path) -> list[dict]:
+    """The profiler's events: times in microseconds."""
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads, settings.log_severity_level, settings.enable_mem_pattern = 1, 3, False
+    settings.enable_profiling, settings.profile_file_prefix = True, str(prefix)
+    runtime = onnxruntime.InferenceSession(str(graph), settings, providers=["CPUExecutionProvider"])
+    random = np.random.default_rng(0)
+
+    def feed(batch: int, seq: int) -> dict[str, np.ndarray]:
+        ids = random.integers(0, 151_000, (batch, seq))
+        return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+
+    (present,) = runtime.run(["present"], feed(1, _PAST) | {"keep_rows": np.array([1])})
+    batch = feed(rows, _OWN) | {"past": present[0]}
+    for _ in range(_RUNS):
+        runtime.run(["logits"], batch)
+    events: list[dict] = json.loads(Path(runtime.end_profiling()).read_text())
+    return events
+
+
+if __name__ == "__main__":
+    main()
