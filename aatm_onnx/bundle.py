@@ -19,6 +19,7 @@ from .typed_json import read_as
 
 FORMAT_VERSION = 1
 MANIFEST_FILE = "bundle.json"
+GRAPH_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 CONFORMANCE_FILE = "conformance.json"
 HEAD_FILE = "head.npz"

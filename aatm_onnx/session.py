@@ -171,7 +171,7 @@ def _open(ort: Any, bundle: Bundle, options: Any, providers: list[str]) -> "onnx
 
 
 def empty_past(runtime: "onnxruntime.InferenceSession") -> Past | None:
-    """The past of a prompt's first token, in shape and type of the graph's optional input "past", if it has one."""
+    """A past of no tokens, in shape and type of the graph's optional input "past", if it has one."""
     for node in runtime.get_overridable_initializers():
         if node.name == "past":
             dtype = np.float16 if "float16" in node.type else np.float32

@@ -1,5 +1,6 @@
 """What a config.json says: whether this is a Qwen3 causal LM, its sizes, and the tensors that it must have."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -23,11 +24,12 @@ def with_rope_in_one_place(config: dict[str, Any]) -> dict[str, Any]:
     if isinstance(parameters, dict):
         config["rope_theta"] = parameters.get("rope_theta", config.get("rope_theta", DEFAULT_ROPE_THETA))
         scaling = {name: value for name, value in parameters.items() if name != "rope_theta"}
-        config["rope_scaling"] = None if _rope_type(scaling) == "default" else scaling
+        config["rope_scaling"] = None if rope_type(scaling) == "default" else scaling
     return config
 
 
-def _rope_type(scaling: dict[str, Any]) -> Any:
+def rope_type(scaling: Mapping[str, Any]) -> Any:
+    """The kind of a `rope_scaling`, whose name for it changed."""
     return scaling.get("rope_type", scaling.get("type", "default"))
 
 
@@ -49,9 +51,9 @@ def read_architecture(config: dict[str, Any], where: str) -> Architecture:
         raise ExportError(f"{where} has quantized weights; export the checkpoint that they were made of.")
     if config.get("use_sliding_window") or "sliding_attention" in (config.get("layer_types") or []):
         raise ExportError(f"{where} uses sliding-window attention, which no Qwen3 reranker does and no graph here has.")
-    if (rope_type := _rope_type(config.get("rope_scaling") or {})) not in ROPE_TYPES:
+    if (scaling := rope_type(config.get("rope_scaling") or {})) not in ROPE_TYPES:
         raise ExportError(
-            f"{where} has rope_scaling of type {rope_type!r}; only {', '.join(ROPE_TYPES)} can be exported."
+            f"{where} has rope_scaling of type {scaling!r}; only {', '.join(ROPE_TYPES)} can be exported."
         )
     for key, default in (("rms_norm_eps", 1e-6), ("rope_theta", DEFAULT_ROPE_THETA)):
         if not (isinstance(value := config.get(key, default), int | float) and value > 0):

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from aatm_onnx.bundle import GRAPH_FILE
+
 from .checkpoint import Checkpoint
-from .fused import GRAPH_FILE, disk_bytes
+from .fused import disk_bytes
 from .graphs import GraphKind
 from .onnx_graph import MICROSOFT, OnnxGraph, WeightFile, as_type
 from .placement import rotary_angles

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from aatm_onnx.bundle import (
     CONFORMANCE_FILE,
+    GRAPH_FILE,
     HEAD_FILE,
     MANIFEST_FILE,
     TOKENIZER_FILE,
@@ -28,9 +29,8 @@ from .exact import write_exact
 from .graphs import GraphKind, Progress, check_installed, graph_kind
 from .rounded import write_rounded
 
-GRAPH_FILE = "model.onnx"
 _BUNDLE_FILES = {MANIFEST_FILE, TOKENIZER_FILE, CONFORMANCE_FILE, HEAD_FILE, GRAPH_FILE, GRAPH_FILE + ".data"}
-# Tokenizer, vectors and manifest: what a bundle holds beside its graph.
+# What a bundle holds beside its graph: tokenizer, head (17 MB at 8B), vectors and manifest.
 _OTHER_BYTES = 32 << 20
 
 

@@ -20,6 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
+from aatm_onnx.bundle import GRAPH_FILE
+
 from .attention import Attention, KeysValues
 from .checkpoint import Checkpoint
 from .graphs import GraphKind, parameter_count
@@ -31,8 +33,6 @@ from .placement import Placement, place_tokens
 from .qwen3 import Qwen3, read_qwen3
 from .residual import add_norm, embed
 from .streamed_reference import MeanInputs, float32_logits
-
-GRAPH_FILE = "model.onnx"
 
 
 def write_graph(

@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from aatm_onnx.bundle import Architecture
 from aatm_onnx.errors import ExportError
 
-from .architecture import DEFAULT_ROPE_THETA
+from .architecture import DEFAULT_ROPE_THETA, rope_type
 from .checkpoint import Checkpoint
 from .safetensors_files import Tensor
 
@@ -93,12 +93,10 @@ def read_qwen3(checkpoint: Checkpoint) -> Qwen3:
 
 
 def _refuse_unsupported(config: Mapping[str, Any], where: str) -> None:
-    rope = config.get("rope_scaling") or {}
-    rope_type = rope.get("rope_type", rope.get("type", "default"))
     for name, value, supported in (
         ("attention_bias", config.get("attention_bias", False), False),
         ("hidden_act", config.get("hidden_act", "silu"), "silu"),
-        ("rope_scaling", rope_type, "default"),
+        ("rope_scaling", rope_type(config.get("rope_scaling") or {}), "default"),
     ):
         if value != supported:
             raise ExportError(

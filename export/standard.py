@@ -6,6 +6,8 @@ fp16 stores the weights as float16 and computes in float32 after a Cast (`graph_
 import gc
 from pathlib import Path
 
+from aatm_onnx.bundle import GRAPH_FILE
+
 from .checkpoint import Checkpoint
 from .graphs import GraphKind, parameter_count
 from .quiet import quiet
@@ -21,11 +23,11 @@ def write_graph(checkpoint: Checkpoint, folder: Path, precision: str) -> None:
     from .graph_file import name_external_data, store_as_float16
 
     with quiet():
-        _trace(checkpoint, folder / "model.onnx")
+        _trace(checkpoint, folder / GRAPH_FILE)
     gc.collect()  # the torch model is in reference cycles; its weights must go before they are loaded again
-    name_external_data(folder / "model.onnx")
+    name_external_data(folder / GRAPH_FILE)
     if precision == "fp16":
-        store_as_float16(folder / "model.onnx")
+        store_as_float16(folder / GRAPH_FILE)
 
 
 def _trace(checkpoint: Checkpoint, file: Path) -> None:

@@ -11,11 +11,10 @@ import onnx
 import pytest
 import torch
 from aatm_onnx_export import compare_with_checkpoint, export_checkpoint, graph_file
-from aatm_onnx_export.export import GRAPH_FILE
 from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM
 
-from aatm_onnx.bundle import Bundle, open_bundle
+from aatm_onnx.bundle import GRAPH_FILE, Bundle, open_bundle
 from aatm_onnx.prompt import DEFAULT_PREFIX, left_pad, read_tokenizer
 from aatm_onnx.scoring import probability_of_yes
 from aatm_onnx.session import open_session
