@@ -43,9 +43,7 @@ def score_prompts(
     Returns:
         The probability of "yes" for each prompt, in the order given.
     """
-    distinct: dict[bytes, int] = {}  # equal prompts get equal scores, to the last bit, and are run once
-    places = [distinct.setdefault(prompt.tobytes(), len(distinct)) for prompt in prompts]
-    prompts = [prompts[index] for index in np.unique(places, return_index=True)[1]]
+    prompts, places = _distinct(prompts)  # equal prompts get equal scores, to the last bit, and are run once
     budget = token_budget or TOKEN_BUDGETS[session.provider]
     piece = min(budget, _PIECE[session.provider])
     scores = np.empty(len(prompts), np.float64)
@@ -62,6 +60,13 @@ def score_prompts(
     _run_beside_each_other(score, _batches(session, prompts, budget, piece), session.at_once)
     result: list[float] = scores[places].tolist()
     return result
+
+
+def _distinct(prompts: Sequence[TokenIds]) -> tuple[list[TokenIds], NDArray[np.int64]]:
+    """Every prompt once, and where each of the given ones is among these, (prompts,)."""
+    first: dict[bytes, int] = {}
+    places = np.array([first.setdefault(prompt.tobytes(), len(first)) for prompt in prompts], np.int64)
+    return [prompts[index] for index in np.unique(places, return_index=True)[1]], places
 
 
 def _batches(session: Session, prompts: Sequence[TokenIds], token_budget: int, piece: int) -> Iterator[Batch]:
