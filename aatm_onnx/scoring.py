@@ -1,8 +1,7 @@
 """Prompts of token ids become scores: batches cut by a token budget, sorted by length, run, and put back in order."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,19 +90,27 @@ def _even_budget(lengths: Sequence[int], token_budget: int, at_once: int) -> int
 def _run_beside_each_other(
     run: Callable[[list[int], Past | None], None], batches: Iterable[Batch], at_once: int
 ) -> None:
-    """Run batches on `at_once` threads; only one waits for its turn, for each may hold a past in memory."""
+    """Run batches on `at_once` threads.
+
+    The next one is asked for when a thread is free, for its past may still have to be run, and takes memory too.
+    """
     if at_once == 1:
         for batch in batches:
             run(*batch)
         return
     with ThreadPoolExecutor(at_once) as threads:
-        running: deque[Future[None]] = deque()
+        running: set[Future[None]] = set()
         for batch in batches:
-            if len(running) > at_once:
-                running.popleft().result()
-            running.append(threads.submit(run, *batch))
-        for last in running:
-            last.result()
+            running.add(threads.submit(run, *batch))
+            if len(running) == at_once:
+                ended, running = wait(running, return_when=FIRST_COMPLETED)
+                _raise_failures(ended)
+        _raise_failures(running)
+
+
+def _raise_failures(runs: Iterable[Future[None]]) -> None:
+    for each in runs:
+        each.result()
 
 
 def _groups(session: Session, prompts: Sequence[TokenIds], piece: int) -> Iterator[tuple[list[int], Past | None, bool]]:
@@ -127,7 +134,8 @@ def _groups(session: Session, prompts: Sequence[TokenIds], piece: int) -> Iterat
             past = before
         else:
             past = session.head.first(part.stop)
-        pending += [(inner, before) for inner in part.parts]
+        # The largest comes last, when no other part waits for this one's past: so few are in memory, however deep.
+        pending += [(inner, before) for inner in sorted(part.parts, key=lambda inner: inner.size, reverse=True)]
         yield part.prompts, past, bool(pending)
 
 

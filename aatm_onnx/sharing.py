@@ -22,11 +22,13 @@ class SharedPart:
     """Tokens that several prompts share.
 
     stop: where the part ends, counted from the prompts' start; it begins where its parent ends.
+    size: how many prompts start with it.
     prompts: indices of prompts of which no further part is shared.
     parts: parts that follow this one.
     """
 
     stop: int
+    size: int
     prompts: list[int] = field(default_factory=list)
     parts: list["SharedPart"] = field(default_factory=list)
 
@@ -56,7 +58,7 @@ def plan_sharing(
     order = sorted(indices, key=lambda index: prompts[index].astype(">i4").tobytes())
     shared = np.array([0] + [_common_length(prompts[a], prompts[b]) for a, b in pairwise(order)], np.int64)
     # (prompts,): tokens in common with the prompt before
-    root = SharedPart(head)
+    root = SharedPart(head, len(order))
     pending = [(0, len(order), root)]  # ranges of `order`, each with the part that they are known to share
     while pending:
         start, end, part = pending.pop()
@@ -66,7 +68,7 @@ def plan_sharing(
         inner = shared[start + 1 : end]
         stop = int(inner.min())
         if (end - start - 1) * (stop - part.stop) > 2 * run_cost:
-            part.parts.append(SharedPart(stop))
+            part.parts.append(SharedPart(stop, end - start))
             part = part.parts[-1]
         cuts = [start, *(np.flatnonzero(inner == stop) + start + 1).tolist(), end]
         pending += [(a, b, part) for a, b in pairwise(cuts)]

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+from weakref import ReferenceType, ref
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aatm_onnx.past import Past
+from aatm_onnx.prompt import TokenIds
 from aatm_onnx.scoring import probability_of_yes, score_prompts
 from aatm_onnx.session import Session, open_session
 from aatm_onnx.sharing import SharedPart, common_length, plan_sharing
@@ -85,6 +87,32 @@ def test_equal_prompts_have_equal_scores_and_are_run_once(session: Session) -> N
     scores = score_prompts(Session(runtime, "cpu"), prompts, 0)  # type: ignore[arg-type]
     assert scores[0] == scores[2] == scores[4] and scores[1] == scores[5]
     assert runtime.most == 3 * 40  # one batch, padded
+
+
+class Watching(Session):
+    """A session that notes how many pasts of its making there are at most at a time."""
+
+    made: ClassVar[list[ReferenceType[Past]]] = []
+    most: ClassVar[int] = 0
+
+    def past_of(self, ids: TokenIds, before: Past | None = None) -> Past:
+        past = super().past_of(ids, before)
+        Watching.made.append(ref(past))
+        Watching.most = max(Watching.most, sum(past() is not None for past in Watching.made))
+        return past
+
+
+@pytest.mark.parametrize("deeper", [1, 2])
+def test_few_pasts_are_in_memory_however_deep_the_sharing(session: Session, deeper: int) -> None:
+    """At every level three prompts end, after 40 more tokens that they share."""
+    Watching.made, Watching.most = [], 0
+    stem, prompts = np.zeros(0, np.int32), list[TokenIds]()
+    for _ in range(8):
+        prompts += [np.r_[stem, np.full(40, 3 - deeper), end].astype(np.int32) for end in (5, 6, 7)]
+        stem = np.r_[stem, np.full(40, deeper)].astype(np.int32)
+    scores = score_prompts(Watching(session.runtime, "cpu", session.head), prompts, 0)
+    assert len(Watching.made) > 12 and Watching.most <= 4
+    np.testing.assert_allclose(scores, [score_prompts(session, [prompt], 0)[0] for prompt in prompts], atol=2e-3)
 
 
 def _path(session: Session) -> str:
