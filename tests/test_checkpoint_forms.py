@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aatm_onnx_export import compare_with_checkpoint, export_checkpoint
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 from aatm_onnx import Qwen3Reranker
@@ -64,14 +64,15 @@ def test_what_a_tokenizer_was_last_used_for_does_not_count(
 def test_words_that_were_added_are_tokens_and_control_tokens_are_text(tmp_path: Path) -> None:
     checkpoint = make_checkpoint(tmp_path / "checkpoint", vocab_size=151_936)
     tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
-    tokenizer.add_tokens([AddedToken("Hypertension")])
+    tokenizer.add_tokens(["Hypertension", "高血圧", "<终>", *(f"wording{number}" for number in range(1000))])
     tokenizer.save(str(checkpoint / "tokenizer.json"))
     ours = read_tokenizer(checkpoint / "tokenizer.json", added_tokens=False)
     transformers = AutoTokenizer.from_pretrained(checkpoint)
-    text = "Hypertension of the newborn"
-    assert ours.encode(text).ids == transformers(text)["input_ids"]
-    assert ours.encode(text).ids[0] == tokenizer.token_to_id("Hypertension")
-    for control in ("<think>", "<|im_end|>"):
+    for word in ("Hypertension", "高血圧", "wording999"):
+        text = f"{word} of the newborn"
+        assert ours.encode(text).ids == transformers(text)["input_ids"]
+        assert ours.encode(text).ids[0] == tokenizer.token_to_id(word)
+    for control in ("<think>", "<|im_end|>", "<终>"):
         assert len(ours.encode(control).ids) > 1
 
 
