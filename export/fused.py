@@ -80,15 +80,15 @@ class Precision:
 
     linear: Linear
     last_down: Linear
-    embedding: type[np.floating]
+    embedding: type[np.number]
 
 
 _FLOAT, _STORED_HALF, _INT4 = FloatLinear(), FloatLinear(stored=np.float16), Int4Linear()
 PRECISIONS = {
     "fp32": Precision(_FLOAT, _FLOAT, np.float32),
     "fp16": Precision(_STORED_HALF, _STORED_HALF, np.float16),
-    "int8": Precision(Int8Linear(), _STORED_HALF, np.float16),
-    "int4": Precision(_INT4, _INT4, np.float16),
+    "int8": Precision(Int8Linear(), _STORED_HALF, np.int8),
+    "int4": Precision(_INT4, _INT4, np.int8),
 }
 
 
@@ -98,7 +98,7 @@ class _Builder:
     model: Qwen3
     linears: Sequence[Linear]  # (layers,)
     last_down: Linear
-    embedding: type[np.floating]
+    embedding: type[np.number]
 
     def build(self, no_token_id: int, yes_token_id: int) -> None:
         graph, sizes = self.graph, self.model.sizes

@@ -1,20 +1,50 @@
 """The residual stream of every graph for ONNX Runtime: how it begins, and how a layer's update enters it."""
 
-import numpy as np
+import math
+from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from .int8 import quantize_rows
 from .onnx_graph import MICROSOFT, OnnxGraph
-from .qwen3 import Qwen3
+from .qwen3 import FloatArray, Qwen3
 
 _EMBEDDING_ROWS = 8192  # how much of the embedding is in memory at a time: 128 MB of float32 at hidden size 4096
+_BLOCK = 64  # channels of a token that share a scale, or fewer where the hidden size is not a multiple of it
 
 
-def embed(graph: OnnxGraph, model: Qwen3, ids: str, stored: type[np.floating]) -> str:
-    """Embeddings of the tokens, (batch * seq, hidden) float32, out of a table of type `stored`."""
+def embed(graph: OnnxGraph, model: Qwen3, ids: str, stored: type[np.number]) -> str:
+    """Embeddings of the tokens, (batch * seq, hidden) float32, out of a table of type `stored`.
+
+    Rows of int8 have a scale for each block of channels: one for the whole row would let its largest value spoil all.
+    """
     name = "model.embed_tokens.weight"
+    rows, shape = graph.node("Reshape", ids, graph.constant([-1], np.int64)), model.tensors[name].shape
     slabs = model.slabs(name, _EMBEDDING_ROWS)
-    table = graph.streamed_weight(name, stored, model.tensors[name].shape, slabs)
-    embedded = graph.node("Gather", table, graph.node("Reshape", ids, graph.constant([-1], np.int64)), axis=0)
+    if stored == np.int8:
+        return _embed_rounded(graph, name, shape, slabs, rows)
+    embedded = graph.node("Gather", graph.streamed_weight(name, stored, shape, slabs), rows, axis=0)
     return embedded if stored == np.float32 else graph.node("Cast", embedded, to=graph.onnx_type(np.float32))
+
+
+def _embed_rounded(graph: OnnxGraph, name: str, shape: Sequence[int], slabs: Iterable[FloatArray], rows: str) -> str:
+    """Rows of an int8 table times their blocks' scales."""
+    vocabulary, hidden = shape
+    block = math.gcd(hidden, _BLOCK)
+    blocks, scales = (vocabulary, hidden // block, block), list[FloatArray]()
+
+    def quantized() -> Iterator[NDArray[np.int8]]:
+        for slab in slabs:
+            values, block_scales = quantize_rows(slab.reshape(-1, block))
+            scales.append(block_scales.reshape(-1, hidden // block, 1))
+            yield values.reshape(-1, *blocks[1:])
+
+    table = graph.streamed_weight(name, np.int8, blocks, quantized())
+    scale_table = graph.streamed_weight(name + "_scale", np.float32, (*blocks[:2], 1), scales)
+    values, factors = (graph.node("Gather", weight, rows, axis=0) for weight in (table, scale_table))
+    scaled = graph.node("Mul", graph.node("Cast", values, to=graph.onnx_type(np.float32)), factors)
+    return graph.node("Reshape", scaled, graph.constant([-1, hidden], np.int64))
 
 
 def add_norm(graph: OnnxGraph, model: Qwen3, residual: str, update: str, name: str) -> tuple[str, str]:

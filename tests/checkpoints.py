@@ -2,10 +2,12 @@
 
 import gzip
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 TOKENIZER = Path(__file__).parent / "data" / "qwen3-tokenizer"
@@ -65,3 +67,10 @@ def add_tokenizer(folder: Path) -> None:
     """Put the real Qwen3 tokenizer into a checkpoint."""
     (folder / "tokenizer.json").write_bytes(gzip.decompress((TOKENIZER / "tokenizer.json.gz").read_bytes()))
     shutil.copy(TOKENIZER / "tokenizer_config.json", folder)
+
+
+def rewrite_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    """Change a checkpoint of one file."""
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
