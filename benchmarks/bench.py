@@ -8,6 +8,7 @@ batch of all of them with logits for every position would take tens of GB.
 import argparse
 import multiprocessing
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import our_path
 import torch_paths
 from aatm_onnx_export.export import export_checkpoint
 from make_checkpoint import SIZES, write_checkpoint
-from workloads import WORKLOADS, term_prompts
+from workloads import WORKLOADS, terms
 
 _TORCH_PROMPTS = {"T": 10, "R": 4, "M": 10}
 _TORCH = {
@@ -51,11 +52,12 @@ def main() -> None:
         _print_speed(name, checkpoint, bundles, options.threads)
     print("\n| int8 | to the first score, s | loaded, MB | at most, MB |\n|---|---|---|---|")
     sizes = [count for count in (1_000, 10_000) if count <= options.candidates]
-    for title, prompts in (
-        ("T", WORKLOADS["T"].prompts(our_path.head_of(bundles["int8"]))),
-        *((f"1 query, {count:,} HPO names", term_prompts(bundles["int8"], count)) for count in sizes),
+    ids = WORKLOADS["T"].prompts(our_path.head_of(bundles["int8"]))
+    for title, ask in (
+        ("T", partial(our_path.ask_ids, ids)),
+        *((f"1 query, {count:,} HPO names", partial(our_path.ask_terms, terms(count))) for count in sizes),
     ):
-        measured = _alone(our_path.memory_and_loading, bundles["int8"], prompts, options.threads)
+        measured = _alone(our_path.memory_and_loading, bundles["int8"], ask, options.threads)
         print(f"| {title} | {' | '.join(f'{figure:.1f}' for figure in measured.values())} |", flush=True)
 
 

@@ -2,7 +2,9 @@
 
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from workloads import WORKLOADS
 
 from aatm_onnx.bundle import HEAD_FILE, open_bundle
 from aatm_onnx.prompt import TokenIds
+from aatm_onnx.rerankers import Qwen3Reranker
 from aatm_onnx.scoring import score_prompts
 from aatm_onnx.session import open_session
 
@@ -36,15 +39,31 @@ def seconds(bundle: Path, prompts: list[TokenIds], threads: int) -> float:
     return min(taken)
 
 
-def memory_and_loading(bundle: Path, prompts: list[TokenIds], threads: int) -> dict[str, float]:
-    """Seconds from nothing to the first score; MB resident after loading, and at most while scoring all prompts."""
+Ask = Callable[[Qwen3Reranker, int | None], object]  # scores as many of a workload's candidates, or all
+
+
+def ask_terms(names: Sequence[str], reranker: Qwen3Reranker, count: int | None) -> None:
+    """Candidates as a user has them: text."""
+    reranker.score("high blood pressure", names[:count])
+
+
+def ask_ids(prompts: Sequence[TokenIds], reranker: Qwen3Reranker, count: int | None) -> None:
+    """Prompts of one length that stand for no words."""
+    ids = np.stack(prompts[:count])
+    reranker.compute_logits({"input_ids": ids, "attention_mask": np.ones_like(ids)})
+
+
+def memory_and_loading(bundle: Path, ask: Ask, threads: int) -> dict[str, float]:
+    """Seconds from nothing to the first score; MB resident after loading, and at most while scoring all candidates.
+
+    All of a user's process: tokenizer, session, texts, scores.
+    """
     start = time.perf_counter()
-    opened = open_bundle(bundle)
-    session = open_session(opened, "cpu", threads)
+    reranker = Qwen3Reranker(bundle, provider="cpu", threads=threads)
     loaded = _resident("VmRSS")
-    score_prompts(session, prompts[:1], opened.manifest.pad_token_id)
+    ask(reranker, 1)
     first_score = time.perf_counter() - start
-    score_prompts(session, prompts, opened.manifest.pad_token_id)
+    ask(reranker, None)
     return {"to the first score, s": first_score, "loaded, MB": loaded, "peak, MB": _resident("VmHWM")}
 
 
@@ -56,6 +75,6 @@ def _resident(field: str) -> float:
 
 if __name__ == "__main__":  # an int8 bundle of bench.py's, in an environment that has the CPU runtime alone
     bundle = Path(sys.argv[1])
-    measured = memory_and_loading(bundle, WORKLOADS["T"].prompts(head_of(bundle)), threads=2)
+    measured = memory_and_loading(bundle, partial(ask_ids, WORKLOADS["T"].prompts(head_of(bundle))), threads=2)
     for name, figure in measured.items():
         print(f"{name}: {figure:.2f}")
