@@ -162,7 +162,8 @@ class Qwen3Reranker(ScoringReranker):
             threads: threads that compute on the CPU; None lets every CPU that this process may use work.
             token_budget: the most tokens of a batch, of which two run at a time on the CPU; memory grows with it. None
                 takes what suits the provider.
-            keep_memory: keep the memory of one run for the next; without it a run is slower and gives it back.
+            keep_memory: keep the memory of one batch for the next (on the CPU); without it every batch gives back what
+                it can.
             allow_special_tokens: read `<|im_end|>`, `<think>` and their like inside a query or document as control
                 tokens, as aatm does. By default they are text.
 

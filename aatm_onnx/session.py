@@ -39,12 +39,14 @@ class Session:
     head: what prompts of the bundle begin with, run at export in full precision; without tokens where the bundle has
         none, None if the graph can't share beginnings.
     at_once: how many batches to run at a time.
+    run_options: what ONNX Runtime is told with every run.
     """
 
     runtime: "onnxruntime.InferenceSession"
     provider: Literal["cpu", "cuda"]
     head: Past | None = None
     at_once: int = 1
+    run_options: "onnxruntime.RunOptions | None" = None
     _last_begun: Past | None = None
 
     def logits(
@@ -90,7 +92,7 @@ class Session:
         """One output, left on the GPU where there is one: a past then need not travel to the CPU and back."""
         if self.provider == "cuda":
             return run_on_device(self.runtime, "cuda", output, feed)
-        result: NDArray[Any] = self.runtime.run([output], feed)[0]
+        result: NDArray[Any] = self.runtime.run([output], feed, self.run_options)[0]
         return result
 
 
@@ -104,8 +106,7 @@ def open_session(
         provider: "cuda" and "cpu" are taken at their word; "auto" takes CUDA where ONNX Runtime really can.
         threads: threads that compute on the CPU; None lets every CPU that this process may use work, and more threads
             than these are not started.
-        keep_memory: keep the memory of one run for the next (ONNX Runtime's arena on the CPU); without it a run is
-            slower and gives back what it took.
+        keep_memory: keep the memory of one run for the next (on the CPU); without it every run gives back what it can.
 
     Raises:
         ImportError: ONNX Runtime is not installed.
@@ -127,14 +128,20 @@ def open_session(
         options.add_session_config_entry(EXACT_PRODUCTS, "1")
     if provider != "cpu" and (runtime := _open_on_cuda(ort, bundle, options, required=provider == "cuda")):
         return Session(runtime, "cuda", _head(runtime, bundle))
-    options.enable_cpu_mem_arena = keep_memory
     # It would plan each shape of batch as one block, beside the blocks that other shapes left in the arena.
     options.enable_mem_pattern = False
     # It would look for a dead buffer for every tensor while the session opens: up to 1.31 that takes 3 of 4 seconds at
     # 0.6B, and runs are as fast without, for the arena is (onnxruntime pull request 7359 found the same).
     options.enable_mem_reuse = False
     runtime = _open(ort, bundle, options, ["CPUExecutionProvider"])
-    return Session(runtime, "cpu", _head(runtime, bundle), at_once=min(2, threads))
+    return Session(runtime, "cpu", _head(runtime, bundle), min(2, threads), None if keep_memory else _giving_back(ort))
+
+
+def _giving_back(ort: Any) -> "onnxruntime.RunOptions":
+    """The arena shrinks after a run. Without one ONNX Runtime is slower, and malloc gives less back."""
+    options = ort.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
 
 
 def import_onnxruntime() -> Any:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -75,6 +77,26 @@ def test_scores_do_not_depend_on_threads_and_memory(bundle: Path) -> None:
     assert one.score("high blood pressure", documents) == pytest.approx(
         several.score("high blood pressure", documents), abs=1e-6
     )
+
+
+_MEGABYTES_AFTER_LARGE_BATCHES = """
+import sys
+from pathlib import Path
+from aatm_onnx import Qwen3Reranker
+reranker = Qwen3Reranker(provider="cpu", token_budget=10_000, keep_memory=sys.argv[1] == "True")
+reranker.score("pain", [f"ache {number} " * 60 for number in range(50)])
+resident = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+print(int(resident.split()[1]) / 1000)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is read from Linux's /proc")
+def test_memory_is_kept_or_given_back(tmp_path: Path) -> None:
+    kept, given_back = (
+        float(subprocess.check_output([sys.executable, "-c", _MEGABYTES_AFTER_LARGE_BATCHES, str(keep)], cwd=tmp_path))
+        for keep in (True, False)
+    )
+    assert given_back < kept / 2
 
 
 def with_graph(bundle: Path, target: Path, model: bytes) -> Path:

@@ -64,7 +64,7 @@ class Counting:
     def __init__(self, runtime: Any) -> None:
         self.runtime, self.most = runtime, 0
 
-    def run(self, outputs: list[str], feed: dict[str, Any]) -> Any:
+    def run(self, outputs: list[str], feed: dict[str, Any], options: None) -> Any:
         self.most = max(self.most, feed["input_ids"].size)
         return self.runtime.run(outputs, feed)
 
