@@ -10,7 +10,7 @@ from .int8 import quantize_rows
 from .onnx_graph import MICROSOFT, OnnxGraph
 from .qwen3 import FloatArray, Qwen3
 
-_EMBEDDING_ROWS = 8192  # how much of the embedding is in memory at a time: 128 MB of float32 at hidden size 4096
+_EMBEDDING_ROWS = 2048  # how much of the embedding is in memory at a time: 32 MB of float32 at hidden size 4096
 _BLOCK = 64  # channels of a token that share a scale, or fewer where the hidden size is not a multiple of it
 
 
