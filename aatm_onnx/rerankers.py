@@ -229,13 +229,17 @@ class Qwen3Reranker(ScoringReranker):
 
     def score_groups(self, queries: Sequence[str], documents: Sequence[Sequence[str]]) -> list[list[float]]:
         """Probabilities of "yes", in (0, 1)."""
+        scores = iter(self._score(self._token_ids(queries, documents)))
+        return [[next(scores) for _ in group] for group in documents]
+
+    def _token_ids(self, queries: Sequence[str], documents: Sequence[Sequence[str]]) -> list[prompts.TokenIds]:
+        """The prompts of all pairs, query after query, (seq,) each; the texts need not outlive this."""
         pairs = [
             prompts.format_instruction(self.task, query, document)
             for query, group in zip(queries, documents, strict=True)
             for document in group
         ]
-        scores = iter(self._score(list(self._prompts.encode(pairs))))
-        return [[next(scores) for _ in group] for group in documents]
+        return list(self._prompts.encode(pairs))
 
     @property
     def _pad_token_id(self) -> int:

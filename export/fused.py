@@ -75,7 +75,7 @@ class Precision:
     last_down: the last layer's down_proj. One token of a prompt meets it, so float costs no time; and what it does to
         round its inputs with one scale for all, where the largest are, goes straight into the score. int4 has a scale
         for every few inputs and needs no exception.
-    embedding: its table's type. It is looked up, not multiplied, so float16 costs no speed either.
+    embedding: its table's type. It is looked up, not multiplied, so a smaller one is no faster, but takes less memory.
     """
 
     linear: Linear
