@@ -110,7 +110,7 @@ def read_tokenizer(path: Path, *, added_tokens: bool = True) -> "Tokenizer":
     Tokenizer = import_tokenizer()
     try:
         data = path.read_bytes()
-        tokenizer = Tokenizer.from_buffer(data if added_tokens else _without_control_tokens(data))
+        tokenizer = Tokenizer.from_buffer(data) if added_tokens else _without_control_tokens(data)
         tokenizer.no_padding()  # a file may say otherwise, of the batch that it was last used for
         tokenizer.no_truncation()
         return tokenizer
@@ -131,28 +131,38 @@ def import_tokenizer() -> "type[Tokenizer]":
     return Tokenizer  # type: ignore[no-any-return]
 
 
-def _without_control_tokens(data: bytes) -> bytes:
+def _without_control_tokens(data: bytes) -> "Tokenizer":
     """Change the list inside the file: parsing and writing Qwen3's 11 MB of JSON anew would double the loading time."""
-    key = b'"added_tokens"'
-    if key not in data:
-        return data
-    start = data.index(b"[", data.index(key) + len(key))
-    end = _value_end(data, start)
+    Tokenizer = import_tokenizer()
+    found = re.search(rb'"added_tokens"\s*:\s*(?=\[)', data)  # a word of the vocabulary has a number there
+    if not found:
+        return Tokenizer.from_buffer(data)
+    start, end = found.end(), _value_end(data, found.end())
     added = json.loads(data[start:end])
-    if all(map(_is_control, added)):
-        return b"".join([data[:start], b"[]", memoryview(data)[end:]])
-    # Ids count through the list, past those of the vocabulary: where words stay, control tokens that are not in the
-    # vocabulary stay too, under names that no document can know.
-    kept = [
-        token | {"content": secrets.token_hex()} if _is_control(token) else token
-        for token in added
-        if not (_is_control(token) and _is_key(token["content"], data, end))
-    ]
-    return b"".join([data[:start], json.dumps(kept).encode(), memoryview(data)[end:]])
+    tokenizer = Tokenizer.from_buffer(b"".join([data[:start], b"[]", memoryview(data)[end:]]))
+    if not all(map(_is_control, added)):
+        _add_words(tokenizer, added)
+    return tokenizer
+
+
+def _add_words(tokenizer: "Tokenizer", added: Sequence[dict[str, Any]]) -> None:
+    """Add the tokens of a file's list that are no control tokens, under the ids that they have there.
+
+    Ids count through the list, past those of the vocabulary: so control tokens that the vocabulary does not have are
+    added too, under names that no document can know.
+    """
+    from tokenizers import AddedToken
+
+    for token in added:
+        if not _is_control(token):
+            flags = {name: token[name] for name in ("single_word", "lstrip", "rstrip", "normalized")}
+            tokenizer.add_tokens([AddedToken(token["content"], **flags)])
+        elif tokenizer.token_to_id(token["content"]) is None:
+            tokenizer.add_tokens([secrets.token_hex()])
 
 
 def _value_end(data: bytes, start: int) -> int:
-    """Where the JSON value that begins at `start` ends; little is decoded, for as text Qwen3's file takes 44 MB."""
+    """Where the JSON value that begins at `start` ends; little is decoded, for as text the file takes more memory."""
     length = 1 << 16
     while True:
         some = data[start : start + length].decode("latin-1")  # a character for every byte
@@ -162,12 +172,6 @@ def _value_end(data: bytes, start: int) -> int:
             if start + length >= len(data):
                 raise
             length *= 2
-
-
-def _is_key(name: str, data: bytes, start: int) -> bool:
-    """Whether JSON has an entry of this name after `start`."""
-    spelled = json.dumps(name, ensure_ascii=False).encode()
-    return re.compile(re.escape(spelled) + rb"\s*:").search(data, start) is not None
 
 
 def _is_control(token: dict[str, Any]) -> bool:

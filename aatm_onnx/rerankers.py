@@ -162,8 +162,8 @@ class Qwen3Reranker(ScoringReranker):
             threads: threads that compute on the CPU; None lets every CPU that this process may use work.
             token_budget: the most tokens of a batch, of which two run at a time on the CPU; memory grows with it. None
                 takes what suits the provider.
-            keep_memory: keep the memory of one batch for the next (on the CPU); without it every batch gives back what
-                it can.
+            keep_memory: keep the memory of one batch for the next; False lets it shrink after every batch on the CPU,
+                which is worth it after large token budgets, and takes more at the usual one.
             allow_special_tokens: read `<|im_end|>`, `<think>` and their like inside a query or document as control
                 tokens, as aatm does. By default they are text.
 
@@ -233,7 +233,7 @@ class Qwen3Reranker(ScoringReranker):
         return [[next(scores) for _ in group] for group in documents]
 
     def _token_ids(self, queries: Sequence[str], documents: Sequence[Sequence[str]]) -> list[prompts.TokenIds]:
-        """The prompts of all pairs, query after query, (seq,) each; the texts need not outlive this."""
+        """The prompts of all pairs, query after query, (seq,) each; their texts are gone before these are run."""
         pairs = [
             prompts.format_instruction(self.task, query, document)
             for query, group in zip(queries, documents, strict=True)

@@ -134,7 +134,8 @@ def _groups(session: Session, prompts: Sequence[TokenIds], piece: int) -> Iterat
             past = before
         else:
             past = session.head.first(part.stop)
-        # The largest comes last, when no other part waits for this one's past: so few are in memory, however deep.
+        # The largest comes last, when no other part waits for this one's past: so no more of these are in memory at a
+        # time than the prompts can be halved.
         pending += [(inner, before) for inner in sorted(part.parts, key=lambda inner: inner.size, reverse=True)]
         yield part.prompts, past, bool(pending)
 

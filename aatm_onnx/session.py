@@ -39,7 +39,7 @@ class Session:
     head: what prompts of the bundle begin with, run at export in full precision; without tokens where the bundle has
         none, None if the graph can't share beginnings.
     at_once: how many batches to run at a time.
-    run_options: what ONNX Runtime is told with every run.
+    run_options: what ONNX Runtime is told with every run on the CPU.
     """
 
     runtime: "onnxruntime.InferenceSession"
@@ -106,7 +106,8 @@ def open_session(
         provider: "cuda" and "cpu" are taken at their word; "auto" takes CUDA where ONNX Runtime really can.
         threads: threads that compute on the CPU; None lets every CPU that this process may use work, and more threads
             than these are not started.
-        keep_memory: keep the memory of one run for the next (on the CPU); without it every run gives back what it can.
+        keep_memory: keep the memory of one run for the next; without it ONNX Runtime's arena shrinks after every run
+            on the CPU.
 
     Raises:
         ImportError: ONNX Runtime is not installed.
@@ -131,14 +132,14 @@ def open_session(
     # It would plan each shape of batch as one block, beside the blocks that other shapes left in the arena.
     options.enable_mem_pattern = False
     # It would look for a dead buffer for every tensor while the session opens: up to 1.31 that takes 3 of 4 seconds at
-    # 0.6B, and runs are as fast without, for the arena is (onnxruntime pull request 7359 found the same).
+    # 0.6B. Runs are no slower without, for taking memory from the arena is cheap (onnxruntime pull request 7359).
     options.enable_mem_reuse = False
     runtime = _open(ort, bundle, options, ["CPUExecutionProvider"])
     return Session(runtime, "cpu", _head(runtime, bundle), min(2, threads), None if keep_memory else _giving_back(ort))
 
 
 def _giving_back(ort: Any) -> "onnxruntime.RunOptions":
-    """The arena shrinks after a run. Without one ONNX Runtime is slower, and malloc gives less back."""
+    """The arena shrinks after a run. Without an arena ONNX Runtime is slower, and malloc gives less back."""
     options = ort.RunOptions()
     options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     return options

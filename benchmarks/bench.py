@@ -14,8 +14,6 @@ from typing import Any
 
 import our_path
 import torch_paths
-from aatm_onnx_export.export import export_checkpoint
-from make_checkpoint import SIZES, write_checkpoint
 from workloads import WORKLOADS, terms
 
 _TORCH_PROMPTS = {"T": 10, "R": 4, "M": 10}
@@ -50,7 +48,7 @@ def main() -> None:
     print("| workload | ours | ms a pair | against | ms a pair | times as long |\n|---|---|---|---|---|---|")
     for name in options.workloads:
         _print_speed(name, checkpoint, bundles, options.threads)
-    print("\n| int8 | to the first score, s | loaded, MB | at most, MB |\n|---|---|---|---|")
+    print("\n| int8, process with tokenizer | to the first score, s | loaded, MB | at most, MB |\n|---|---|---|---|")
     sizes = [count for count in (1_000, 10_000) if count <= options.candidates]
     ids = WORKLOADS["T"].prompts(our_path.head_of(bundles["int8"]))
     for title, ask in (
@@ -63,6 +61,10 @@ def main() -> None:
 
 def _prepare(checkpoint: Path, bundles: dict[str, Path]) -> None:
     """Make the checkpoint and its bundles, where they are not there from another run."""
+    # Not above, where the processes that are measured would import these too.
+    from aatm_onnx_export.export import export_checkpoint
+    from make_checkpoint import SIZES, write_checkpoint
+
     if not checkpoint.exists():
         write_checkpoint(checkpoint, SIZES["0.6B"], seed=0, shard_bytes=2_000_000_000)
     for precision, bundle in bundles.items():

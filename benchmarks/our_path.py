@@ -54,7 +54,7 @@ def ask_ids(prompts: Sequence[TokenIds], reranker: Qwen3Reranker, count: int | N
 
 
 def memory_and_loading(bundle: Path, ask: Ask, threads: int) -> dict[str, float]:
-    """Seconds from nothing to the first score; MB resident after loading, and at most while scoring all candidates.
+    """Seconds from imported modules to the first score; MB resident after loading, and at most while scoring all.
 
     All of a user's process: tokenizer, session, texts, scores.
     """

@@ -54,7 +54,7 @@ class Qwen3:
         """Rows `start` to `stop` of a weight's first axis, as float32.
 
         Raises:
-            ExportError: its file ends too early.
+            ExportError: its file ends too early, or a value is infinite or not a number.
         """
         tensor = self.tensors[name]
         dtype = np.dtype(_STORED_DTYPES[tensor.dtype])
@@ -64,7 +64,10 @@ class Qwen3:
             values = np.fromfile(stream, dtype, (stop - start) * row_size)
         if values.size != (stop - start) * row_size:
             raise ExportError(f"{tensor.file} ends inside {name}; download the checkpoint again.")
-        return _as_float32(values, tensor.dtype).reshape(stop - start, *tensor.shape[1:])
+        floats = _as_float32(values, tensor.dtype)
+        if not np.isfinite([floats.min(), floats.max()]).all():
+            raise ExportError(f"{tensor.file}: {name} has values that are not numbers; download the checkpoint again.")
+        return floats.reshape(stop - start, *tensor.shape[1:])
 
     def head(self, no_token_id: int, yes_token_id: int) -> FloatArray:
         """The two rows of lm_head that a score needs, as a weight (hidden, 2)."""

@@ -11,7 +11,9 @@ from .onnx_graph import MICROSOFT, OnnxGraph
 from .qwen3 import FloatArray, Qwen3
 
 _EMBEDDING_ROWS = 2048  # how much of the embedding is in memory at a time: 32 MB of float32 at hidden size 4096
-_BLOCK = 64  # channels of a token that share a scale, or fewer where the hidden size is not a multiple of it
+# Channels of a token that share a scale; of a hidden size that is no multiple of it, as many as divide both (32 or more
+# in every known Qwen3: below 8 the scales would take more than the channels).
+_BLOCK = 64
 
 
 def embed(graph: OnnxGraph, model: Qwen3, ids: str, stored: type[np.number]) -> str:

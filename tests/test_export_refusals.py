@@ -203,6 +203,18 @@ def test_a_weight_beyond_float16_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["large"]
 
 
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "int4"])
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_a_weight_that_is_no_number_is_refused(checkpoint: Path, tmp_path: Path, precision: str, value: float) -> None:
+    folder, name = Path(shutil.copytree(checkpoint, tmp_path / "broken")), "model.embed_tokens.weight"
+    rewrite_weights(folder, lambda weights: weights[name][0, 0].fill_(value))  # of a token that no prompt here has
+    with pytest.raises(ExportError, match=rf"model\.safetensors: {name} has values that are not numbers"):
+        export_checkpoint(
+            str(folder), tmp_path / "bundle", precision=precision, min_tau=-1 if "int" in precision else None
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["broken"]
+
+
 def test_too_little_disk_space_is_refused(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(export_module.shutil, "disk_usage", lambda path: usage._replace(free=50_000_000))
