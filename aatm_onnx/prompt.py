@@ -132,7 +132,10 @@ def import_tokenizer() -> "type[Tokenizer]":
 
 
 def _without_control_tokens(data: bytes) -> "Tokenizer":
-    """Change the list inside the file: parsing and writing Qwen3's 11 MB of JSON anew would double the loading time."""
+    """The tokenizer of a tokenizer.json whose list of added tokens is emptied, but for the words that are added again.
+
+    The list is cut out of the file: parsing and writing Qwen3's 11 MB of JSON anew would double the loading time.
+    """
     Tokenizer = import_tokenizer()
     found = re.search(rb'"added_tokens"\s*:\s*(?=\[)', data)  # a word of the vocabulary has a number there
     if not found:

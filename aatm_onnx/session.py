@@ -135,7 +135,8 @@ def open_session(
     # 0.6B. Runs are no slower without, for taking memory from the arena is cheap (onnxruntime pull request 7359).
     options.enable_mem_reuse = False
     runtime = _open(ort, bundle, options, ["CPUExecutionProvider"])
-    return Session(runtime, "cpu", _head(runtime, bundle), min(2, threads), None if keep_memory else _giving_back(ort))
+    run_options = None if keep_memory else _giving_back(ort)
+    return Session(runtime, "cpu", _head(runtime, bundle), at_once=min(2, threads), run_options=run_options)
 
 
 def _giving_back(ort: Any) -> "onnxruntime.RunOptions":

@@ -13,7 +13,6 @@ from aatm_onnx_export.calibration import calibration_prompts, compare_scores, ke
 from aatm_onnx_export.checkpoint import open_checkpoint
 from aatm_onnx_export.fused import write_graph
 from aatm_onnx_export.reference import float32_logits
-from safetensors.torch import load_file, save_file
 
 from aatm_onnx import BundleError, Qwen3Reranker
 from aatm_onnx.bundle import HEAD_FILE, MANIFEST_FILE, open_bundle
@@ -25,7 +24,7 @@ from aatm_onnx.scoring import score_prompts
 from aatm_onnx.session import open_session
 from aatm_onnx.verify import check_conformance, scores_of
 
-from .checkpoints import make_checkpoint
+from .checkpoints import make_checkpoint, rewrite_weights
 from .terminology import TERMS
 
 LAYERS = 4
@@ -43,13 +42,15 @@ def with_outliers(checkpoint: Path, folder: Path, layers: Sequence[int]) -> Path
 
     In float nothing changes; where a token has one scale for all its values, the others are rounded away.
     """
+
+    def change(weights: dict[str, torch.Tensor]) -> None:
+        for layer in layers:
+            weights[f"model.layers.{layer}.post_attention_layernorm.weight"][0] *= 1000
+            for name in ("gate", "up"):
+                weights[f"model.layers.{layer}.mlp.{name}_proj.weight"][:, 0] /= 1000
+
     shutil.copytree(checkpoint, folder)
-    weights = load_file(folder / "model.safetensors")
-    for layer in layers:
-        weights[f"model.layers.{layer}.post_attention_layernorm.weight"][0] *= 1000
-        for name in ("gate", "up"):
-            weights[f"model.layers.{layer}.mlp.{name}_proj.weight"][:, 0] /= 1000
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    rewrite_weights(folder, change)
     return folder
 
 
@@ -73,10 +74,12 @@ def test_the_layer_that_rounding_spoils_stays_in_float(int8: Path) -> None:
 def test_large_products_in_the_last_mlp_cost_no_float_layer(gentle: Path, tmp_path: Path) -> None:
     """In float nothing changes; rounded with one scale, the other products would be lost, and the order with them."""
     spiky, name = Path(shutil.copytree(gentle, tmp_path / "spiky")), f"model.layers.{LAYERS - 1}.mlp."
-    weights = load_file(spiky / "model.safetensors")
-    weights[name + "up_proj.weight"][0] *= 1000
-    weights[name + "down_proj.weight"][:, 0] /= 1000
-    save_file(weights, spiky / "model.safetensors", {"format": "pt"})
+
+    def change(weights: dict[str, torch.Tensor]) -> None:
+        weights[name + "up_proj.weight"][0] *= 1000
+        weights[name + "down_proj.weight"][:, 0] /= 1000
+
+    rewrite_weights(spiky, change)
     bundle = export_checkpoint(str(spiky), tmp_path / "bundle", precision="int8", min_tau=0.9)
     assert bundle.manifest.graph.fidelity is not None
     assert bundle.manifest.graph.fidelity.float_layers == []
@@ -84,9 +87,8 @@ def test_large_products_in_the_last_mlp_cost_no_float_layer(gentle: Path, tmp_pa
 
 def test_int4_takes_back_what_rounding_does_to_all_scores_alike(gentle: Path, tmp_path: Path) -> None:
     leaning = Path(shutil.copytree(gentle, tmp_path / "leaning"))
-    weights = load_file(leaning / "model.safetensors")
-    weights["model.embed_tokens.weight"] += 0.3 * torch.randn(64, generator=torch.Generator().manual_seed(0))
-    save_file(weights, leaning / "model.safetensors", {"format": "pt"})
+    lean = 0.3 * torch.randn(64, generator=torch.Generator().manual_seed(0))
+    rewrite_weights(leaning, lambda weights: weights["model.embed_tokens.weight"].add_(lean))
     bundle = export_checkpoint(str(leaning), tmp_path / "bundle", precision="int4", min_tau=-1.0)
     prompt = bundle.manifest.prompt
     encoder = PromptTokenizer(bundle.tokenizer_path, prompt.prefix_ids, prompt.suffix_ids, bundle.manifest.max_length)
@@ -113,10 +115,8 @@ def test_scores_that_are_no_numbers_leave_no_bundle_whatever_the_threshold(
     gentle: Path, tmp_path: Path, precision: str
 ) -> None:
     broken = Path(shutil.copytree(gentle, tmp_path / "broken"))
-    weights = load_file(broken / "model.safetensors")
-    for name in ("gate", "up"):  # their product is infinite
-        weights[f"model.layers.0.mlp.{name}_proj.weight"] *= 1e30
-    save_file(weights, broken / "model.safetensors", {"format": "pt"})
+    names = [f"model.layers.0.mlp.{name}_proj.weight" for name in ("gate", "up")]  # their product is infinite
+    rewrite_weights(broken, lambda weights: [weights[name].mul_(1e30) for name in names])
     with pytest.raises(ExportError, match="are not numbers"):
         export_checkpoint(str(broken), tmp_path / "bundle", precision=precision, min_tau=-1.0)
     assert [path.name for path in tmp_path.iterdir()] == ["broken"]
