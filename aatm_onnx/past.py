@@ -1,6 +1,8 @@
 """The beginning of a prompt, already run through the model: what the tokens after it attend to."""
 
 from dataclasses import dataclass
+from math import prod
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -29,6 +31,22 @@ class Past:
         if length == len(self.ids):
             return self  # and stay on the device, if that is where it is
         return Past(self.ids[:length], np.ascontiguousarray(np.asarray(self.keys_values)[..., :length, :]))
+
+    def followed_by(self, ids: TokenIds, own: NDArray[Any] | DeviceArray) -> "Past":
+        """The past of `ids`, which begin with this one's.
+
+        Its memory is asked of the system and goes back to it, whole: pasts outlive the runs that make them, and each
+        has another size, so that in an arena, ONNX Runtime's or malloc's, they would leave holes.
+
+        Args:
+            ids: tokens, (seq,).
+            own: keys and values of those that this past has not, (layers, 2, kv_heads, own, head_dim).
+        """
+        shape = (*own.shape[:3], len(ids), own.shape[4])
+        memory = mmap(-1, prod(shape) * own.dtype.itemsize)
+        keys_values = np.frombuffer(memory, own.dtype).reshape(shape)
+        np.concatenate([np.asarray(self.keys_values), np.asarray(own)], axis=3, out=keys_values)
+        return Past(ids, keys_values)
 
 
 def write_past(file: Path, past: Past) -> None:

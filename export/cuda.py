@@ -1,8 +1,9 @@
 """A graph for NVIDIA GPUs: products and attention in float16, attention fused, residual stream and norms in float32.
 
-Inputs and outputs are the fused graph's (`fused.py`), with the past in float16. On a GPU the fused graph would spend
-most of its time on moving attention's scores and float32 copies of float16 products through memory. Here attention is
-ONNX Runtime's MultiHeadAttention, which on CUDA becomes flash attention: scores never leave the chip, in float32. That
+Inputs and outputs are the fused graph's (`fused.py`), with the past in float16, and `present` begins with `past`: a
+past then need not leave the GPU to be joined with what follows it. On a GPU the fused graph would spend most of its
+time on moving attention's scores and float32 copies of float16 products through memory. Here attention is ONNX
+Runtime's MultiHeadAttention, which on CUDA becomes flash attention: scores never leave the chip, in float32. That
 kernel knows no mask but the causal one, so rows are first turned until their padding stands last, where no real token
 looks. (GroupQueryAttention would spare the repetition of keys and values, but takes one row at a time after a past.)
 """

@@ -7,8 +7,8 @@ Inputs
     keep_rows                   (1,) int64: for how many rows to give back `present`; left out, for none
 Outputs
     logits    (batch, 2): no, yes, from the last token
-    present   (keep_rows, layers, 2, kv_heads, past + seq, head_dim): `past` followed by each kept row's own keys and
-              values, so that present[0] is the `past` of what comes after that row, if the row has no padding
+    present   (keep_rows, layers, 2, kv_heads, seq, head_dim): each kept row's own keys and values, so that `past`
+              followed by present[0] is the `past` of what comes after that row, if the row has no padding
 
 What it leaves out of a plain Qwen3: the last layer's queries, output projection and MLP for all tokens but the last
 one, and all rows of lm_head but two.
@@ -113,9 +113,9 @@ class _Builder:
         logits = graph.node(
             "MatMul", last_hidden, graph.weight("lm_head.no_yes", self.model.head(no_token_id, yes_token_id))
         )
-        present = self._present(past, kept, keep_rows)
+        present = self._present(kept, keep_rows)
         graph.output("logits", logits, np.float32, ("batch", 2))
-        graph.output("present", present, np.float32, ("kept", layers, 2, kv_heads, "total", head_dim))
+        graph.output("present", present, np.float32, ("kept", layers, 2, kv_heads, "seq", head_dim))
 
     def _layers(self, ids: str, past: str, keep_rows: str, placement: Placement) -> tuple[str, list[str]]:
         """The last tokens' hidden states after the final norm, (batch, hidden), and what each layer keeps."""
@@ -186,20 +186,14 @@ class _Builder:
         width = graph.node("Mul", two_kv_heads, per_head)
         return graph.node("Reshape", gathered, graph.node("Concat", graph.constant([-1], np.int64), width, axis=0))
 
-    def _present(self, past: str, kept: list[str], keep_rows: str) -> str:
-        """The past as it is after each kept row; nothing is copied for the other rows."""
+    def _present(self, kept: list[str], keep_rows: str) -> str:
+        """What all layers keep, (keep_rows, layers, 2, kv_heads, seq, head_dim)."""
         graph, sizes = self.graph, self.model.sizes
         by_row = graph.node("Transpose", graph.node("Concat", *kept, axis=0), perm=[1, 0, 2, 3])
         layers = graph.constant([sizes.num_hidden_layers, 2, sizes.num_key_value_heads], np.int64)
         seq, head_dim = graph.node("Shape", by_row, start=2, end=3), graph.constant([sizes.head_dim], np.int64)
-        own_shape = graph.node("Concat", keep_rows, layers, seq, head_dim, axis=0)
-        past_shape = graph.node("Concat", keep_rows, graph.node("Shape", past), axis=0)
-        return graph.node(
-            "Concat",
-            graph.node("Expand", past, past_shape),
-            graph.node("Reshape", by_row, own_shape, allowzero=1),
-            axis=4,
-        )
+        shape = graph.node("Concat", keep_rows, layers, seq, head_dim, axis=0)
+        return graph.node("Reshape", by_row, shape, allowzero=1)
 
 
 def disk_bytes(checkpoint: Checkpoint, precision: str) -> int:

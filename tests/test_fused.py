@@ -41,10 +41,10 @@ class FusedGraph:
         return result
 
     def present(self, rows: Sequence[Prompt], past: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """Keys and values of all rows, which must be equally long: each is the past of what follows it."""
+        """Each row's past for what follows it, `past` included; the rows must be equally long."""
         feed = _feed(rows) | {"keep_rows": np.array([len(rows)])} | ({} if past is None else {"past": past})
-        result: NDArray[np.float32] = self.session.run(["present"], feed)[0]
-        return result
+        own: NDArray[np.float32] = self.session.run(["present"], feed)[0]
+        return own if past is None else np.stack([np.concatenate([past, row], axis=3) for row in own])
 
     def expected(self, prompts: Sequence[Prompt]) -> NDArray[np.float32]:
         """Logits of whole prompts from transformers in float32, each alone, (batch, 2)."""

@@ -12,6 +12,7 @@ from aatm_onnx_export.export import export_checkpoint
 from aatm_onnx_export.reference import float32_logits
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from aatm_onnx.past import Past
 from aatm_onnx.prompt import TokenIds
@@ -120,8 +121,9 @@ def _path(session: Session) -> str:
     return str(session.runtime._model_path)
 
 
-def test_scores_are_transformers_for_many_queries(folder: Path, session: Session) -> None:
-    """Head, queries and candidates as in terminology mapping: the plan has three levels."""
+@pytest.fixture(scope="module")
+def many_queries(folder: Path) -> tuple[list[TokenIds], NDArray[np.float64]]:
+    """Head, queries and candidates as in terminology mapping, of which the plan has three levels, and their scores."""
     rng = np.random.default_rng(0)
     head, *queries = (rng.integers(0, VOCABULARY, length) for length in (50, 20, 25, 3))
     prompts = [
@@ -129,10 +131,24 @@ def test_scores_are_transformers_for_many_queries(folder: Path, session: Session
         for query in queries
         for _ in range(10)
     ]
-    expected = [vector.logits for vector in float32_logits(open_checkpoint(str(folder)), prompts)]
-    scores = score_prompts(session, prompts, 0)
+    logits = [vector.logits for vector in float32_logits(open_checkpoint(str(folder)), prompts)]
+    return prompts, probability_of_yes(np.array(logits, np.float32))
+
+
+def test_scores_are_transformers_for_many_queries(
+    session: Session, many_queries: tuple[list[TokenIds], NDArray[np.float64]]
+) -> None:
+    prompts, expected = many_queries
     tolerance = 1e-5 if "fp32" in _path(session) else 0.05
-    np.testing.assert_allclose(scores, probability_of_yes(np.array(expected, np.float32)), atol=tolerance)
+    np.testing.assert_allclose(score_prompts(session, prompts, 0), expected, atol=tolerance)
+
+
+def test_the_graph_for_cuda_which_joins_pasts_itself_shares_as_well(
+    folder: Path, tmp_path: Path, many_queries: tuple[list[TokenIds], NDArray[np.float64]]
+) -> None:
+    prompts, expected = many_queries
+    session = open_session(export_checkpoint(str(folder), tmp_path / "bundle", precision="fp16", graph="cuda"), "cpu")
+    np.testing.assert_allclose(score_prompts(session, prompts, 0), expected, atol=5e-3)
 
 
 @settings(max_examples=200)
@@ -182,10 +198,17 @@ def test_what_goes_wrong_in_one_of_several_batches_is_raised(session: Session) -
         score_prompts(replace(session, at_once=2), prompts, 0, 100)
 
 
-def test_a_past_can_be_cut() -> None:
-    past = Past(np.arange(5, dtype=np.int32), np.arange(5.0)[None, :, None])
-    assert past.first(2).ids.tolist() == [0, 1]
-    assert past.first(2).keys_values.ravel().tolist() == [0, 1]
+def test_a_past_can_be_cut_and_joined_again() -> None:
+    random = np.random.default_rng(0)
+    ids, keys_values = random.integers(0, 9, 5, np.int32), random.normal(size=(3, 2, 4, 5, 6)).astype(np.float32)
+    whole = Past(ids, keys_values)
+    for length in range(5):
+        first = whole.first(length)
+        assert first.ids.tolist() == ids[:length].tolist()
+        np.testing.assert_array_equal(first.keys_values, keys_values[..., :length, :])
+        again = first.followed_by(ids, keys_values[..., length:, :])
+        assert again.ids is ids
+        np.testing.assert_array_equal(again.keys_values, keys_values)
 
 
 def test_common_length() -> None:
