@@ -158,6 +158,8 @@ def write_table(stream: IO[str], item: QueryCandidates, ranking: Iterable[Ranked
 def writing(output: Path | None) -> Iterator[IO[str]]:
     """Standard output, or a file that appears whole or not at all; a pipe or a device is written to as it is."""
     if output is None:
+        if sys.stdout is None:  # as after `>&-`
+            raise OSError("Standard output is closed; name a file with --output.")
         yield sys.stdout
         return
     if output.exists() and not output.is_file():

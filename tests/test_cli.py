@@ -112,6 +112,15 @@ def test_bad_input_is_one_sentence_that_says_where(tmp_path: Path, name: str, co
     assert not list(tmp_path.glob("*out*"))
 
 
+def test_where_standard_output_is_closed_only_a_file_can_be_written(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "aatm_onnx.cli", "rerank", "--model", "bm25-reranker", "a", "a"]
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    done = subprocess.run(closed, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (1, "Error: Standard output is closed; name a file with --output.\n")
+    subprocess.run([*closed, "--output", tmp_path / "out"], check=True, timeout=120)
+    assert (tmp_path / "out").exists()
+
+
 def test_what_the_input_calls_a_score_gives_way_to_the_score(tmp_path: Path) -> None:
     items = [{"expression": "b", "rerank_score": None, "index": "X7"}, {"expression": "a b", "rank": "x", "id": 5}]
     lines = [{"query": "nothing", "candidates": []}, {"query": "a", "id": 7, "candidates": items}]
