@@ -121,24 +121,35 @@ def open_session(
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1, not {threads}.")
     ort = import_onnxruntime()
-    options = ort.SessionOptions()
+    threads = min(threads or _usable_cpus(), _usable_cpus())
+    options = _options(ort, bundle, threads)
+    if provider != "cpu" and (runtime := _open_on_cuda(ort, bundle, options, required=provider == "cuda")):
+        return Session(runtime, "cuda", _head(runtime, bundle))
+    runtime = _open(ort, bundle, cpu_options(ort, bundle, threads), ["CPUExecutionProvider"])
+    run_options = None if keep_memory else _giving_back(ort)
+    return Session(runtime, "cpu", _head(runtime, bundle), at_once=min(2, threads), run_options=run_options)
+
+
+def _options(ort: Any, bundle: Bundle, threads: int) -> "onnxruntime.SessionOptions":
+    options: onnxruntime.SessionOptions = ort.SessionOptions()
     options.log_severity_level = 3  # errors only
     # Two batches run at a time, so that no CPU waits for another at the end of every operator. Both their threads
     # compute, and ONNX Runtime adds one fewer than it is told.
-    threads = min(threads or _usable_cpus(), _usable_cpus())
     options.intra_op_num_threads = max(1, threads - 1)
     if bundle.manifest.graph.precision == "int8" and products_saturate():
         options.add_session_config_entry(EXACT_PRODUCTS, "1")
-    if provider != "cpu" and (runtime := _open_on_cuda(ort, bundle, options, required=provider == "cuda")):
-        return Session(runtime, "cuda", _head(runtime, bundle))
+    return options
+
+
+def cpu_options(ort: Any, bundle: Bundle, threads: int) -> "onnxruntime.SessionOptions":
+    """How a bundle's graph is opened on the CPU, for `threads` threads that compute."""
+    options = _options(ort, bundle, threads)
     # It would plan each shape of batch as one block, beside the blocks that other shapes left in the arena.
     options.enable_mem_pattern = False
     # It would look for a dead buffer for every tensor while the session opens: up to 1.31 that takes 3 of 4 seconds at
     # 0.6B. Runs are no slower without, for taking memory from the arena is cheap (onnxruntime pull request 7359).
     options.enable_mem_reuse = False
-    runtime = _open(ort, bundle, options, ["CPUExecutionProvider"])
-    run_options = None if keep_memory else _giving_back(ort)
-    return Session(runtime, "cpu", _head(runtime, bundle), at_once=min(2, threads), run_options=run_options)
+    return options
 
 
 def _giving_back(ort: Any) -> "onnxruntime.RunOptions":

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from aatm_onnx.bundle import GRAPH_FILE
+from aatm_onnx.bundle import Bundle, open_bundle
+from aatm_onnx.session import cpu_options
 
 _PAST, _OWN, _RUNS = 75, 20, 5
 
@@ -24,7 +25,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=17, help="candidates of the batch; 100 are cut in six such batches")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        events = profile(options.bundle / GRAPH_FILE, options.rows, Path(folder) / "profile")
+        events = profile(open_bundle(options.bundle), options.rows, Path(folder) / "profile")
     run = [event for event in events if event["name"] == "model_run"][-1]
     spent, nodes = Counter[str](), Counter[str]()
     for event in events:
@@ -37,13 +38,11 @@ def main() -> None:
         print(f"| {operator} | {nodes[operator]} | {microseconds / run['dur']:.1%} |")
 
 
-def profile(graph: Path, rows: int, prefix: Path) -> list[dict]:
-    """The profiler's events, times in microseconds; the session's settings are `open_session`'s."""
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads, settings.log_severity_level, settings.enable_mem_pattern = 1, 3, False
-    settings.enable_mem_reuse = False
+def profile(bundle: Bundle, rows: int, prefix: Path) -> list[dict]:
+    """The profiler's events, times in microseconds."""
+    settings = cpu_options(onnxruntime, bundle, threads=1)
     settings.enable_profiling, settings.profile_file_prefix = True, str(prefix)
-    runtime = onnxruntime.InferenceSession(str(graph), settings, providers=["CPUExecutionProvider"])
+    runtime = onnxruntime.InferenceSession(str(bundle.graph_path), settings, providers=["CPUExecutionProvider"])
     random = np.random.default_rng(0)
 
     def feed(batch: int, seq: int) -> dict[str, np.ndarray]:
