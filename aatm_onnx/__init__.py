@@ -5,15 +5,19 @@
 'Hypertension'
 """
 
-from .data_models import RetrievedExpressionMetadata, RetrieverResults
-from .errors import BundleError, ExportError, InputTypeError, ProviderError
-from .locate import Qwen3RerankerModels
-from .pipeline import PipelineBaseClass
-from .registry import load_reranker
-from .rerankers import BaseReranker, BM25Reranker, Qwen3Reranker
-from .results import RankedDocument
+from importlib.metadata import PackageNotFoundError, version
 
-__version__ = "0.1.0"
+from .errors import BundleError, ExportError, InputTypeError, ProviderError, ScoreError, TooLongError
+from .load import load_reranker
+from .models import Qwen3RerankerModels
+from .pipeline import BaseReranker, PipelineBaseClass, RetrievedExpressionMetadata, RetrieverResults
+from .ranking import PairScore, RankedDocument
+from .rerankers import BM25Reranker, Qwen3Reranker, Reranker
+
+try:
+    __version__ = version("aatm-onnx")  # pyproject.toml says it
+except PackageNotFoundError:  # a checkout that is not installed
+    __version__ = "0+unknown"
 
 __all__ = [
     "BM25Reranker",
@@ -21,12 +25,16 @@ __all__ = [
     "BundleError",
     "ExportError",
     "InputTypeError",
+    "PairScore",
     "PipelineBaseClass",
     "ProviderError",
     "Qwen3Reranker",
     "Qwen3RerankerModels",
     "RankedDocument",
+    "Reranker",
     "RetrievedExpressionMetadata",
     "RetrieverResults",
+    "ScoreError",
+    "TooLongError",
     "load_reranker",
 ]

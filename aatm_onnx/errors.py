@@ -15,6 +15,14 @@ class ProviderError(RuntimeError):
     """The execution provider that was asked for can't be used on this machine."""
 
 
+class TooLongError(ValueError):
+    """A pair has more tokens than the model takes, and may not be cut."""
+
+
+class ScoreError(RuntimeError):
+    """A model gave a score that is not a finite number."""
+
+
 class InputTypeError(AssertionError, TypeError):
     """A reranker was called with something that is not retriever results.
 

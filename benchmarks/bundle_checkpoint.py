@@ -16,8 +16,8 @@ from onnx import numpy_helper
 from safetensors.numpy import save_file
 
 from aatm_onnx.bundle import Bundle, open_bundle
-from aatm_onnx.session import open_session
-from aatm_onnx.verify import largest_difference
+from aatm_onnx.runtime.session import open_session
+from aatm_onnx.runtime.verify import largest_difference
 
 _DEFAULT = Path(__file__).resolve().parent.parent / "models" / "default"
 
@@ -41,7 +41,7 @@ def write_checkpoint_of(bundle: Bundle, folder: Path) -> None:
     are right, the bundle's conformance vectors tell.
     """
     manifest = bundle.manifest
-    architecture = replace(manifest.architecture, tie_word_embeddings=False)
+    architecture = replace(manifest.config, tie_word_embeddings=False)
     model = onnx.load(str(bundle.graph_path), load_external_data=True)
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     head = np.zeros(tensor_shapes(architecture)["lm_head.weight"], np.float32)
@@ -54,7 +54,7 @@ def write_checkpoint_of(bundle: Bundle, folder: Path) -> None:
 
 
 def _names(bundle: Bundle) -> Iterator[str]:
-    return (name for name in tensor_shapes(bundle.manifest.architecture) if name != "lm_head.weight")
+    return (name for name in tensor_shapes(bundle.manifest.config) if name != "lm_head.weight")
 
 
 def _as_in_checkpoint(name: str, weight: NDArray[np.floating]) -> NDArray[np.float32]:

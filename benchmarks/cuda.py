@@ -22,10 +22,10 @@ from make_checkpoint import SIZES, VOCABULARY, write_checkpoint
 from numpy.typing import NDArray
 from workloads import WORKLOADS
 
-from aatm_onnx.bundle import Architecture, Bundle, open_bundle
+from aatm_onnx.bundle import Bundle, ModelConfig, open_bundle
 from aatm_onnx.prompt import TokenIds
-from aatm_onnx.scoring import probability_of_yes, score_prompts
-from aatm_onnx.session import Session, open_session
+from aatm_onnx.runtime.scoring import probability_of_yes, score_prompts
+from aatm_onnx.runtime.session import Session, open_session
 
 if TYPE_CHECKING:  # imported only after our own runs, so that these can't borrow its CUDA libraries
     import torch
@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # imported only after our own runs, so that these can't borro
 
 _T = WORKLOADS["T"]
 _WORKLOADS = (_T, WORKLOADS["R"], replace(_T, title="T with 1,000 candidates", candidates=1000))
-_TINY = Architecture(2, 128, 256, 4, 2, 32, VOCABULARY, True)
+_TINY = ModelConfig(2, 128, 256, 4, 2, 32, VOCABULARY, True)
 _TORCH_BATCHES = (8, 16, 32, 64, 128, 256, 512)
 _REPEATS = 5
 

@@ -31,9 +31,9 @@ from aatm_onnx.prompt import (
     TokenIds,
     format_instruction,
 )
-from aatm_onnx.scoring import score_prompts
-from aatm_onnx.session import Session, open_session
-from aatm_onnx.verify import scores_of
+from aatm_onnx.runtime.scoring import score_prompts
+from aatm_onnx.runtime.session import Session, open_session
+from aatm_onnx.runtime.verify import scores_of
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "models"))

@@ -17,20 +17,20 @@ import numpy as np
 from aatm_onnx_export.architecture import tensor_shapes
 from aatm_onnx_export.safetensors_files import INDEX_FILE
 
-from aatm_onnx.bundle import Architecture
+from aatm_onnx.bundle import ModelConfig
 
 TOKENIZER = Path(__file__).parent.parent / "tests" / "data" / "qwen3-tokenizer"
 VOCABULARY = 151_669
 
 # layers, hidden, intermediate, query heads, KV heads, head, vocabulary, tied (config.json of Qwen/Qwen3-Reranker-*)
 SIZES = {
-    "0.6B": Architecture(28, 1024, 3072, 16, 8, 128, VOCABULARY, True),
-    "4B": Architecture(36, 2560, 9728, 32, 8, 128, VOCABULARY, True),
-    "8B": Architecture(36, 4096, 12288, 32, 8, 128, VOCABULARY, False),
+    "0.6B": ModelConfig(28, 1024, 3072, 16, 8, 128, VOCABULARY, True),
+    "4B": ModelConfig(36, 2560, 9728, 32, 8, 128, VOCABULARY, True),
+    "8B": ModelConfig(36, 4096, 12288, 32, 8, 128, VOCABULARY, False),
 }
 
 
-def write_checkpoint(folder: Path, architecture: Architecture, seed: int, shard_bytes: int) -> None:
+def write_checkpoint(folder: Path, architecture: ModelConfig, seed: int, shard_bytes: int) -> None:
     """Write config.json, tokenizer and random shards of at most `shard_bytes` (or one tensor) each."""
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config_of(architecture), indent=2))
@@ -48,7 +48,7 @@ def write_checkpoint(folder: Path, architecture: Architecture, seed: int, shard_
     )
 
 
-def config_of(architecture: Architecture) -> dict[str, object]:
+def config_of(architecture: ModelConfig) -> dict[str, object]:
     """The config.json of a Qwen3 reranker of these sizes."""
     return {
         "architectures": ["Qwen3ForCausalLM"],

@@ -17,12 +17,12 @@ from aatm_onnx_export.export import export_checkpoint
 from bundle_checkpoint import default_checkpoint
 from make_checkpoint import VOCABULARY, write_checkpoint
 
-from aatm_onnx.bundle import Architecture, Bundle, open_bundle
-from aatm_onnx.saturation import products_saturate
-from aatm_onnx.scoring import score_prompts
-from aatm_onnx.session import open_session
+from aatm_onnx.bundle import Bundle, ModelConfig, open_bundle
+from aatm_onnx.runtime.saturation import products_saturate
+from aatm_onnx.runtime.scoring import score_prompts
+from aatm_onnx.runtime.session import open_session
 
-_SMALL = Architecture(4, 256, 768, 4, 2, 64, VOCABULARY, True)
+_SMALL = ModelConfig(4, 256, 768, 4, 2, 64, VOCABULARY, True)
 _PAIRS = 20
 
 
@@ -31,7 +31,7 @@ def measure(bundle: Bundle) -> dict[str, bool | list[float]]:
     manifest = bundle.manifest
     prompts = calibration_prompts(bundle.tokenizer_path, manifest.prompt, manifest.max_length)[0][:_PAIRS]
     heeded = score_prompts(open_session(bundle, "cpu"), prompts, manifest.pad_token_id)
-    with patch("aatm_onnx.session.products_saturate", return_value=False):
+    with patch("aatm_onnx.runtime.session.products_saturate", return_value=False):
         unheeded = score_prompts(open_session(bundle, "cpu"), prompts, manifest.pad_token_id)
     return {"saturate": products_saturate(), "heeded": heeded, "unheeded": unheeded}
 

@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime
 
 from aatm_onnx.bundle import Bundle, open_bundle
-from aatm_onnx.session import cpu_options
+from aatm_onnx.runtime.session import cpu_options
 
 _PAST, _OWN, _RUNS = 75, 20, 5
 

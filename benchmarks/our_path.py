@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 from workloads import WORKLOADS
 
-from aatm_onnx.bundle import HEAD_FILE, open_bundle
+from aatm_onnx.bundle import PREFIX_KV_FILE, open_bundle
 from aatm_onnx.prompt import TokenIds
 from aatm_onnx.rerankers import Qwen3Reranker
-from aatm_onnx.scoring import score_prompts
-from aatm_onnx.session import open_session
+from aatm_onnx.runtime.scoring import score_prompts
+from aatm_onnx.runtime.session import open_session
 
 _ENOUGH_SECONDS = 20.0
 
 
 def head_of(bundle: Path) -> list[int]:
     """What a bundle's prompts begin with, if it carries the keys and values of that, as a real prompt does begin."""
-    file = bundle / HEAD_FILE
+    file = bundle / PREFIX_KV_FILE
     return np.load(file)["ids"].tolist() if file.exists() else []
 
 

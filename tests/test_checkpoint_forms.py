@@ -12,8 +12,8 @@ from transformers import AutoTokenizer
 
 from aatm_onnx import Qwen3Reranker
 from aatm_onnx.bundle import open_bundle
-from aatm_onnx.prompt import read_tokenizer
-from aatm_onnx.session import open_session
+from aatm_onnx.runtime.session import open_session
+from aatm_onnx.tokenizer import read_tokenizer
 
 from .checkpoints import make_checkpoint
 from .terminology import TERMS
@@ -66,7 +66,7 @@ def test_words_that_were_added_are_tokens_and_control_tokens_are_text(tmp_path: 
     tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
     tokenizer.add_tokens(["Hypertension", "高血圧", "<终>", *(f"wording{number}" for number in range(1000))])
     tokenizer.save(str(checkpoint / "tokenizer.json"))
-    ours = read_tokenizer(checkpoint / "tokenizer.json", added_tokens=False)
+    ours = read_tokenizer(checkpoint / "tokenizer.json", control_tokens=False)
     transformers = AutoTokenizer.from_pretrained(checkpoint)
     for word in ("Hypertension", "高血圧", "wording999"):
         text = f"{word} of the newborn"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from aatm_onnx.prompt import read_tokenizer
+from aatm_onnx.tokenizer import read_tokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz<|_>"
 CONTROL = "<|im_end|>"
@@ -33,7 +33,7 @@ def write_tokenizer(folder: Path, *words: str, known: tuple[str, ...] = (), temp
 
 
 def check(file: Path, *words: str) -> None:
-    whole, ours = Tokenizer.from_file(str(file)), read_tokenizer(file, added_tokens=False)
+    whole, ours = Tokenizer.from_file(str(file)), read_tokenizer(file, control_tokens=False)
     for word in words:
         assert ours.encode(word, add_special_tokens=False).ids == [whole.token_to_id(word)]
     assert whole.encode(CONTROL, add_special_tokens=False).ids == [whole.token_to_id(CONTROL)]

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM
 
 from aatm_onnx.bundle import GRAPH_FILE, Bundle, open_bundle
-from aatm_onnx.prompt import DEFAULT_PREFIX, left_pad, read_tokenizer
-from aatm_onnx.scoring import probability_of_yes
-from aatm_onnx.session import open_session
+from aatm_onnx.prompt import DEFAULT_PREFIX, left_pad
+from aatm_onnx.runtime.scoring import probability_of_yes
+from aatm_onnx.runtime.session import open_session
+from aatm_onnx.tokenizer import read_tokenizer
 
 from .checkpoints import VOCABULARY, make_checkpoint
 
@@ -67,7 +68,7 @@ def test_a_bundle_scores_as_transformers_does(
     np.testing.assert_allclose(bundle_scores(bundle, prompts), expected, rtol=0, atol=tolerance)
     assert bundle.manifest.graph.difference <= tolerance == bundle.manifest.graph.tolerance
     bytes_per_weight = 2 if precision == "fp16" else 4
-    embedding = VOCABULARY * bundle.manifest.architecture.hidden_size * bytes_per_weight
+    embedding = VOCABULARY * bundle.manifest.config.hidden_size * bytes_per_weight
     assert embedding < bundle.graph_path.stat().st_size < 1.1 * embedding  # and the untied head is two rows of it
 
 
@@ -112,7 +113,7 @@ def test_the_manifest_says_what_a_score_depends_on(checkpoint: Path, bundle: Pat
     assert manifest.prompt.prefix == DEFAULT_PREFIX
     assert manifest.prompt.prefix_ids == read_tokenizer(opened.tokenizer_path).encode(DEFAULT_PREFIX).ids
     config = json.loads((checkpoint / "config.json").read_text())
-    for name, value in vars(manifest.architecture).items():
+    for name, value in vars(manifest.config).items():
         assert config[name] == value
     assert {"torch", "transformers", "optimum", "optimum-onnx", "onnx"} <= manifest.tools.keys()
 

@@ -275,7 +275,7 @@ def test_an_output_that_exists_is_replaced_only_on_demand(checkpoint: Path, bund
         export_checkpoint(str(checkpoint), output, graph="standard")
     other = make_checkpoint(tmp_path / "other", num_hidden_layers=1)
     replaced = export_checkpoint(str(other), output, force=True, graph="standard")
-    assert replaced.manifest.architecture.num_hidden_layers == 1
+    assert replaced.manifest.config.num_hidden_layers == 1
     assert len(list(replaced.check_hashes())) == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "other"]
 

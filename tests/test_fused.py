@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from transformers import Qwen3ForCausalLM
 
-from aatm_onnx.device import run_on_device
 from aatm_onnx.errors import ExportError
 from aatm_onnx.prompt import left_pad
+from aatm_onnx.runtime.device import run_on_device
 
 from .checkpoints import VOCABULARY, make_checkpoint
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from aatm_onnx import Qwen3Reranker, RetrievedExpressionMetadata, RetrieverResults
-from aatm_onnx.prompt import DEFAULT_PREFIX, DEFAULT_SUFFIX, left_pad, read_tokenizer
-from aatm_onnx.scoring import cut_batches
+from aatm_onnx.prompt import DEFAULT_PREFIX, DEFAULT_SUFFIX, left_pad
+from aatm_onnx.runtime.scoring import cut_batches
+from aatm_onnx.tokenizer import read_tokenizer
 
 QUERY = "high blood pressure"
 DOCUMENTS = [
@@ -65,11 +66,11 @@ def test_a_score_depends_on_nothing_but_its_pair(reranker: Qwen3Reranker, docume
 
 def test_many_queries_are_checked_before_anything_is_scored(reranker: Qwen3Reranker) -> None:
     with pytest.raises(ValueError, match="Document 1 of query 1 must be a string, not NoneType"):
-        reranker.rank_groups(["a", "b"], [["c"], ["d", None]])  # type: ignore[list-item]
+        reranker.rank_many(["a", "b"], [["c"], ["d", None]])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="Query 0 is not valid Unicode"):
-        reranker.rank_groups(["\ud83d"], [["c"]])
+        reranker.rank_many(["\ud83d"], [["c"]])
     with pytest.raises(ValueError, match="2 queries but 1 lists"):
-        reranker.rank_groups(["a", "b"], [["c"]])
+        reranker.rank_many(["a", "b"], [["c"]])
 
 
 @pytest.mark.parametrize("token_budget", [1, 150, 100_000])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aatm_onnx import BM25Reranker, BundleError, Qwen3Reranker, Qwen3RerankerModels, load_reranker
-from aatm_onnx.registry import RERANKER_NAMES
+from aatm_onnx.load import RERANKER_NAMES
 
 
 @pytest.fixture(autouse=True)

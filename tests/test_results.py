@@ -18,7 +18,7 @@ from aatm_onnx import (
     RetrievedExpressionMetadata,
     RetrieverResults,
 )
-from aatm_onnx.rerankers import ScoringReranker
+from aatm_onnx.rerankers import Reranker
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 texts = st.lists(words, max_size=5).map(" ".join)
@@ -45,7 +45,7 @@ def test_rerank_sorts_in_place_and_ties_keep_the_retrievers_order(pairs: list[tu
         assert keys == sorted(keys)
 
 
-class SharedWords(ScoringReranker):
+class SharedWords(Reranker):
     """Scores that depend on the pair alone; BM25's last bits depend on its corpus's order too."""
 
     def score_groups(self, queries: Sequence[str], documents: Sequence[Sequence[str]]) -> list[list[float]]:

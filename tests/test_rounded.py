@@ -15,14 +15,15 @@ from aatm_onnx_export.fused import write_graph
 from aatm_onnx_export.reference import float32_logits
 
 from aatm_onnx import BundleError, Qwen3Reranker
-from aatm_onnx.bundle import HEAD_FILE, MANIFEST_FILE, open_bundle
+from aatm_onnx.bundle import MANIFEST_FILE, PREFIX_KV_FILE, open_bundle
 from aatm_onnx.cli import cli
 from aatm_onnx.errors import ExportError
-from aatm_onnx.past import Past, write_past
-from aatm_onnx.prompt import PromptTokenizer, format_instruction, read_tokenizer
-from aatm_onnx.scoring import score_prompts
-from aatm_onnx.session import open_session
-from aatm_onnx.verify import check_conformance, scores_of
+from aatm_onnx.prompt import PromptTokenizer, format_instruction
+from aatm_onnx.runtime.kv_cache import PrefixKV, write_prefix
+from aatm_onnx.runtime.scoring import score_prompts
+from aatm_onnx.runtime.session import open_session
+from aatm_onnx.runtime.verify import check_conformance, scores_of
+from aatm_onnx.tokenizer import read_tokenizer
 
 from .checkpoints import make_checkpoint, rewrite_weights
 from .terminology import TERMS
@@ -135,7 +136,7 @@ def test_a_threshold_is_for_precisions_that_round(checkpoint: Path, tmp_path: Pa
 
 def test_a_rounded_bundle_proves_itself(int8: Path) -> None:
     bundle = open_bundle(int8)
-    assert set(bundle.check_hashes()) >= {HEAD_FILE, "model.onnx.data"}
+    assert set(bundle.check_hashes()) >= {PREFIX_KV_FILE, "model.onnx.data"}
     session = open_session(bundle, "cpu")
     assert check_conformance(bundle, session).largest_difference < 1e-6  # to its own scores, on the same machine
     against = compare_with_checkpoint(bundle, session, str(int8.parent / "checkpoint"))
@@ -162,10 +163,10 @@ def test_info_says_what_was_measured(int8: Path, capsys: pytest.CaptureFixture[s
 def test_the_head_is_the_prompt_up_to_the_query(int8: Path) -> None:
     bundle = open_bundle(int8)
     session = open_session(bundle, "cpu")
-    assert session.head is not None
+    assert session.prefix is not None
     prompt = bundle.manifest.prompt
-    assert session.head.ids[: len(prompt.prefix_ids)].tolist() == prompt.prefix_ids
-    text = read_tokenizer(bundle.tokenizer_path).decode(session.head.ids.tolist())
+    assert session.prefix.ids[: len(prompt.prefix_ids)].tolist() == prompt.prefix_ids
+    text = read_tokenizer(bundle.tokenizer_path).decode(session.prefix.ids.tolist())
     assert text.endswith(f"<Instruct>: {prompt.task}\n<Query>:")
 
 
@@ -188,9 +189,9 @@ def test_a_score_does_not_depend_on_its_neighbours(int8: Path, own: dict[str, st
 
 def test_a_bundle_without_a_head_opens_and_scores_much_the_same(int8: Path, tmp_path: Path) -> None:
     older = Path(shutil.copytree(int8, tmp_path / "older"))
-    (older / HEAD_FILE).unlink()
+    (older / PREFIX_KV_FILE).unlink()
     manifest = json.loads((older / MANIFEST_FILE).read_text("utf-8"))
-    del manifest["files"][HEAD_FILE], manifest["graph"]["fidelity"]
+    del manifest["files"][PREFIX_KV_FILE], manifest["graph"]["fidelity"]
     (older / MANIFEST_FILE).write_text(json.dumps(manifest), "utf-8")
     ours, theirs = (Qwen3Reranker(path, provider="cpu").score("pain", TERMS) for path in (older, int8))
     np.testing.assert_allclose(ours, theirs, atol=0.1)
@@ -201,11 +202,13 @@ def test_a_bundle_without_a_head_opens_and_scores_much_the_same(int8: Path, tmp_
 def test_a_head_that_does_not_fit_is_refused_by_name(int8: Path, tmp_path: Path, damage: str) -> None:
     copy = Path(shutil.copytree(int8, tmp_path / "copy"))
     if damage == "noise":
-        (copy / HEAD_FILE).write_bytes(b"PK\x03\x04 not an archive")
+        (copy / PREFIX_KV_FILE).write_bytes(b"PK\x03\x04 not an archive")
     else:
-        write_past(copy / HEAD_FILE, Past(np.arange(3, dtype=np.int32), np.zeros((9, 2, 2, 3, 32), np.float32)))
+        write_prefix(
+            copy / PREFIX_KV_FILE, PrefixKV(np.arange(3, dtype=np.int32), np.zeros((9, 2, 2, 3, 32), np.float32))
+        )
     manifest = json.loads((copy / MANIFEST_FILE).read_text("utf-8"))
-    manifest["files"][HEAD_FILE]["size"] = (copy / HEAD_FILE).stat().st_size
+    manifest["files"][PREFIX_KV_FILE]["size"] = (copy / PREFIX_KV_FILE).stat().st_size
     (copy / MANIFEST_FILE).write_text(json.dumps(manifest), "utf-8")
     with pytest.raises(BundleError, match=r"head\.npz.*; export the bundle again"):
         Qwen3Reranker(copy, provider="cpu")

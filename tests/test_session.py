@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 
 from aatm_onnx import BundleError, ProviderError, Qwen3Reranker, session
 from aatm_onnx.bundle import MANIFEST_FILE, describe_files
-from aatm_onnx.cuda import why_no_cuda
+from aatm_onnx.runtime.cuda import why_no_cuda
 
 no_cuda = why_no_cuda(onnxruntime)
 built_for_cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()

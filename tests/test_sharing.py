@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from aatm_onnx.past import Past
 from aatm_onnx.prompt import TokenIds
-from aatm_onnx.scoring import probability_of_yes, score_prompts
-from aatm_onnx.session import Session, open_session
-from aatm_onnx.sharing import SharedPart, common_length, plan_sharing
+from aatm_onnx.runtime.kv_cache import PrefixKV
+from aatm_onnx.runtime.prefix_tree import PrefixNode, common_length, prefix_tree
+from aatm_onnx.runtime.scoring import probability_of_yes, score_prompts
+from aatm_onnx.runtime.session import Session, open_session
 
 from .checkpoints import VOCABULARY, make_checkpoint
 
@@ -52,10 +52,10 @@ of_the_head = st.sampled_from([0, 1, 39, 54, 1000])
 def test_a_score_is_the_same_alone_shared_padded_and_in_pieces(
     session: Session, rows: list[tuple[int, Prompt]], budget: int
 ) -> None:
-    assert session.head is not None
-    ids = [np.array([*session.head.ids[:start], *own], np.int32) for start, own in rows]
+    assert session.prefix is not None
+    ids = [np.array([*session.prefix.ids[:start], *own], np.int32) for start, own in rows]
     together = score_prompts(session, ids, 0, budget)
-    alone = [score_prompts(Session(session.runtime, "cpu", session.head), [prompt], 0)[0] for prompt in ids]
+    alone = [score_prompts(Session(session.runtime, "cpu", session.prefix), [prompt], 0)[0] for prompt in ids]
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
@@ -75,10 +75,12 @@ class Counting:
 def test_no_run_has_more_tokens_than_the_budget_however_long_a_query_is(
     session: Session, query: int, rows: int, budget: int
 ) -> None:
-    assert session.head is not None
-    beginning = np.concatenate([session.head.ids, np.arange(query, dtype=np.int32)])
+    assert session.prefix is not None
+    beginning = np.concatenate([session.prefix.ids, np.arange(query, dtype=np.int32)])
     runtime = Counting(session.runtime)
-    score_prompts(Session(runtime, "cpu", session.head), [np.append(beginning, row) for row in range(rows)], 0, budget)  # type: ignore[arg-type]
+    score_prompts(
+        Session(runtime, "cpu", session.prefix), [np.append(beginning, row) for row in range(rows)], 0, budget
+    )  # type: ignore[arg-type]
     assert runtime.most <= budget
 
 
@@ -93,10 +95,10 @@ def test_equal_prompts_have_equal_scores_and_are_run_once(session: Session) -> N
 class Watching(Session):
     """A session that notes how many pasts of its making there are at most at a time."""
 
-    made: ClassVar[list[ReferenceType[Past]]] = []
+    made: ClassVar[list[ReferenceType[PrefixKV]]] = []
     most: ClassVar[int] = 0
 
-    def past_of(self, ids: TokenIds, before: Past | None = None) -> Past:
+    def past_of(self, ids: TokenIds, before: PrefixKV | None = None) -> PrefixKV:
         past = super().past_of(ids, before)
         Watching.made.append(ref(past))
         Watching.most = max(Watching.most, sum(past() is not None for past in Watching.made))
@@ -112,7 +114,7 @@ def test_few_pasts_are_in_memory_however_deep_the_sharing(session: Session, deep
     for _ in range(8):
         prompts += [np.r_[stem, np.full(40, 3 - deeper), end].astype(np.int32) for end in (5, 6, 7)]
         stem = np.r_[stem, np.full(40, deeper)].astype(np.int32)
-    scores = score_prompts(Watching(session.runtime, "cpu", session.head, at_once), prompts, 0)
+    scores = score_prompts(Watching(session.runtime, "cpu", session.prefix, at_once), prompts, 0)
     assert len(Watching.made) > 12 and Watching.most <= 3 + at_once
     np.testing.assert_allclose(scores, [score_prompts(session, [prompt], 0)[0] for prompt in prompts], atol=2e-3)
 
@@ -156,7 +158,7 @@ def test_the_graph_for_cuda_which_joins_pasts_itself_shares_as_well(
 def test_a_plan_has_every_prompt_once_under_tokens_that_it_starts_with(rows: list[Prompt], run_cost: int) -> None:
     found: list[int] = []
 
-    def walk(part: SharedPart, start: int) -> list[int]:
+    def walk(part: PrefixNode, start: int) -> list[int]:
         below = part.prompts + [index for inner in part.parts for index in walk(inner, part.stop)]
         assert start <= part.stop
         assert len({tuple(rows[index][: part.stop]) for index in below}) == 1
@@ -166,14 +168,14 @@ def test_a_plan_has_every_prompt_once_under_tokens_that_it_starts_with(rows: lis
         found.extend(part.prompts)
         return below
 
-    walk(plan_sharing([np.array(row, np.int32) for row in rows], range(len(rows)), run_cost=run_cost), 0)
+    walk(prefix_tree([np.array(row, np.int32) for row in rows], range(len(rows)), run_cost=run_cost), 0)
     assert sorted(found) == list(range(len(rows)))
 
 
 def test_the_plan_for_queries_with_candidates_shares_the_head_and_each_query() -> None:
     head, queries = [1] * 40, ([2] * 20, [3] * 20)
     rows = [np.array([*head, *query, 10 + i, 99], np.int32) for query in queries for i in range(10)]
-    root = plan_sharing(rows, range(len(rows)))
+    root = prefix_tree(rows, range(len(rows)))
     (head_part,) = root.parts
     assert head_part.stop == 40
     assert sorted((part.stop, sorted(part.prompts)) for part in head_part.parts) == [
@@ -186,7 +188,7 @@ def test_the_next_query_begins_where_the_last_one_differs(session: Session) -> N
     first, second = np.arange(60, dtype=np.int32), np.r_[np.arange(40), 7, 8, 9].astype(np.int32)
     session.past_of(first)
     after_another = session.past_of(second)
-    fresh = Session(session.runtime, "cpu", session.head).past_of(second)
+    fresh = Session(session.runtime, "cpu", session.prefix).past_of(second)
     np.testing.assert_allclose(after_another.keys_values, fresh.keys_values, atol=1e-4)
     assert len(after_another.ids) == 43
 
@@ -201,7 +203,7 @@ def test_what_goes_wrong_in_one_of_several_batches_is_raised(session: Session) -
 def test_a_past_can_be_cut_and_joined_again() -> None:
     random = np.random.default_rng(0)
     ids, keys_values = random.integers(0, 9, 5, np.int32), random.normal(size=(3, 2, 4, 5, 6)).astype(np.float32)
-    whole = Past(ids, keys_values)
+    whole = PrefixKV(ids, keys_values)
     for length in range(5):
         first = whole.first(length)
         assert first.ids.tolist() == ids[:length].tolist()

@@ -1,0 +1,39 @@
+"""Bundles: the folder, its manifest, and how both are read."""
+
+from .bundle import Bundle, ConformanceVector, describe_files, open_bundle, sha256_of
+from .manifest import (
+    CONFORMANCE_FILE,
+    FORMAT_VERSION,
+    GRAPH_FILE,
+    MANIFEST_FILE,
+    PREFIX_KV_FILE,
+    TOKENIZER_FILE,
+    Fidelity,
+    FileEntry,
+    Graph,
+    Manifest,
+    ModelConfig,
+    Prompt,
+    Source,
+)
+
+__all__ = [
+    "CONFORMANCE_FILE",
+    "FORMAT_VERSION",
+    "GRAPH_FILE",
+    "MANIFEST_FILE",
+    "PREFIX_KV_FILE",
+    "TOKENIZER_FILE",
+    "Bundle",
+    "ConformanceVector",
+    "Fidelity",
+    "FileEntry",
+    "Graph",
+    "Manifest",
+    "ModelConfig",
+    "Prompt",
+    "Source",
+    "describe_files",
+    "open_bundle",
+    "sha256_of",
+]

@@ -1,0 +1,141 @@
+"""A bundle: one folder that holds everything a score depends on.
+
+bundle.json       the manifest: source, config, prompt, yes/no token ids, size and sha256 of every file
+model.onnx        the graph
+model.onnx.data   its weights; a standard graph has them inside, up to ONNX's 2 GB
+tokenizer.json    the checkpoint's own tokenizer
+conformance.json  pairs, their token ids and the logits that these must give, so that any runtime can prove itself
+prefix_kv.npz     of int8 and int4: keys and values of the tokens that all prompts begin with, run in float32
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import BundleError
+from .manifest import (
+    CONFORMANCE_FILE,
+    MANIFEST_FILE,
+    PREFIX_KV_FILE,
+    TOKENIZER_FILE,
+    FileEntry,
+    Manifest,
+    read_manifest,
+)
+from .typed_json import read_as
+
+
+@dataclass(frozen=True)
+class ConformanceVector:
+    """One pair, the token ids of its whole prompt, and the logits that these must give.
+
+    The logits are the float32 reference's, or in int8 and int4 those of the graph when it was exported and found good:
+    so a machine that computes something else shows, however far quantization is from float32.
+
+    Attributes:
+        query: the query's text.
+        document: the document's text.
+        input_ids: token ids of the whole prompt, (seq,).
+        logits: of "no" and "yes".
+    """
+
+    query: str
+    document: str
+    input_ids: list[int]
+    logits: list[float]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle: its folder and its manifest, all file sizes checked."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def graph_path(self) -> Path:
+        """The ONNX file."""
+        return self.path / self.manifest.graph.file
+
+    @property
+    def tokenizer_path(self) -> Path:
+        """The checkpoint's tokenizer.json."""
+        return self.path / TOKENIZER_FILE
+
+    @property
+    def prefix_kv_path(self) -> Path | None:
+        """Keys and values of the tokens that all prompts begin with, where the manifest lists such a file."""
+        return self.path / PREFIX_KV_FILE if PREFIX_KV_FILE in self.manifest.files else None
+
+    def conformance(self) -> list[ConformanceVector]:
+        """Read the conformance vectors.
+
+        Raises:
+            BundleError: they can't be read, there are none, or they are not for the manifest's prompt.
+        """
+        file = self.path / CONFORMANCE_FILE
+        try:
+            vectors: list[ConformanceVector] = read_as(list[ConformanceVector], json.loads(file.read_text("utf-8")))
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            raise BundleError(f"{file}: the conformance vectors can't be read ({error}); export again.") from error
+        prefix, suffix = self.manifest.prompt.prefix_ids, self.manifest.prompt.suffix_ids
+        for index, vector in enumerate(vectors):
+            ids = vector.input_ids
+            if len(vector.logits) != 2 or ids[: len(prefix)] != prefix or ids[len(ids) - len(suffix) :] != suffix:
+                raise BundleError(f"{file}: vector {index} is not for the prompt in {MANIFEST_FILE}; export again.")
+            if not (ids and min(ids) >= 0 and max(ids) < self.manifest.config.vocab_size):
+                raise BundleError(f"{file}: vector {index} has tokens that the model does not know; export again.")
+        if not vectors:
+            raise BundleError(f"{file} has no conformance vectors, so nothing can be proved; export again.")
+        return vectors
+
+    def check_hashes(self) -> Iterator[str]:
+        """Hash every file against the manifest, yielding each file's name once it has proved right.
+
+        Raises:
+            BundleError: naming the first file whose content is not what the manifest says.
+        """
+        for name, entry in self.manifest.files.items():
+            if sha256_of(self.path / name) != entry.sha256:
+                raise BundleError(
+                    f"{self.path / name} was altered: its sha256 is not the manifest's; export or copy it again."
+                )
+            yield name
+
+
+def sha256_of(file: Path) -> str:
+    """Hex sha256 of a file's content."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def describe_files(folder: Path) -> dict[str, FileEntry]:
+    """Size and hash of every file below `folder`, the manifest itself left out, keyed by POSIX relative path."""
+    return {
+        file.relative_to(folder).as_posix(): FileEntry(file.stat().st_size, sha256_of(file))
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name != MANIFEST_FILE
+    }
+
+
+def open_bundle(path: str | Path) -> Bundle:
+    """Open a bundle: read its manifest and check every file's size (hashes are `check_hashes`).
+
+    Raises:
+        BundleError: there is no bundle, its format is unknown, or a file is missing or has the wrong size.
+    """
+    folder = Path(path)
+    if not (folder / MANIFEST_FILE).is_file():
+        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST_FILE}; make one with `aatm-onnx export`.")
+    manifest = read_manifest(folder / MANIFEST_FILE)
+    for name, entry in manifest.files.items():
+        file = folder / name
+        if not file.is_file():
+            raise BundleError(f"{file} is missing from the bundle; export or copy the bundle again.")
+        if (size := file.stat().st_size) != entry.size:
+            raise BundleError(
+                f"{file} has {size} bytes where the manifest says {entry.size}; export or copy the bundle again."
+            )
+    return Bundle(folder, manifest)

@@ -1,0 +1,5 @@
+"""`python -m aatm_onnx.cli`."""
+
+from .main import main
+
+main()

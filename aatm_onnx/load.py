@@ -1,0 +1,51 @@
+"""Any reranker by any of its names, with an optional fallback where the neural one can't run."""
+
+import os
+import warnings
+from typing import Any
+
+from .errors import BundleError, ProviderError
+from .models import DEFAULT_MODEL, SHORT_NAMES, ModelName, Qwen3RerankerModels
+from .rerankers import BM25Reranker, Qwen3Reranker, Reranker
+from .runtime.providers import check_provider
+
+_BM25_NAMES = ("bm25-reranker", "bm25")  # aatm's name and the short one
+RERANKER_NAMES = (_BM25_NAMES[0], DEFAULT_MODEL, *SHORT_NAMES)
+
+
+def load_reranker(name: ModelName = DEFAULT_MODEL, fallback: str | None = None, **kwargs: Any) -> Reranker:
+    """Make a reranker by its name.
+
+    Args:
+        name: "bm25-reranker" (or "bm25"), or a model: None or "default" (the model that this package carries), a short
+            name ("qwen3-reranker-0.6b"), a hub id ("Qwen/Qwen3-Reranker-0.6B"), or the path of a bundle.
+        fallback: "bm25" returns a BM25Reranker, with a warning, where the neural one can't run here: no ONNX Runtime,
+            no bundle, no CUDA where CUDA was asked for. None raises instead.
+        **kwargs: further arguments of Qwen3Reranker.
+
+    Raises:
+        ValueError: the fallback or an argument is unknown.
+        BundleError, ImportError, ProviderError: as Qwen3Reranker, without a fallback.
+
+    Example:
+        >>> load_reranker("bm25").rank("heart attack", ["stroke", "heart failure"])[0].document
+        'heart failure'
+    """
+    if fallback not in (None, *_BM25_NAMES):
+        raise ValueError(f"fallback must be 'bm25' or None, not {fallback!r}.")
+    check_provider(kwargs.get("provider", "auto"))
+    if name in _BM25_NAMES:
+        return BM25Reranker()
+    try:
+        return Qwen3Reranker(**{"model_id": name, **kwargs})
+    except (BundleError, ImportError, ProviderError) as error:
+        if fallback is None:
+            raise
+        warnings.warn(f"{_named(name)} can't run here, so BM25 takes its place: {error}", RuntimeWarning, stacklevel=2)
+        return BM25Reranker()
+
+
+def _named(name: ModelName) -> str:
+    if isinstance(name, Qwen3RerankerModels):
+        return name.value
+    return DEFAULT_MODEL if name is None else os.fspath(name)

@@ -1,0 +1,110 @@
+"""Keys and values of shared prefixes: one prefix, the file of it in a bundle, and a cache of some."""
+
+from dataclasses import dataclass
+from math import prod
+from mmap import mmap
+from pathlib import Path
+from threading import Lock
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BundleError
+from ..prompt import TokenIds
+from .device import DeviceArray
+
+
+@dataclass(frozen=True)
+class PrefixKV:
+    """A prompt's first tokens, run through the model.
+
+    Attributes:
+        ids: its tokens, (seq,).
+        keys_values: what the tokens after it attend to, (layers, 2, kv_heads, seq, head_dim).
+    """
+
+    ids: TokenIds
+    keys_values: NDArray[np.floating[Any]] | DeviceArray
+
+    def first(self, length: int) -> "PrefixKV":
+        """Only the first tokens, which don't depend on later ones."""
+        if length == len(self.ids):
+            return self  # and stay on the device, if that is where it is
+        return PrefixKV(self.ids[:length], np.ascontiguousarray(np.asarray(self.keys_values)[..., :length, :]))
+
+    def followed_by(self, ids: TokenIds, own: NDArray[Any] | DeviceArray) -> "PrefixKV":
+        """The prefix `ids`, which begins with this one.
+
+        Its memory is asked of the system and goes back to it whole. Prefixes outlive the runs that make them, and each
+        has another size: in an arena, ONNX Runtime's or malloc's, they would leave holes.
+
+        Args:
+            ids: tokens, (seq,).
+            own: keys and values of those that this prefix lacks, (layers, 2, kv_heads, own, head_dim).
+        """
+        shape = (*own.shape[:3], len(ids), own.shape[4])
+        memory = mmap(-1, prod(shape) * own.dtype.itemsize)
+        keys_values = np.frombuffer(memory, own.dtype).reshape(shape)
+        np.concatenate([np.asarray(self.keys_values), np.asarray(own)], axis=3, out=keys_values)
+        return PrefixKV(ids, keys_values)
+
+
+class PrefixCache:
+    """The prefixes run last, for the next call to begin with. Safe to share between threads."""
+
+    def __init__(self, max_tokens: int) -> None:
+        """Keep prefixes of at most `max_tokens` tokens in all."""
+        self.max_tokens = max_tokens
+        self._lock = Lock()
+        self._prefixes: list[PrefixKV] = []  # the latest first
+
+    def prefixes(self) -> list[PrefixKV]:
+        """The prefixes that are kept now."""
+        with self._lock:
+            return list(self._prefixes)
+
+    def add(self, prefix: PrefixKV) -> None:
+        """Keep a prefix, in place of those that it begins with and of the oldest that have no room any more."""
+        if not 0 < len(prefix.ids) <= self.max_tokens:
+            return
+        with self._lock:
+            kept, room = [prefix], self.max_tokens - len(prefix.ids)
+            for other in self._prefixes:
+                covered = np.array_equal(prefix.ids[: len(other.ids)], other.ids)
+                if not covered and len(other.ids) <= room:
+                    kept.append(other)
+                    room -= len(other.ids)
+            self._prefixes = kept
+
+
+def write_prefix(file: Path, prefix: PrefixKV) -> None:
+    """Write a prefix as an npz file, uncompressed."""
+    np.savez(file, ids=prefix.ids, keys_values=prefix.keys_values)
+
+
+def read_prefix(file: Path, empty: PrefixKV) -> PrefixKV:
+    """Read what `write_prefix` wrote.
+
+    Args:
+        file: the file.
+        empty: a prefix without tokens, in the shape and type that the graph takes.
+
+    Raises:
+        BundleError: it can't be read, or is the prefix of another model.
+    """
+    try:
+        with np.load(file) as arrays:
+            prefix = PrefixKV(arrays["ids"], arrays["keys_values"].astype(empty.keys_values.dtype, copy=False))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise BundleError(f"{file}: keys and values can't be read ({error}); export the bundle again.") from error
+    if (
+        prefix.first(0).keys_values.shape != empty.keys_values.shape
+        or prefix.keys_values.shape[-2:-1] != prefix.ids.shape
+    ):
+        raise BundleError(
+            f"{file} holds keys and values of shape {prefix.keys_values.shape} for {len(prefix.ids)} tokens, and the"
+            f" graph takes {empty.keys_values.shape}, token axis 3; export the bundle again."
+        )
+    return prefix

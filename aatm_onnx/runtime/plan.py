@@ -1,0 +1,251 @@
+"""What to run, in which order, so that every prompt is scored and what prompts share is computed once.
+
+A plan is a list of steps over numbered prefixes. It is pure: token ids and budgets in, steps out, nothing is run.
+
+    Begin    prefix 5 is the first 40 tokens of prefix 0
+    Extend   prefix 6 is prefix 5 and the tokens of prompt 3 up to the 75th
+    Remember keep prefix 6 for later calls
+    Score    run prompts 3, 1 and 8 after prefix 6, as one left-padded batch
+    Free     nothing needs prefix 6 any more
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..prompt import TokenIds
+from .prefix_tree import PrefixNode, common_length, prefix_tree
+
+# A batch is not made smaller than this to have one for every worker: each batch reads all weights.
+LEAST_TOKENS = 64
+# How much of a prefix is worth keeping: prompt, task and a query, 29 MB in float32 for 128 tokens of 0.6B.
+REMEMBERED_TOKENS = 128
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """What a plan must keep to.
+
+    Attributes:
+        tokens: the most tokens of one batch, padding included. Only a single prompt's tokens may be more, where no
+            prefix can be shared and it can't be cut into chunks.
+        chunk: the most tokens of a prefix, or of a lone prompt, that are run at a time.
+        workers: how many batches run side by side.
+    """
+
+    tokens: int
+    chunk: int
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Begin:
+    """`prefix` is the first `length` tokens of the prefix `source`."""
+
+    prefix: int
+    source: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Extend:
+    """`prefix` is `source` followed by the tokens of `prompt` from where `source` ends to `stop`."""
+
+    prefix: int
+    source: int
+    prompt: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Remember:
+    """`prefix` is worth keeping for later calls."""
+
+    prefix: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """Score `prompts` as one batch, whose rows all begin with `prefix` (None: nothing is shared).
+
+    Attributes:
+        prefix: the shared prefix.
+        prompts: indices.
+        chunks: for a single long prompt, where its tokens are cut: each part but the last extends the prefix.
+    """
+
+    prefix: int | None
+    prompts: tuple[int, ...]
+    chunks: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Free:
+    """No later step needs `prefix`."""
+
+    prefix: int
+
+
+Step = Begin | Extend | Remember | Score | Free
+
+
+def plan(prompts: Sequence[TokenIds], known: Sequence[TokenIds], budgets: Budgets) -> list[Step]:
+    """Plan the runs that score every prompt once.
+
+    Args:
+        prompts: token ids of each, (seq,), all different.
+        known: the prefixes whose keys and values exist already; these are prefixes 0, 1, ... of the plan. The first is
+            the bundle's own (it may be empty). Its tokens are never taken from elsewhere, because its keys and values
+            are more exact than a quantized graph's: otherwise a score would show what was run before. Without any,
+            nothing is shared.
+        budgets: limits of each run.
+    """
+    if not known:
+        return list(_batches(prompts, range(len(prompts)), None, 0, budgets, budgets.workers))
+    return list(_Planner(prompts, list(known), budgets).steps())
+
+
+@dataclass
+class _Planner:
+    """Walks the prefix tree depth first, one prefix after the other, and counts who still needs each."""
+
+    prompts: Sequence[TokenIds]
+    known: list[TokenIds]
+    budgets: Budgets
+    lengths: list[int] = field(init=False)  # of every prefix, by its number
+    remembered: tuple[int, TokenIds] | None = None  # the prefix that this plan remembered last
+
+    def __post_init__(self) -> None:
+        self.lengths = [len(ids) for ids in self.known]
+
+    def steps(self) -> Iterator[Step]:
+        # Each prompt takes all of the bundle's prefix that it agrees with, whatever it shares with other prompts.
+        own_start = np.array([common_length(self.known[0], prompt[:-1]) for prompt in self.prompts], np.int64)
+        pending: list[tuple[PrefixNode, int | None]] = [
+            (prefix_tree(self.prompts, np.flatnonzero(own_start == start).tolist(), int(start)), None)
+            for start in np.unique(own_start)
+        ]
+        waiting: dict[int, int] = {}  # how many pending nodes continue a prefix
+        while pending:
+            node, parent = pending.pop()
+            first = node.first_prompt()
+            if node.stop > own_start[first]:
+                prefix = yield from self._prefix_of(first, node.stop, parent)
+                continued: int | None = prefix
+            else:
+                prefix, continued = self._next(node.stop), None
+                yield Begin(prefix, 0, node.stop)  # a root that adds nothing; its children begin for themselves
+            if parent is not None:
+                waiting[parent] -= 1
+                if not waiting[parent]:
+                    yield Free(parent)
+            # The largest comes last, when no other node waits for this one's prefix. So no more prefixes are in memory
+            # at a time than the prompts can be halved.
+            pending += [
+                (child, continued) for child in sorted(node.children, key=lambda child: child.size, reverse=True)
+            ]
+            # The other workers take the next groups. Where none follow, this one is shared out among them.
+            workers = 1 if pending else self.budgets.workers
+            yield from _batches(self.prompts, node.prompts, prefix, node.stop, self.budgets, workers)
+            if continued is not None and node.children:
+                waiting[continued] = len(node.children)
+            else:
+                yield Free(prefix)
+        if self.remembered:
+            yield Free(self.remembered[0])
+
+    def _prefix_of(self, prompt: int, stop: int, parent: int | None) -> Generator[Step, None, int]:
+        """The steps that make the first `stop` tokens of a prompt a prefix; returns its number."""
+        ids = self.prompts[prompt][:stop]
+        begun = parent is None
+        if parent is None:
+            parent = yield from self._begin(ids)
+        if self.lengths[parent] == stop:
+            yield from self._remember(parent, ids)
+            return parent
+        ends = chunk_ends(self.lengths[parent], stop, self.budgets.chunk)
+        source = parent
+        for end in ends:
+            prefix = self._next(end)
+            yield Extend(prefix, source, prompt, end)
+            if source != parent or begun:
+                yield Free(source)
+            if begun and source == parent:
+                yield from self._remember(prefix, ids[:end])
+            source = prefix
+        return source
+
+    def _begin(self, ids: TokenIds) -> Generator[Step, None, int]:
+        """Begin with what agrees longest: the bundle's prefix, one known from before, or the last remembered one."""
+        candidates = [*enumerate(self.known), *([self.remembered] if self.remembered else [])]
+        source, agreed = max(
+            ((number, common_length(tokens, ids)) for number, tokens in candidates), key=lambda found: found[1]
+        )
+        prefix = self._next(agreed)
+        yield Begin(prefix, source, agreed)
+        return prefix
+
+    def _remember(self, prefix: int, ids: TokenIds) -> Iterator[Step]:
+        length = min(len(ids), REMEMBERED_TOKENS)
+        kept = self._next(length)
+        yield Begin(kept, prefix, length)
+        yield Remember(kept)
+        if self.remembered:
+            yield Free(self.remembered[0])
+        self.remembered = kept, ids[:length]
+
+    def _next(self, length: int) -> int:
+        self.lengths.append(length)
+        return len(self.lengths) - 1
+
+
+def _batches(
+    prompts: Sequence[TokenIds], indices: Sequence[int], prefix: int | None, start: int, budgets: Budgets, workers: int
+) -> Iterator[Score]:
+    """Score the prompts `indices`, which share their first `start` tokens."""
+    lengths = [len(prompts[index]) - start for index in indices]
+    for batch in cut_batches(lengths, _even_budget(lengths, budgets.tokens, workers)):
+        rows = tuple(indices[row] for row in batch)
+        alone = prefix is not None and len(rows) == 1
+        chunks = chunk_ends(start, len(prompts[rows[0]]), budgets.chunk)[:-1] if alone else []
+        yield Score(prefix, rows, tuple(chunks))
+
+
+def _even_budget(lengths: Sequence[int], token_budget: int, workers: int) -> int:
+    """What to cut batches by, within `token_budget`, so that each worker gets as many batches of one size.
+
+    Three batches of 384 tokens keep two workers busy for two rounds, and one of them idle in the second. Four batches
+    of 288 tokens take two rounds too, which are shorter.
+    """
+    longest = max(lengths, default=1)
+    rounds = max(1, ceil_div(len(lengths), max(1, token_budget // longest) * workers))
+    rows = ceil_div(len(lengths), rounds * workers)
+    return min(token_budget, max(rows * longest, LEAST_TOKENS))
+
+
+def chunk_ends(start: int, stop: int, most: int) -> list[int]:
+    """Where the tokens from `start` to `stop` are cut into equal chunks of at most `most`; the last end is `stop`."""
+    chunks = ceil_div(stop - start, most)
+    length = ceil_div(stop - start, chunks)
+    return [*range(start + length, stop, length), stop]
+
+
+def cut_batches(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
+    """Cut indices into batches of similar lengths, longest first, so that a lack of memory shows at once.
+
+    Args:
+        lengths: tokens of each prompt.
+        token_budget: rows times the longest row stay within it, unless one row alone does not.
+    """
+    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
+    start = 0
+    while start < len(order):
+        rows = max(1, token_budget // max(1, lengths[order[start]]))
+        yield order[start : start + rows]
+        start += rows
+
+
+def ceil_div(a: int, b: int) -> int:
+    """a / b, rounded up."""
+    return -(-a // b)

@@ -1,0 +1,137 @@
+"""ONNX Runtime, imported in this one place: its execution providers, and how a graph is opened on each."""
+
+import os
+import warnings
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal
+
+from ..bundle import Bundle
+from ..errors import INSTALL, BundleError, ProviderError
+from .cuda import why_no_cuda
+from .saturation import EXACT_PRODUCTS, products_saturate
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, RunOptions, SessionOptions
+
+# From 1.29 on, ONNX Runtime reports run counts, durations, model names and error messages to its maker, unless this
+# variable says otherwise before it is imported. Who wants that sets the variable to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+Provider = Literal["auto", "cpu", "cuda"]
+PROVIDERS: tuple[Provider, ...] = ("auto", "cpu", "cuda")
+
+_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # a container's quota in Linux's second version of cgroups
+
+
+def import_onnxruntime() -> ModuleType:
+    """Import ONNX Runtime, or say what to install.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ImportError(
+            f"The neural reranker needs ONNX Runtime, which can't be imported ({error}): {INSTALL}."
+        ) from error
+    return onnxruntime  # type: ignore[no-any-return]
+
+
+def usable_cpus() -> int:
+    """CPUs this process may run on: fewer than the machine's under taskset, or in a container with a set or a quota."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = map(int, _CPU_QUOTA.read_text().split())  # microseconds of a period, for all CPUs together
+    except (OSError, ValueError):  # no cgroups here, or "max": no quota
+        return cpus
+    return max(1, min(cpus, -(-quota // period)))
+
+
+def check_provider(provider: str) -> None:
+    """Refuse a provider that there is none of.
+
+    Raises:
+        ValueError: naming those that there are.
+    """
+    if provider not in PROVIDERS:
+        raise ValueError(f"provider must be 'auto', 'cpu' or 'cuda', not {provider!r}.")
+
+
+def open_on_cpu(bundle: Bundle, threads: int) -> "InferenceSession":
+    """Open a bundle's graph on the CPU, for `threads` threads that compute.
+
+    Raises:
+        BundleError: the graph can't be loaded.
+    """
+    return _open(bundle, cpu_options(bundle, threads), ["CPUExecutionProvider"])
+
+
+def open_on_cuda(bundle: Bundle, threads: int, *, required: bool) -> "InferenceSession | None":
+    """Open a bundle's graph on CUDA.
+
+    Returns:
+        None where CUDA can't be used, with one warning if this ONNX Runtime was installed for it.
+
+    Raises:
+        ProviderError: it can't be used, and is `required`.
+        BundleError: the graph can't be loaded.
+    """
+    ort = import_onnxruntime()
+    if not (reason := why_no_cuda(ort)):
+        runtime = _open(bundle, _options(bundle, threads), ["CUDAExecutionProvider", "CPUExecutionProvider"])
+        if "CUDAExecutionProvider" in runtime.get_providers():
+            return runtime
+        reason = "ONNX Runtime could not start a session on it (its log says why)."
+    if required:
+        raise ProviderError(f"CUDA can't be used: {reason} Its libraries come with pip install 'aatm-onnx[gpu]'.")
+    if "CUDAExecutionProvider" in ort.get_available_providers():
+        _warn_once(f"CUDA can't be used: {reason} The reranker runs on the CPU.")
+    return None
+
+
+def cpu_options(bundle: Bundle, threads: int) -> "SessionOptions":
+    """How a bundle's graph is opened on the CPU, for `threads` threads that compute."""
+    options = _options(bundle, threads)
+    # With it, ONNX Runtime plans the memory of each shape of batch as one block, beside those of other shapes.
+    options.enable_mem_pattern = False
+    # With it, ONNX Runtime looks for a dead buffer for every tensor while the session opens: up to 1.31 that takes 3 of
+    # 4 seconds at 0.6B. Runs are no slower without, because taking memory from the arena is cheap (onnxruntime pull
+    # request 7359).
+    options.enable_mem_reuse = False
+    return options
+
+
+def giving_back() -> "RunOptions":
+    """Options by which the arena shrinks after a run. Without an arena runs are slower, and malloc gives less back."""
+    options: RunOptions = import_onnxruntime().RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
+
+
+def _options(bundle: Bundle, threads: int) -> "SessionOptions":
+    options: SessionOptions = import_onnxruntime().SessionOptions()
+    options.log_severity_level = 3  # errors only
+    # Two batches run at a time, so that no CPU waits for another at the end of every operator. Both their threads
+    # compute, and ONNX Runtime adds one fewer than it is told.
+    options.intra_op_num_threads = max(1, threads - 1)
+    if bundle.manifest.graph.precision == "int8" and products_saturate():
+        options.add_session_config_entry(EXACT_PRODUCTS, "1")
+    return options
+
+
+def _open(bundle: Bundle, options: "SessionOptions", providers: list[str]) -> "InferenceSession":
+    ort = import_onnxruntime()
+    try:
+        runtime: InferenceSession = ort.InferenceSession(str(bundle.graph_path), options, providers=providers)
+    except Exception as error:  # ONNX Runtime's exceptions share no base class
+        raise BundleError(f"ONNX Runtime can't load {bundle.graph_path} ({error}); export the bundle again.") from error
+    return runtime
+
+
+@cache
+def _warn_once(message: str) -> None:
+    # Up through open_on_cuda, open_session and Qwen3Reranker to the user's line.
+    warnings.warn(message, RuntimeWarning, stacklevel=6)

@@ -1,0 +1,153 @@
+"""Prompts of token ids become scores: a plan is made, its steps are run, and results are put back in order."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..prompt import TokenIds, left_pad
+from .kv_cache import PrefixCache, PrefixKV
+from .plan import Begin, Budgets, Extend, Free, Remember, Score, Step, plan
+from .session import Session
+
+# Tokens of one batch, padding included. Memory grows with it. A CPU is no faster past a few hundred; a GPU needs enough
+# work for every kernel to outlast its launch (a thousand of them at 0.6B: 5 ms).
+TOKEN_BUDGETS = {"cpu": 384, "cuda": 4096}
+# A longer prompt, or prefix, is run in chunks: memory stays bounded, and each chunk meets the keys up to its own end,
+# which skips half of what the causal mask would throw away. But every chunk copies the past, and more of them gain
+# nothing.
+_CHUNKS = {"cpu": 256, "cuda": 4096}
+
+
+def score_prompts(
+    session: Session, prompts: Sequence[TokenIds], pad_token_id: int, token_budget: int | None = None
+) -> list[float]:
+    """Probabilities of "yes" for whole prompts, in the order given; arguments as in `prompt_logits`."""
+    scores: list[float] = probability_of_yes(prompt_logits(session, prompts, pad_token_id, token_budget)).tolist()
+    return scores
+
+
+def prompt_logits(
+    session: Session,
+    prompts: Sequence[TokenIds],
+    pad_token_id: int,
+    token_budget: int | None = None,
+    cache: PrefixCache | None = None,
+) -> NDArray[np.float32]:
+    """Run whole prompts.
+
+    The logits of a prompt depend on that prompt only, not on the others or their order (in float up to some 1e-6,
+    where sums are added up in another order). What prompts share is computed once, if the session's graph can.
+
+    Args:
+        session: an open session.
+        prompts: token ids of each prompt, each of shape (seq,).
+        pad_token_id: the id to pad with; it is masked, so any id of the vocabulary does.
+        token_budget: the most tokens in one batch, padding included; a longer prompt runs alone (in chunks, if the
+            session's graph can). None takes the session's provider's.
+        cache: prefixes of earlier calls, to begin with and to add to.
+
+    Returns:
+        The logits of "no" and "yes" of each prompt, in the order given, (prompts, 2), float32.
+    """
+    distinct, places = _distinct(prompts)  # equal prompts get equal scores, to the last bit, and are run once
+    budget = token_budget or TOKEN_BUDGETS[session.provider]
+    budgets = Budgets(budget, min(budget, _CHUNKS[session.provider]), session.workers)
+    cache = cache or PrefixCache(0)
+    known = [] if session.prefix is None else [session.prefix, *cache.prefixes()]
+    steps = plan(distinct, [prefix.ids for prefix in known], budgets)
+    return _Execution(session, distinct, pad_token_id, known, cache).run(steps)[places]
+
+
+def _distinct(prompts: Sequence[TokenIds]) -> tuple[list[TokenIds], NDArray[np.int64]]:
+    """Every prompt once, and where each of the given ones is among these, (prompts,)."""
+    first: dict[bytes, int] = {}
+    places = np.array([first.setdefault(prompt.tobytes(), len(first)) for prompt in prompts], np.int64)
+    return [prompts[index] for index in np.unique(places, return_index=True)[1]], places
+
+
+class _Execution:
+    """One plan, while it is run."""
+
+    def __init__(
+        self,
+        session: Session,
+        prompts: Sequence[TokenIds],
+        pad_token_id: int,
+        known: Sequence[PrefixKV],
+        cache: PrefixCache,
+    ) -> None:
+        self.session, self.prompts, self.pad_token_id, self.cache = session, prompts, pad_token_id, cache
+        self.prefixes = dict(enumerate(known))
+        self.logits = np.empty((len(prompts), 2), np.float32)
+
+    def run(self, steps: Iterable[Step]) -> NDArray[np.float32]:
+        """Run the steps: prefixes one after the other here, batches on the session's workers.
+
+        The next step is taken when a worker is free: a prefix then never waits in memory for its batches.
+        """
+        if self.session.workers == 1:
+            for step in steps:
+                if isinstance(step, Score):
+                    self._score(step, self._prefix(step))
+                else:
+                    self._make(step)
+            return self.logits
+        with ThreadPoolExecutor(self.session.workers) as threads:
+            running: set[Future[None]] = set()
+            for step in steps:
+                if not isinstance(step, Score):
+                    self._make(step)
+                    continue
+                running.add(threads.submit(self._score, step, self._prefix(step)))
+                if len(running) == self.session.workers:
+                    ended, running = wait(running, return_when=FIRST_COMPLETED)
+                    _raise_failures(ended)
+            _raise_failures(running)
+        return self.logits
+
+    def _prefix(self, step: Score) -> PrefixKV | None:
+        return None if step.prefix is None else self.prefixes[step.prefix]
+
+    def _make(self, step: Begin | Extend | Remember | Free) -> None:
+        prefixes = self.prefixes
+        match step:
+            case Begin(prefix, source, length):
+                prefixes[prefix] = prefixes[source].first(length)
+            case Extend(prefix, source, prompt, stop):
+                prefixes[prefix] = self.session.extend(prefixes[source], self.prompts[prompt][:stop])
+            case Remember(prefix):
+                self.cache.add(prefixes[prefix])
+            case Free(prefix):
+                del prefixes[prefix]
+
+    def _score(self, step: Score, prefix: PrefixKV | None) -> None:
+        for stop in step.chunks:
+            assert prefix is not None  # only prompts after a prefix are cut
+            prefix = self.session.extend(prefix, self.prompts[step.prompts[0]][:stop])
+        start = 0 if prefix is None else len(prefix.ids)
+        rows = list(step.prompts)
+        batch = left_pad([self.prompts[index][start:] for index in rows], self.pad_token_id)  # (batch, seq) each
+        self.logits[rows] = self.session.logits(*batch, prefix)
+
+
+def _raise_failures(runs: Iterable[Future[None]]) -> None:
+    for each in runs:
+        each.result()
+
+
+def probability_of_yes(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Softmax over (no, yes), the second part.
+
+    Args:
+        logits: shape (batch, 2), in the order no, yes.
+
+    Returns:
+        Shape (batch,).
+    """
+    no, yes = logits.astype(np.float64).T
+    # Never exponentiates a positive number, so it can't overflow.
+    small = np.exp(-np.abs(yes - no))
+    result: NDArray[np.float64] = np.where(yes >= no, 1.0, small) / (1.0 + small)
+    return result  # (batch,)

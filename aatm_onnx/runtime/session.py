@@ -1,0 +1,139 @@
+"""One ONNX Runtime session over a bundle's graph, and one run of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bundle import Bundle
+from ..errors import BundleError
+from ..prompt import TokenIds
+from .device import DeviceArray, run_on_device
+from .kv_cache import PrefixKV, read_prefix
+from .providers import Provider, check_provider, giving_back, open_on_cpu, open_on_cuda, usable_cpus
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, RunOptions
+
+_STANDARD_INPUTS = {"input_ids", "attention_mask"}
+_SHARING_INPUTS = _STANDARD_INPUTS | {"past", "keep_rows"}
+
+
+@dataclass(frozen=True)
+class Session:
+    """A graph that is ready to run. It may be shared between threads.
+
+    Attributes:
+        runtime: ONNX Runtime's session.
+        provider: the execution provider that really runs it, "cpu" or "cuda".
+        prefix: what all prompts of the bundle begin with, run at export in float32; without tokens where the bundle has
+            none, and None if the graph can't share prefixes.
+        threads: how many threads compute.
+        workers: how many batches to run side by side.
+        joins_past: whether the graph's `present` is the whole past of what follows (cuda), or its run's own part.
+        run_options: what ONNX Runtime is told with every run on the CPU.
+    """
+
+    runtime: "InferenceSession"
+    provider: Literal["cpu", "cuda"]
+    prefix: PrefixKV | None = None
+    threads: int = 1
+    workers: int = 1
+    joins_past: bool = False
+    run_options: "RunOptions | None" = None
+
+    def logits(
+        self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64], prefix: PrefixKV | None = None
+    ) -> NDArray[np.float32]:
+        """Run one left-padded batch.
+
+        Args:
+            input_ids: shape (batch, seq).
+            attention_mask: shape (batch, seq), 1 for a real token.
+            prefix: what stands before every row, where there is something.
+
+        Returns:
+            The logits of "no" and "yes" after each row's last token, shape (batch, 2), float32.
+        """
+        feed: dict[str, NDArray[Any] | DeviceArray] = {"input_ids": input_ids, "attention_mask": attention_mask}
+        if self.prefix is not None:
+            past = self.prefix.first(0) if prefix is None else prefix
+            feed |= {"past": past.keys_values, "keep_rows": np.zeros(1, np.int64)}
+        return np.asarray(self._run("logits", feed), np.float32)  # (batch, 2)
+
+    def extend(self, prefix: PrefixKV, ids: TokenIds) -> PrefixKV:
+        """The prefix `ids`, (seq,), which begins with `prefix`; only the tokens after that are run."""
+        own = ids[None, len(prefix.ids) :].astype(np.int64)  # (1, own)
+        feed = {"input_ids": own, "attention_mask": np.ones_like(own), "keep_rows": np.ones(1, np.int64)}
+        present = self._run("present", feed | {"past": prefix.keys_values})
+        present = present.reshape(present.shape[1:])
+        return PrefixKV(ids, present) if self.joins_past else prefix.followed_by(ids, present)
+
+    def _run(self, output: str, feed: Mapping[str, NDArray[Any] | DeviceArray]) -> NDArray[Any] | DeviceArray:
+        """One output, left on the GPU where there is one: a prefix then need not travel to the CPU and back."""
+        if self.provider == "cuda":
+            return run_on_device(self.runtime, "cuda", output, feed)
+        result: NDArray[Any] = self.runtime.run([output], feed, self.run_options)[0]
+        return result
+
+
+def open_session(
+    bundle: Bundle, provider: Provider = "auto", threads: int | None = None, *, keep_memory: bool = True
+) -> Session:
+    """Load a bundle's graph into ONNX Runtime.
+
+    Args:
+        bundle: an opened bundle.
+        provider: "cuda" and "cpu" are taken at their word; "auto" takes CUDA where ONNX Runtime really can.
+        threads: threads that compute on the CPU; None lets every CPU that this process may use work, and more threads
+            than these are not started.
+        keep_memory: keep the memory of one run for the next; without it ONNX Runtime's arena shrinks after every run
+            on the CPU.
+
+    Raises:
+        ImportError: ONNX Runtime is not installed.
+        ProviderError: CUDA was asked for and can't be used.
+        BundleError: the graph can't be loaded or does not have the inputs and outputs of a reranker.
+    """
+    check_provider(provider)
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, not {threads}.")
+    threads = min(threads or usable_cpus(), usable_cpus())
+    joins_past = bundle.manifest.graph.kind == "cuda"
+    if provider != "cpu" and (runtime := open_on_cuda(bundle, threads, required=provider == "cuda")):
+        return Session(runtime, "cuda", _bundle_prefix(runtime, bundle), threads, joins_past=joins_past)
+    runtime = open_on_cpu(bundle, threads)
+    return Session(
+        runtime,
+        "cpu",
+        _bundle_prefix(runtime, bundle),
+        threads,
+        workers=min(2, threads),
+        joins_past=joins_past,
+        run_options=None if keep_memory else giving_back(),
+    )
+
+
+def _bundle_prefix(runtime: "InferenceSession", bundle: Bundle) -> PrefixKV | None:
+    """The bundle's own prefix, or one without tokens; None if the graph can't share prefixes.
+
+    Raises:
+        BundleError: the graph does not have the inputs and outputs of a reranker, or the prefix is another model's.
+    """
+    inputs = {node.name for node in runtime.get_inputs()}
+    outputs = {node.name for node in runtime.get_outputs()}
+    expected = _STANDARD_INPUTS if bundle.manifest.graph.kind == "standard" else _SHARING_INPUTS
+    if inputs != expected or "logits" not in outputs:
+        raise BundleError(
+            f"{bundle.graph_path} has inputs {sorted(inputs)} and outputs {sorted(outputs)}, where a reranker has"
+            f" {sorted(expected)} and ['logits']; export the checkpoint with `aatm-onnx export`."
+        )
+    if expected == _STANDARD_INPUTS:
+        return None
+    (past,) = (node for node in runtime.get_inputs() if node.name == "past")
+    dtype = np.float16 if "float16" in past.type else np.float32
+    shape = [size if isinstance(size, int) else 0 for size in past.shape]
+    empty = PrefixKV(np.empty(0, np.int32), np.empty(shape, dtype))
+    return read_prefix(bundle.prefix_kv_path, empty) if bundle.prefix_kv_path else empty
