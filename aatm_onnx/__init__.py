@@ -12,7 +12,8 @@ from .load import load_reranker
 from .models import Qwen3RerankerModels
 from .pipeline import BaseReranker, PipelineBaseClass, RetrievedExpressionMetadata, RetrieverResults
 from .ranking import PairScore, RankedDocument
-from .rerankers import BM25Reranker, Qwen3Reranker, Reranker
+from .reranker import Reranker
+from .rerankers import BM25Reranker, Qwen3Reranker
 
 try:
     __version__ = version("aatm-onnx")  # pyproject.toml says it

@@ -6,7 +6,8 @@ from typing import Any
 
 from .errors import BundleError, ProviderError
 from .models import DEFAULT_MODEL, SHORT_NAMES, ModelName, Qwen3RerankerModels
-from .rerankers import BM25Reranker, Qwen3Reranker, Reranker
+from .reranker import Reranker
+from .rerankers import BM25Reranker, Qwen3Reranker
 from .runtime.providers import check_provider
 
 _BM25_NAMES = ("bm25-reranker", "bm25")  # aatm's name and the short one

@@ -16,7 +16,7 @@ from ..bundle import Bundle, Graph, open_bundle
 from ..errors import BundleError, ExportError, ProviderError, ScoreError
 from ..load import RERANKER_NAMES, load_reranker
 from ..models import default_output, find_bundle
-from ..rerankers import Reranker
+from ..reranker import Reranker
 from ..runtime.providers import Provider
 from ..runtime.session import open_session
 from . import formats as files

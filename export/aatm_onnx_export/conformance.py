@@ -58,7 +58,7 @@ def write_vectors(file: Path, prompts: Sequence[TokenIds], logits: NDArray[np.fl
 def score_difference(
     session: Session, prompts: Sequence[TokenIds], logits: NDArray[np.float32], pad_token_id: int
 ) -> float:
-    """The largest difference of scores from those that `logits`, (prompts, 2), mean, in padded batches of mixed lengths.
+    """The largest difference of scores from those that `logits`, (prompts, 2), mean, in batches of mixed lengths.
 
     Returns:
         The difference; infinite if a score is not a number.

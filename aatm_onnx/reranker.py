@@ -1,0 +1,230 @@
+"""What every reranker does: check texts, score them by one method, rank, stream, write back."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from .pipeline import BaseReranker, read_texts, write_scores
+from .ranking import PairScore, RankedDocument, check_documents, check_text, ranking_of
+
+Tasks = str | Sequence[str | None] | None
+
+# `rank_stream` scores so many queries, or pairs, together: enough to fill batches, few enough that results come soon.
+_STREAM_QUERIES = 16
+_STREAM_PAIRS = 1024
+
+
+class Reranker(BaseReranker):
+    """Gives every document a score; checking, sorting and writing back are done here, once.
+
+    A reranker may be shared between threads, and used in a `with` statement, which closes it.
+    """
+
+    @abstractmethod
+    def _score_pairs(
+        self, queries: Sequence[str], documents: Sequence[Sequence[str]], tasks: Sequence[str | None], truncate: bool
+    ) -> list[list[PairScore]]:
+        """Score `documents[i]` against `queries[i]`. The arguments are checked already."""
+
+    def score_pairs(
+        self,
+        queries: Sequence[str],
+        documents: Sequence[Sequence[str]],
+        *,
+        task: Tasks = None,
+        truncate: bool = True,
+    ) -> list[list[PairScore]]:
+        """Score many queries at once, which fills batches better than one after the other.
+
+        Args:
+            queries: the texts to match.
+            documents: `documents[i]` are scored against `queries[i]`.
+            task: the instruction, one for all queries or one for each; None takes the reranker's own.
+            truncate: cut a pair that is too long for the model. False refuses it.
+
+        Returns:
+            For every query one PairScore per document, in the order given.
+
+        Raises:
+            ValueError: a text is not a string, or there are more queries than lists of documents, or fewer.
+            TooLongError: (a ValueError) a pair is too long and `truncate` is False.
+            ScoreError: the model gave a score that is not a finite number.
+        """
+        if len(queries) != len(documents):
+            raise ValueError(f"There are {len(queries)} queries but {len(documents)} lists of documents.")
+        checked = [check_text(query, f"Query {index}") for index, query in enumerate(queries)]
+        texts = [check_documents(group, f" of query {index}") for index, group in enumerate(documents)]
+        return self._score_pairs(checked, texts, _checked_tasks(task, len(queries)), truncate)
+
+    def score(
+        self, query: str, documents: Iterable[str], *, task: str | None = None, truncate: bool = True
+    ) -> list[float]:
+        """Score documents against one query.
+
+        Args:
+            query: the text to match.
+            documents: the texts to score.
+            task: the instruction; None takes the reranker's own.
+            truncate: cut a pair that is too long for the model. False refuses it.
+
+        Returns:
+            One score per document, in the order given; larger is better.
+
+        Raises:
+            ValueError: a text is not a string; the message says which. Further errors as `score_pairs`.
+
+        Example:
+            >>> Qwen3Reranker().score("high blood pressure", ["Hypertension"])[0] > 0.01
+            True
+        """
+        return [pair.score for pair in self._score_one(query, check_documents(documents), task, truncate)]
+
+    def rank(
+        self,
+        query: str,
+        documents: Iterable[str],
+        top_k: int | None = None,
+        *,
+        task: str | None = None,
+        truncate: bool = True,
+    ) -> list[RankedDocument]:
+        """Order documents by their score against one query, best first; equal scores keep the order given.
+
+        Args:
+            query: the text to match.
+            documents: the texts to order.
+            top_k: return only this many of the best; None returns all.
+            task: the instruction; None takes the reranker's own.
+            truncate: cut a pair that is too long for the model. False refuses it.
+
+        Returns:
+            (index, score, document) of each, with `tokens` and `truncated` as further attributes.
+
+        Raises:
+            ValueError: a text is not a string, or `top_k` is less than 1. Further errors as `score_pairs`.
+
+        Example:
+            >>> Qwen3Reranker().rank("kidney stones", ["Gallstones", "Nephrolithiasis"])[0].document
+            'Nephrolithiasis'
+        """
+        _check_top_k(top_k)
+        texts = check_documents(documents)
+        return ranking_of(texts, self._score_one(query, texts, task, truncate))[:top_k]
+
+    def rank_many(
+        self,
+        queries: Sequence[str],
+        documents: Sequence[Sequence[str]],
+        top_k: int | None = None,
+        *,
+        task: Tasks = None,
+        truncate: bool = True,
+    ) -> list[list[RankedDocument]]:
+        """Like `rank` for many queries at once, which fills batches better: `documents[i]` against `queries[i]`.
+
+        Arguments and errors as `score_pairs`; `top_k` as in `rank`.
+        """
+        _check_top_k(top_k)
+        texts = [list(group) if not isinstance(group, str) else group for group in documents]
+        scored = self.score_pairs(queries, texts, task=task, truncate=truncate)
+        return [ranking_of(group, pairs)[:top_k] for group, pairs in zip(texts, scored, strict=True)]
+
+    def rank_stream(
+        self,
+        items: Iterable[tuple[str, Sequence[str]]],
+        top_k: int | None = None,
+        *,
+        task: str | None = None,
+        truncate: bool = True,
+        progress: Callable[[int], None] | None = None,
+    ) -> Iterator[list[RankedDocument]]:
+        """Rank queries as they come, for work that does not fit memory.
+
+        Args:
+            items: (query, documents) of each; taken as needed, a few queries ahead.
+            top_k: as in `rank`.
+            task: the instruction; None takes the reranker's own.
+            truncate: cut a pair that is too long for the model. False refuses it.
+            progress: called with the number of queries ranked so far.
+
+        Yields:
+            Each query's ranking, in the order of the queries.
+
+        Raises:
+            ValueError: as `rank_many`, with the query's place counted from the stream's start.
+        """
+        _check_top_k(top_k)
+        done = 0
+        for chunk in _chunks(items):
+            queries = [check_text(query, f"Query {done + row}") for row, (query, _) in enumerate(chunk)]
+            texts = [check_documents(group, f" of query {done + row}") for row, (_, group) in enumerate(chunk)]
+            for ranking in self.rank_many(queries, texts, top_k, task=task, truncate=truncate):
+                done += 1
+                yield ranking
+            if progress is not None:
+                progress(done)
+
+    def rerank(self, retriever_results: Any) -> Any:
+        """Set every candidate's `rerank_score` and sort each query's candidates by it, best first, in place.
+
+        Args:
+            retriever_results: anything with `queries` and `results` whose items have `expression` and `rerank_score`:
+                this package's RetrieverResults, aatm's, or your own.
+
+        Returns:
+            The same object. Equal scores keep the retriever's order.
+
+        Raises:
+            InputTypeError: the object is not of that kind.
+            ValueError: a text is missing, or there are more queries than lists of results, or fewer.
+                Whatever is raised, the object is as it was.
+        """
+        queries, documents = read_texts(retriever_results)
+        scored = self._score_pairs(queries, documents, [None] * len(queries), True)
+        write_scores(retriever_results, [[pair.score for pair in pairs] for pairs in scored])
+        return retriever_results
+
+    def close(self) -> None:  # nothing to give back, unless a subclass holds something
+        """Give back what the reranker holds; it can't be used any more."""
+
+    def __enter__(self) -> Self:
+        """Return the reranker itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _score_one(self, query: str, texts: list[str], task: str | None, truncate: bool) -> list[PairScore]:
+        return self._score_pairs([check_text(query, "The query")], [texts], _checked_tasks(task, 1), truncate)[0]
+
+
+def _check_top_k(top_k: int | None) -> None:
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k must be at least 1, not {top_k}; None returns all.")
+
+
+def _checked_tasks(task: Tasks, queries: int) -> list[str | None]:
+    if task is None or isinstance(task, str):
+        return [task if task is None else check_text(task, "The task")] * queries
+    if len(task) != queries:
+        raise ValueError(f"There are {queries} queries but {len(task)} tasks; give one task, or one for each query.")
+    return [each if each is None else check_text(each, f"Task {index}") for index, each in enumerate(task)]
+
+
+def _chunks(items: Iterable[tuple[str, Sequence[str]]]) -> Iterator[list[tuple[str, Sequence[str]]]]:
+    """Items in lists that grow from one query, so that the first ranking comes at once."""
+    chunk: list[tuple[str, Sequence[str]]] = []
+    most, pairs = 1, 0
+    for item in items:
+        chunk.append(item)
+        pairs += len(item[1])
+        if len(chunk) == most or pairs >= _STREAM_PAIRS:
+            yield chunk
+            chunk, pairs = [], 0
+            most = min(2 * most, _STREAM_QUERIES)
+    if chunk:
+        yield chunk
