@@ -125,6 +125,8 @@ class Qwen3Reranker(Reranker, BatchMethods):
             raise ValueError(f"token_budget must be at least 1, not {token_budget}.")
         self.model_id = model_id.value if isinstance(model_id, Qwen3RerankerModels) else model_id
         self.bundle = bundle = open_bundle(find_bundle(model_id))
+        if model_id not in (None, DEFAULT_MODEL) and not hub_id(model_id):
+            self._options["model_id"] = str(bundle.path.absolute())  # found from any folder when it is opened again
         manifest = bundle.manifest
         self.max_length = manifest.max_length if max_length is None else max_length
         self.task = manifest.prompt.task if task is None else check_text(task, "The task")
@@ -185,9 +187,7 @@ class Qwen3Reranker(Reranker, BatchMethods):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the bundle's place and the options; the session is opened again where it is unpickled."""
-        named = self.model_id is None or self.model_id == DEFAULT_MODEL or hub_id(self.model_id) is not None
-        model = self.model_id if named else str(self.bundle.path.resolve())
-        return _reopen, (type(self), {**self._options, "model_id": model})
+        return _reopen, (type(self), self._options)
 
     def __repr__(self) -> str:
         """Model, precision, provider, threads."""

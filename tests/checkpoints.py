@@ -2,12 +2,15 @@
 
 import gzip
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 TOKENIZER = Path(__file__).parent / "data" / "qwen3-tokenizer"
@@ -61,6 +64,16 @@ def make_checkpoint(
     model.to(dtype).save_pretrained(folder, max_shard_size=size if shards == 1 else size // shards)
     add_tokenizer(folder)
     return folder
+
+
+def float32_logits(folder: Path, prompts: Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
+    """The truth: each whole prompt alone through transformers in float32, (no, yes) logits, (prompts, 2)."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    answers = [tokenizer.token_to_id("no"), tokenizer.token_to_id("yes")]
+    model = Qwen3ForCausalLM.from_pretrained(folder).float().eval()
+    with torch.no_grad():
+        rows = [model(torch.from_numpy(ids).long()[None], logits_to_keep=1).logits[0, -1, answers] for ids in prompts]
+    return torch.stack(rows).numpy()  # type: ignore[no-any-return]
 
 
 def add_tokenizer(folder: Path) -> None:

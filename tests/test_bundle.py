@@ -12,6 +12,7 @@ import pytest
 
 from aatm_onnx import BundleError, Qwen3Reranker
 from aatm_onnx.bundle import MANIFEST_FILE, describe_files, open_bundle
+from aatm_onnx.bundle.manifest import seal_of
 
 
 @pytest.fixture
@@ -20,8 +21,12 @@ def copy(bundle: Path, tmp_path: Path) -> Path:
 
 
 def edit_manifest(bundle: Path, **changes: Any) -> None:
-    file = bundle / MANIFEST_FILE
-    file.write_text(json.dumps({**json.loads(file.read_text("utf-8")), **changes}), "utf-8")
+    """Change fields of a manifest and seal it again, as an export with other content would."""
+    write_manifest(bundle, {**json.loads((bundle / MANIFEST_FILE).read_text("utf-8")), **changes})
+
+
+def write_manifest(bundle: Path, content: dict[str, Any]) -> None:
+    (bundle / MANIFEST_FILE).write_text(json.dumps({**content, "seal": seal_of(content)}), "utf-8")
 
 
 def test_a_manifest_reads_back_as_it_was_written(bundle: Path, tmp_path: Path) -> None:
@@ -42,7 +47,41 @@ def test_an_unknown_format_version_is_refused(copy: Path) -> None:
         open_bundle(copy)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format_version": 1}', '{"format_version": 1, "files": 3}'])
+def test_a_bundle_of_an_older_format_is_refused_with_what_to_do(copy: Path) -> None:
+    edit_manifest(copy, format_version=1)
+    with pytest.raises(BundleError, match="format version 1, and this aatm-onnx reads 2; export the checkpoint again"):
+        open_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("task", "Find the opposite."), ("prefix", "x"), ("prefix_ids", [1, 2])], ids=str
+)
+def test_an_altered_manifest_is_refused(copy: Path, field: str, value: Any) -> None:
+    """Another task or length changes every score, so a manifest is sealed."""
+    content = json.loads((copy / MANIFEST_FILE).read_text("utf-8"))
+    content["prompt"][field] = value
+    (copy / MANIFEST_FILE).write_text(json.dumps(content), "utf-8")
+    with pytest.raises(BundleError, match="its seal is not that of its content"):
+        open_bundle(copy)
+
+
+@pytest.mark.parametrize("seal", [None, 3, "", "0" * 64, [], "é"], ids=repr)
+def test_a_seal_that_is_wrong_or_missing_is_refused(copy: Path, seal: Any) -> None:
+    content = json.loads((copy / MANIFEST_FILE).read_text("utf-8"))
+    for changed in ({**content, "seal": seal}, {name: value for name, value in content.items() if name != "seal"}):
+        (copy / MANIFEST_FILE).write_text(json.dumps(changed), "utf-8")
+        with pytest.raises(BundleError, match="its seal is not that of its content"):
+            open_bundle(copy)
+
+
+def test_another_max_length_in_the_manifest_is_refused(copy: Path) -> None:
+    content = json.loads((copy / MANIFEST_FILE).read_text("utf-8"))
+    (copy / MANIFEST_FILE).write_text(json.dumps({**content, "max_length": 99}), "utf-8")
+    with pytest.raises(BundleError, match="its seal is not that of its content"):
+        open_bundle(copy)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format_version": 2}', '{"format_version": 2, "files": 3}'])
 def test_a_broken_manifest_is_refused(copy: Path, text: str) -> None:
     (copy / MANIFEST_FILE).write_text(text, "utf-8")
     with pytest.raises(BundleError, match=r"bundle\.json"):
@@ -61,14 +100,14 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
 @pytest.mark.parametrize("wrong", [None, "x", 1.5, -1, 10**9, [], [None], {}, True], ids=repr)
 def test_a_value_of_another_type_is_named(copy: Path, wrong: Any) -> None:
     content = json.loads((copy / MANIFEST_FILE).read_text("utf-8"))
-    for path in leaves(content):
+    for path in leaves({name: value for name, value in content.items() if name != "seal"}):
         changed = json.loads(json.dumps(content))
         *outer, last = path
         place = changed
         for name in outer:
             place = place[name]
         right, place[last] = place[last], wrong
-        (copy / MANIFEST_FILE).write_text(json.dumps(changed), "utf-8")
+        write_manifest(copy, changed)
         may_be_none = path in [("source", "revision"), ("graph", "fidelity")]
         if isinstance(wrong, type(right)) or (isinstance(right, float) and isinstance(wrong, int)) or may_be_none:
             with contextlib.suppress(BundleError):  # a size, an id or a name may be wrong otherwise
@@ -82,8 +121,8 @@ def test_a_value_of_another_type_is_named(copy: Path, wrong: Any) -> None:
     ("vectors", "message"),
     [
         ("[]", "has no conformance vectors"),
-        ('[{"input_ids": [1], "logits": [0, 1]}]', "vector 0 is none for the prompt"),
-        ('[{"input_ids": null, "logits": [0, 1]}]', r"\[0\].input_ids is None"),
+        ('[{"query": "a", "document": "b", "input_ids": [1], "logits": [0, 1]}]', "vector 0 is not for the prompt"),
+        ('[{"query": "a", "document": "b", "input_ids": null, "logits": [0, 1]}]', r"\[0\].input_ids is None"),
         ("[" * 100_000, "can't be read"),
     ],
 )

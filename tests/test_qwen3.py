@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from aatm_onnx import Qwen3Reranker, RetrievedExpressionMetadata, RetrieverResults
 from aatm_onnx.prompt import DEFAULT_PREFIX, DEFAULT_SUFFIX, left_pad
-from aatm_onnx.runtime.scoring import cut_batches
+from aatm_onnx.runtime.plan import cut_batches
 from aatm_onnx.tokenizer import read_tokenizer
 
 QUERY = "high blood pressure"

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from aatm_onnx import (
     BM25Reranker,
     InputTypeError,
+    PairScore,
     PipelineBaseClass,
+    Reranker,
     RetrievedExpressionMetadata,
     RetrieverResults,
 )
-from aatm_onnx.rerankers import Reranker
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 texts = st.lists(words, max_size=5).map(" ".join)
@@ -48,9 +49,11 @@ def test_rerank_sorts_in_place_and_ties_keep_the_retrievers_order(pairs: list[tu
 class SharedWords(Reranker):
     """Scores that depend on the pair alone; BM25's last bits depend on its corpus's order too."""
 
-    def score_groups(self, queries: Sequence[str], documents: Sequence[Sequence[str]]) -> list[list[float]]:
+    def _score_pairs(
+        self, queries: Sequence[str], documents: Sequence[Sequence[str]], tasks: Sequence[str | None], truncate: bool
+    ) -> list[list[PairScore]]:
         return [
-            [float(len(set(query.split()) & set(text.split()))) for text in found]
+            [PairScore(float(len(set(query.split()) & set(text.split())))) for text in found]
             for query, found in zip(queries, documents, strict=True)
         ]
 

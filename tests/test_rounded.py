@@ -178,7 +178,7 @@ def test_the_head_is_the_prompt_up_to_the_query(int8: Path) -> None:
 def test_a_score_does_not_depend_on_its_neighbours(int8: Path, own: dict[str, str]) -> None:
     """With all of the head, a part of it, or nothing."""
     reranker = Qwen3Reranker(int8, provider="cpu", **own)
-    together = reranker.score_groups(["high blood pressure", "heart"], [TERMS, TERMS[:5]])
+    together = reranker.score_pairs(["high blood pressure", "heart"], [TERMS, TERMS[:5]])
     alone = [
         [Qwen3Reranker.score(reranker, query, [text])[0] for text in texts]
         for query, texts in (("high blood pressure", TERMS), ("heart", TERMS[:5]))

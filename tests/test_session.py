@@ -10,11 +10,13 @@ from pathlib import Path
 import onnx
 import onnxruntime
 import pytest
-from aatm_onnx_export.export import export_checkpoint
+from aatm_onnx_export import export_checkpoint
 from onnx import TensorProto, helper
 
-from aatm_onnx import BundleError, ProviderError, Qwen3Reranker, session
+from aatm_onnx import BundleError, ProviderError, Qwen3Reranker
 from aatm_onnx.bundle import MANIFEST_FILE, describe_files
+from aatm_onnx.bundle.manifest import seal_of
+from aatm_onnx.runtime import providers
 from aatm_onnx.runtime.cuda import why_no_cuda
 
 no_cuda = why_no_cuda(onnxruntime)
@@ -32,7 +34,7 @@ def test_cuda_where_there_is_none_is_an_error_that_names_the_extra(bundle: Path)
 def test_auto_falls_back_to_the_cpu_with_one_warning_that_says_why(
     bundle: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    session._warn_once.cache_clear()
+    providers._warn_once.cache_clear()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert [Qwen3Reranker(bundle).provider for _ in range(2)] == ["cpu", "cpu"]
@@ -66,9 +68,9 @@ def test_a_containers_quota_limits_the_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, cpus: int
 ) -> None:
     (tmp_path / "cpu.max").write_text(quota)
-    monkeypatch.setattr(session, "_CPU_QUOTA", tmp_path / "cpu.max")
-    monkeypatch.setattr(session.os, "sched_getaffinity", lambda process: range(4))
-    assert session._usable_cpus() == cpus
+    monkeypatch.setattr(providers, "_CPU_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(providers.os, "sched_getaffinity", lambda process: range(4))
+    assert providers.usable_cpus() == cpus
 
 
 def test_scores_do_not_depend_on_threads_and_memory(bundle: Path) -> None:
@@ -105,7 +107,7 @@ def with_graph(bundle: Path, target: Path, model: bytes) -> Path:
     (target / "model.onnx").write_bytes(model)
     manifest = json.loads((target / MANIFEST_FILE).read_text("utf-8"))
     manifest["files"] = {name: vars(entry) for name, entry in describe_files(target).items()}
-    (target / MANIFEST_FILE).write_text(json.dumps(manifest), "utf-8")
+    (target / MANIFEST_FILE).write_text(json.dumps({**manifest, "seal": seal_of(manifest)}), "utf-8")
     return target
 
 

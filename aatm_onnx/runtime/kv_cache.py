@@ -70,13 +70,17 @@ class PrefixCache:
         if not 0 < len(prefix.ids) <= self.max_tokens:
             return
         with self._lock:
-            kept, room = [prefix], self.max_tokens - len(prefix.ids)
+            latest = next((other for other in self._prefixes if _begins_with(other, prefix)), prefix)
+            kept, room = [latest], self.max_tokens - len(latest.ids)
             for other in self._prefixes:
-                covered = np.array_equal(prefix.ids[: len(other.ids)], other.ids)
-                if not covered and len(other.ids) <= room:
+                if not _begins_with(latest, other) and len(other.ids) <= room:
                     kept.append(other)
                     room -= len(other.ids)
             self._prefixes = kept
+
+
+def _begins_with(prefix: PrefixKV, other: PrefixKV) -> bool:
+    return np.array_equal(prefix.ids[: len(other.ids)], other.ids)
 
 
 def write_prefix(file: Path, prefix: PrefixKV) -> None:
