@@ -240,3 +240,25 @@ def test_export_from_the_command_line(checkpoint: Path, tmp_path: Path) -> None:
     again = run("export", checkpoint, "--output", tmp_path / "bundle")
     assert again.returncode == 1
     assert "--force" in again.stderr
+
+
+def test_a_command_imports_only_what_it_needs() -> None:
+    code = """
+import sys
+from aatm_onnx.cli import cli
+cli.main(["rerank", "a", "a", "--model", "bm25"], standalone_mode=False)
+loaded = {name for name in sys.modules if name.startswith("aatm_onnx.cli.")}
+assert "aatm_onnx.cli.rerank" in loaded and "aatm_onnx.cli.export" not in loaded, loaded
+assert not {"onnxruntime", "starlette", "pyarrow"} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_command_that_is_listed_can_be_called() -> None:
+    listed = [
+        line.split()[0] for line in run("--help").stdout.partition("Commands:")[2].splitlines() if line[2:3].strip()
+    ]
+    assert {"rerank", "info", "verify", "export"} <= set(listed)
+    for name in listed:
+        assert run(name, "--help").stdout.startswith(f"Usage: aatm-onnx {name}"), name

@@ -218,7 +218,7 @@ def test_a_weight_that_is_no_number_is_refused(checkpoint: Path, tmp_path: Path,
 def test_too_little_disk_space_is_refused(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(export_module.shutil, "disk_usage", lambda path: usage._replace(free=50_000_000))
-    with pytest.raises(ExportError, match=r"has 0\.1 GB of free disk space"):
+    with pytest.raises(ExportError, match=r"has 50\.0 MB of free disk space"):
         export_checkpoint(str(checkpoint), tmp_path / "bundle", graph="standard")
     assert list(tmp_path.iterdir()) == []
 

@@ -2,15 +2,15 @@
 
 import contextlib
 import csv
+import io
 import json
-import os
-import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from .. import atomic
 from ..ranking import RankedDocument, check_text
 
 Format = Literal["jsonl", "csv"]
@@ -166,18 +166,11 @@ def writing(output: Path | None) -> Iterator[IO[str]]:
         with output.open("w", encoding="utf-8", newline="") as stream:
             yield stream
         return
-    target = output.resolve()  # what a link leads to is replaced, not the link
-    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
-    try:
-        with partial.open("w", encoding="utf-8", newline="") as stream:
-            if target.exists():
-                shutil.copymode(target, partial)
-            yield stream
-        partial.replace(target)
-    except PermissionError as error:
-        raise PermissionError(f"{output} can't be written ({error.strerror}).") from error
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"{output} can't be written: its folder does not exist.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+    with atomic.whole_file(output) as binary:
+        text = io.TextIOWrapper(binary, "utf-8", newline="")
+        try:
+            yield text
+            text.flush()
+        finally:
+            with contextlib.suppress(OSError):
+                text.detach()  # else it closes what it wraps

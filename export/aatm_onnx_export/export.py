@@ -1,13 +1,12 @@
 """A checkpoint becomes a bundle, or nothing is written."""
 
 import contextlib
-import secrets
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from aatm_onnx.atomic import move_folder, partial_folder, remove_leftovers
 from aatm_onnx.bundle import (
     CONFORMANCE_FILE,
     GRAPH_FILE,
@@ -70,12 +69,14 @@ def export_checkpoint(
     """
     kind = graph_kind(graph)
     _check_precision(kind, precision, min_tau)
+    target = output.resolve()  # where it is a link, what it leads to is replaced
+    remove_leftovers(target)
     _check_output(output, force)
     check_installed(kind.requires)
     progress(f"Reading {checkpoint}")
     source = open_checkpoint(checkpoint)
-    target = output.resolve()  # where it is a link, what it leads to is replaced
-    with _partial_folder(target, kind.disk_bytes(source, precision)) as folder:
+    _check_disk(target.parent, kind.disk_bytes(source, precision))
+    with partial_folder(target) as folder:
         shutil.copyfile(source.folder / TOKENIZER_FILE, folder / TOKENIZER_FILE)
         manifest = _describe(source, kind, precision, _prompt(source, task, prefix, suffix), max_length)
         bundle = Bundle(folder, manifest)
@@ -88,7 +89,7 @@ def export_checkpoint(
         manifest = replace(manifest, graph=proved, files=describe_files(folder))
         (folder / MANIFEST_FILE).write_text(manifest.to_json(), "utf-8")
         _check_output(output, force)  # it may have appeared meanwhile
-        _move_into_place(folder, target)
+        move_folder(folder, target)
     return open_bundle(output)
 
 
@@ -144,38 +145,12 @@ def _tool_versions(distributions: tuple[str, ...]) -> dict[str, str]:
     return versions
 
 
-@contextlib.contextmanager
-def _partial_folder(output: Path, graph_bytes: int) -> Iterator[Path]:
-    """A new folder beside `output` that is gone afterwards, whatever happens, unless it was renamed."""
-    parent = output.parent
+def _check_disk(parent: Path, graph_bytes: int) -> None:
     disk = next(folder for folder in (parent, *parent.parents) if folder.exists())
     free, needed = shutil.disk_usage(disk).free, graph_bytes + _OTHER_BYTES
     if free < needed:
-        raise ExportError(
-            f"{parent} has {free / 1e9:.1f} GB of free disk space, and the export needs {needed / 1e9:.1f}."
-        )
-    made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = parent / f".{output.name}.partial-{secrets.token_hex(4)}"
-    try:
-        folder.mkdir()
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # they are not empty, if all went well
-            for empty in made:
-                empty.rmdir()
+        raise ExportError(f"{parent} has {_size(free)} of free disk space, and the export needs {_size(needed)}.")
 
 
-def _move_into_place(folder: Path, output: Path) -> None:
-    """Rename the finished folder; an older bundle is first moved aside, and back if that fails."""
-    old = folder.with_name(folder.name.replace(".partial-", ".old-"))
-    if output.exists():
-        output.rename(old)
-    try:
-        folder.rename(output)
-    except BaseException:
-        if old.exists():
-            old.rename(output)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

@@ -1,0 +1,184 @@
+"""Files and folders that appear whole or not at all.
+
+Each is made beside its place, under a name of its own (`.NAME.partial-1a2b3c4d`), and renamed when it is whole. Its
+maker holds a lock on it. So the next run knows a partial whose maker was killed from one that is still being made.
+"""
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+# A file that can't be replaced can often be written: it is mounted (`docker -v`), or in somebody else's folder.
+_CANNOT_REPLACE = {errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextlib.contextmanager
+def whole_file(output: Path) -> Iterator[BinaryIO]:
+    """Open a file that is at `output` once the block has ended without an error; else what was there stays.
+
+    Where `output` is a link, the file that it leads to is replaced. Where that file can't be replaced (it is mounted on
+    its own, or its folder may not be written), the finished content is copied into it. If even that fails, the error
+    says where the content is.
+
+    Args:
+        output: the file's path; its folder exists.
+
+    Yields:
+        The open file, in binary.
+
+    Raises:
+        OSError: naming `output`: it can't be written.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        output.stat()  # links in a circle
+    target = output.resolve()
+    replaceable = os.access(target.parent, os.W_OK) or not target.exists()
+    folder = target.parent if replaceable else Path(tempfile.gettempdir())
+    remove_leftovers(folder / target.name)
+    try:
+        with _partial(folder / target.name, lambda path: path.touch(exist_ok=False)) as partial:
+            try:
+                with partial.open("wb") as stream:
+                    if target.exists():
+                        shutil.copymode(target, partial)
+                    yield stream
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                _move_file(partial, target, output)
+            finally:
+                with contextlib.suppress(OSError):
+                    partial.unlink(missing_ok=True)
+    except OSError as error:
+        if error.filename is not None and not Path(error.filename).name.startswith(f".{target.name}."):
+            raise  # of another file, or said already
+        if isinstance(error, FileNotFoundError):
+            raise FileNotFoundError(error.errno, "can't be written: its folder does not exist", str(output)) from error
+        raise OSError(error.errno, f"can't be written ({error.strerror})", str(output)) from error
+
+
+def _move_file(partial: Path, target: Path, output: Path) -> None:
+    try:
+        partial.replace(target)
+    except OSError as error:
+        try:
+            if error.errno not in _CANNOT_REPLACE:
+                raise
+            shutil.copyfile(partial, target)
+        except OSError as failed:
+            kept = partial.rename(partial.with_name(partial.name.lstrip(".")))  # no longer a leftover
+            raise OSError(failed.errno, f"{failed.strerror}; the result is in {kept}", str(output)) from error
+
+
+@contextlib.contextmanager
+def partial_folder(target: Path) -> Iterator[Path]:
+    """Make a folder beside `target` that is gone afterwards, whatever happens, unless `move_folder` has moved it.
+
+    Args:
+        target: where the folder will be. Missing parents are made, and removed again if they stay empty.
+
+    Yields:
+        The new folder.
+    """
+    parent = target.parent
+    made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
+    parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _partial(target, Path.mkdir) as folder:
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        with contextlib.suppress(OSError):  # they are not empty, if all went well
+            for empty in made:
+                empty.rmdir()
+
+
+def move_folder(folder: Path, target: Path) -> None:
+    """Rename a finished folder to `target`; an older one there is first moved aside, and back if that fails."""
+    old = folder.with_name(folder.name.replace(".partial-", ".old-"))
+    with contextlib.ExitStack() as locks:
+        if target.exists():
+            locks.enter_context(_locked(target, wait=True))
+            target.rename(old)
+        try:
+            folder.rename(target)
+        except BaseException:
+            if old.exists():
+                old.rename(target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_leftovers(target: Path) -> None:
+    """Remove what killed runs left beside `target`, with a warning that names it.
+
+    What a living process is making stays. A folder that was moved aside when its successor was to take its place is put
+    back if there is none.
+    """
+    for path in sorted(target.parent.glob(f".{_escaped(target.name)}.*-*")):
+        kind = path.name.removeprefix(f".{target.name}.").partition("-")[0]
+        if kind not in ("partial", "old"):
+            continue
+        with _locked(path, wait=False) as ours:
+            if not ours or not path.exists():  # its maker lives, or finished just now
+                continue
+            if kind == "old" and not target.exists():
+                path.rename(target)
+                warnings.warn(f"{target} was put back: a run was killed while it replaced it.", stacklevel=2)
+                continue
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            warnings.warn(f"{path} was removed: a run that was killed had left it.", stacklevel=2)
+
+
+def _escaped(name: str) -> str:
+    return "".join(f"[{character}]" if character in "[]*?" else character for character in name)
+
+
+@contextlib.contextmanager
+def _partial(target: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    """Make a file or folder beside `target` and hold its lock."""
+    path = target.with_name(f".{target.name}.partial-{secrets.token_hex(4)}")
+    unlocked = path.with_name(path.name.replace(".partial-", ".new-"))  # nobody takes this for a leftover
+    make(unlocked)
+    with _locked(unlocked, wait=True):
+        yield unlocked.rename(path)
+
+
+@contextlib.contextmanager
+def _locked(path: Path, *, wait: bool) -> Iterator[bool]:
+    """Hold the lock of a file or folder.
+
+    Yields:
+        Whether it is held. It is not where another process holds it and `wait` is False, nor where there are no locks
+        (Windows, some network drives).
+    """
+    if fcntl is None:
+        yield False
+        return
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            held = True
+        except OSError:
+            held = False
+        yield held
+    finally:
+        os.close(descriptor)

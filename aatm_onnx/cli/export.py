@@ -1,0 +1,63 @@
+"""`aatm-onnx export`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import ExportError
+from ..models import default_output
+from .info import fidelity_of
+from .terminal import printable
+
+
+@click.command("export")
+@click.argument("checkpoint")
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Default: models/NAME.")
+@click.option(
+    "--graph",
+    default="fused",
+    show_default=True,
+    help="fused (ONNX Runtime's operators, beginnings of prompts shared), cuda (the same for NVIDIA GPUs) or standard"
+    " (plain ONNX, for any runtime).",
+)
+@click.option(
+    "--precision",
+    default="fp32",
+    show_default=True,
+    help="How weights are stored: fp32, fp16; fused also int8, int4; cuda only fp16.",
+)
+@click.option(
+    "--min-tau",
+    type=click.FloatRange(-1, 1),
+    help="Accept int8 and int4 from this Kendall's tau on, between their order of a query's candidates and float32's;"
+    " default: 0.98 and 0.95.",
+)
+@click.option("--force", is_flag=True, help="Replace a bundle that exists, once the new one has proved itself.")
+def command(
+    checkpoint: str, output: Path | None, graph: str, precision: str, min_tau: float | None, force: bool
+) -> None:
+    """Turn a Qwen3 reranker CHECKPOINT (a hub id or a folder) into a bundle."""
+    bundle = export_module().export_checkpoint(
+        checkpoint,
+        output or default_output(checkpoint),
+        graph=graph,
+        precision=precision,
+        min_tau=min_tau,
+        force=force,
+        progress=lambda step: click.echo(printable(f"{step} ..."), err=True),
+    )
+    click.echo(printable(f"{bundle.path}: {fidelity_of(bundle.manifest.graph)}"))
+
+
+def export_module() -> Any:
+    """Import `aatm_onnx_export`, which needs the packages of the extra `export`.
+
+    Raises:
+        ExportError: one of them is missing; the message says what to install.
+    """
+    try:
+        import aatm_onnx_export
+    except ImportError as error:
+        raise ExportError(f"Export needs more packages ({error}): pip install 'aatm-onnx[export]'.") from error
+    return aatm_onnx_export
