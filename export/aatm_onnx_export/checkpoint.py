@@ -81,7 +81,7 @@ def _read_tokenizer(folder: Path, name: str) -> Tokenizer:
 
 
 def _check_vocabulary(tokenizer: Tokenizer, architecture: ModelConfig, name: str) -> None:
-    largest = max(tokenizer.get_vocab(with_control_tokens=True).values(), default=-1)
+    largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
     if largest >= architecture.vocab_size:
         raise ExportError(
             f"{name}: its tokenizer has token ids up to {largest}, but its model has only"
