@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -36,13 +37,13 @@ class FusedGraph:
 
     def logits(self, rows: Sequence[Prompt], past: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Logits of rows run as one batch after `past`, (batch, 2)."""
-        feed = _feed(rows) | ({} if past is None else {"past": past})
+        feed = self.feed(rows, past) | {"keep_rows": np.array([0])}
         result: NDArray[np.float32] = self.session.run(["logits"], feed)[0]
         return result
 
     def present(self, rows: Sequence[Prompt], past: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Each row's past for what follows it, `past` included; the rows must be equally long."""
-        feed = _feed(rows) | {"keep_rows": np.array([len(rows)])} | ({} if past is None else {"past": past})
+        feed = self.feed(rows, past) | {"keep_rows": np.array([len(rows)])}
         own: NDArray[np.float32] = self.session.run(["present"], feed)[0]
         return own if past is None else np.stack([np.concatenate([past, row], axis=3) for row in own])
 
@@ -52,10 +53,14 @@ class FusedGraph:
             rows = [self.model(torch.tensor([ids]), logits_to_keep=1).logits[0, -1, self.answers] for ids in prompts]
         return torch.stack(rows).numpy()
 
-
-def _feed(rows: Sequence[Prompt]) -> dict[str, NDArray[np.int64]]:
-    input_ids, attention_mask = left_pad([np.array(row, np.int32) for row in rows], 0)
-    return {"input_ids": input_ids, "attention_mask": attention_mask}
+    def feed(self, rows: Sequence[Prompt], past: NDArray[np.float32] | None = None) -> dict[str, NDArray[Any]]:
+        """Every input but `keep_rows`: rows as one batch after `past`."""
+        input_ids, attention_mask = left_pad([np.array(row, np.int32) for row in rows], 0)
+        if past is None:
+            (declared,) = (node for node in self.session.get_inputs() if node.name == "past")
+            shape = [size if isinstance(size, int) else 0 for size in declared.shape]
+            past = np.empty(shape, np.float16 if "float16" in declared.type else np.float32)
+        return {"input_ids": input_ids, "attention_mask": attention_mask, "past": past}
 
 
 def _graph(folder: Path, precision: str, write: Callable[[Checkpoint, Path, str], None] = write_graph) -> FusedGraph:
@@ -143,18 +148,24 @@ def test_int8_stays_close_to_float(int8: FusedGraph) -> None:
 
 def test_a_past_that_stays_on_the_device_is_the_one_that_travels(fp32: FusedGraph) -> None:
     """Here the device is the CPU; on a GPU a session runs nothing but this."""
-    keep = {"keep_rows": np.array([1])}
-    stayed = run_on_device(fp32.session, "cpu", "present", _feed([[1, 2, 3]]) | keep)
+    keep, drop = {"keep_rows": np.array([1])}, {"keep_rows": np.array([0])}
+    stayed = run_on_device(fp32.session, "cpu", "present", fp32.feed([[1, 2, 3]]) | keep)
     past = stayed.reshape(stayed.shape[1:])
     np.testing.assert_array_equal(past, fp32.present([[1, 2, 3]])[0])
-    logits = run_on_device(fp32.session, "cpu", "logits", _feed([[4, 5], [6]]) | {"past": past})
+    logits = run_on_device(fp32.session, "cpu", "logits", fp32.feed([[4, 5], [6]]) | {"past": past} | drop)
     np.testing.assert_allclose(logits, fp32.expected([[1, 2, 3, 4, 5], [1, 2, 3, 6]]), atol=5e-5)
 
 
-def test_without_keep_rows_no_keys_are_copied(fp32: FusedGraph) -> None:
+def test_no_rows_kept_is_no_keys_copied(fp32: FusedGraph) -> None:
     past = fp32.present([[1, 2, 3]])[0]
-    (present,) = fp32.session.run(["present"], _feed([[4, 5], [6]]) | {"past": past})
+    (present,) = fp32.session.run(["present"], fp32.feed([[4, 5], [6]], past) | {"keep_rows": np.array([0])})
     assert present.size == 0
+
+
+def test_every_input_is_required(fp32: FusedGraph) -> None:
+    """Not every binding of ONNX Runtime can feed an input that has a default."""
+    assert {node.name for node in fp32.session.get_inputs()} == {"input_ids", "attention_mask", "past", "keep_rows"}
+    assert fp32.session.get_overridable_initializers() == []
 
 
 def test_biases_are_refused(tmp_path: Path) -> None:

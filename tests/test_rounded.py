@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +17,14 @@ from aatm_onnx_export.reference import float32_logits
 
 from aatm_onnx import BundleError, Qwen3Reranker
 from aatm_onnx.bundle import MANIFEST_FILE, PREFIX_KV_FILE, open_bundle
+from aatm_onnx.bundle.manifest import seal_of
 from aatm_onnx.cli import cli
 from aatm_onnx.errors import ExportError
-from aatm_onnx.prompt import PromptTokenizer, format_instruction
+from aatm_onnx.prompt import format_instruction, prompt_tokenizer
 from aatm_onnx.runtime.kv_cache import PrefixKV, write_prefix
-from aatm_onnx.runtime.scoring import score_prompts
+from aatm_onnx.runtime.scoring import probability_of_yes, score_prompts
 from aatm_onnx.runtime.session import open_session
-from aatm_onnx.runtime.verify import check_conformance, scores_of
+from aatm_onnx.runtime.verify import check_conformance
 from aatm_onnx.tokenizer import read_tokenizer
 
 from .checkpoints import make_checkpoint, rewrite_weights
@@ -92,9 +94,10 @@ def test_int4_takes_back_what_rounding_does_to_all_scores_alike(gentle: Path, tm
     rewrite_weights(leaning, lambda weights: weights["model.embed_tokens.weight"].add_(lean))
     bundle = export_checkpoint(str(leaning), tmp_path / "bundle", precision="int4", min_tau=-1.0)
     prompt = bundle.manifest.prompt
-    encoder = PromptTokenizer(bundle.tokenizer_path, prompt.prefix_ids, prompt.suffix_ids, bundle.manifest.max_length)
-    prompts = list(encoder.encode([format_instruction(prompt.task, "pain", term) for term in TERMS]))
-    expected = scores_of(float32_logits(open_checkpoint(str(leaning)), prompts))
+    encoder = prompt_tokenizer(bundle, prompt.prefix, prompt.suffix, bundle.manifest.max_length)
+    encoded = encoder.encode([format_instruction(prompt.task, "pain", term) for term in TERMS])
+    prompts = [each.ids for each in encoded]
+    expected = probability_of_yes(float32_logits(open_checkpoint(str(leaning)), prompts))
     corrected = np.array(score_prompts(open_session(bundle, "cpu"), prompts, bundle.manifest.pad_token_id))
     write_graph(open_checkpoint(str(leaning)), bundle.path, "int4")  # knows nothing of what weights meet
     plain = np.array(score_prompts(open_session(bundle, "cpu"), prompts, bundle.manifest.pad_token_id))
@@ -148,7 +151,7 @@ def test_the_bundle_does_what_was_measured(int8: Path) -> None:
     fidelity, manifest = bundle.manifest.graph.fidelity, bundle.manifest
     assert fidelity is not None
     prompts, sizes = calibration_prompts(bundle.tokenizer_path, manifest.prompt, manifest.max_length)
-    expected = scores_of(float32_logits(open_checkpoint(str(int8.parent / "checkpoint")), prompts))
+    expected = probability_of_yes(float32_logits(open_checkpoint(str(int8.parent / "checkpoint")), prompts))
     scores = np.array(score_prompts(open_session(bundle, "cpu"), prompts, manifest.pad_token_id))
     measured = compare_scores(scores, expected, sizes)
     assert measured.mean_difference == pytest.approx(fidelity.mean_difference, rel=1e-3)
@@ -178,9 +181,10 @@ def test_the_head_is_the_prompt_up_to_the_query(int8: Path) -> None:
 def test_a_score_does_not_depend_on_its_neighbours(int8: Path, own: dict[str, str]) -> None:
     """With all of the head, a part of it, or nothing."""
     reranker = Qwen3Reranker(int8, provider="cpu", **own)
-    together = reranker.score_pairs(["high blood pressure", "heart"], [TERMS, TERMS[:5]])
+    pairs = reranker.score_pairs(["high blood pressure", "heart"], [TERMS, TERMS[:5]])
+    together = [[pair.score for pair in row] for row in pairs]
     alone = [
-        [Qwen3Reranker.score(reranker, query, [text])[0] for text in texts]
+        [reranker.score(query, [text])[0] for text in texts]
         for query, texts in (("high blood pressure", TERMS), ("heart", TERMS[:5]))
     ]
     for ours, theirs in zip(together, alone, strict=True):
@@ -192,10 +196,16 @@ def test_a_bundle_without_a_head_opens_and_scores_much_the_same(int8: Path, tmp_
     (older / PREFIX_KV_FILE).unlink()
     manifest = json.loads((older / MANIFEST_FILE).read_text("utf-8"))
     del manifest["files"][PREFIX_KV_FILE], manifest["graph"]["fidelity"]
-    (older / MANIFEST_FILE).write_text(json.dumps(manifest), "utf-8")
+    write_sealed(older, manifest)
     ours, theirs = (Qwen3Reranker(path, provider="cpu").score("pain", TERMS) for path in (older, int8))
     np.testing.assert_allclose(ours, theirs, atol=0.1)
     assert ours != theirs
+
+
+def write_sealed(bundle: Path, manifest: dict[str, Any]) -> None:
+    """A manifest whose seal is right: what is refused is not refused for the seal."""
+    sealed = {**manifest, "seal": seal_of(manifest)}
+    (bundle / MANIFEST_FILE).write_text(json.dumps(sealed), "utf-8")
 
 
 @pytest.mark.parametrize("damage", ["another model's", "noise"])
@@ -209,8 +219,8 @@ def test_a_head_that_does_not_fit_is_refused_by_name(int8: Path, tmp_path: Path,
         )
     manifest = json.loads((copy / MANIFEST_FILE).read_text("utf-8"))
     manifest["files"][PREFIX_KV_FILE]["size"] = (copy / PREFIX_KV_FILE).stat().st_size
-    (copy / MANIFEST_FILE).write_text(json.dumps(manifest), "utf-8")
-    with pytest.raises(BundleError, match=r"head\.npz.*; export the bundle again"):
+    write_sealed(copy, manifest)
+    with pytest.raises(BundleError, match=r"prefix_kv\.npz.*; export the bundle again"):
         Qwen3Reranker(copy, provider="cpu")
 
 

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from aatm_onnx.bundle import CONFORMANCE_FILE, PREFIX_KV_FILE, Bundle, Fidelity, Graph
+from aatm_onnx.bundle import CONFORMANCE_FILE, PREFIX_KV_FILE, Bundle, Fidelity, Graph, describe_files
 from aatm_onnx.errors import ExportError
 from aatm_onnx.prompt import TokenIds
 from aatm_onnx.runtime.kv_cache import write_prefix
@@ -52,6 +52,8 @@ def write_rounded(checkpoint: Checkpoint, bundle: Bundle, min_tau: float, progre
     check_numbers(checkpoint, truth)
     expected = probability_of_yes(truth)  # (prompts + calibration,)
     write_prefix(bundle.path / PREFIX_KV_FILE, float32_past(checkpoint, head))
+    manifest = replace(manifest, files=describe_files(bundle.path))  # a session looks there for the head
+    bundle = replace(bundle, manifest=manifest)
     progress(f"Writing the {graph.kind} graph in {graph.precision}")
     write = partial(write_graph, checkpoint, bundle.path, graph.precision, mean_inputs=mean_inputs)
     measured_on = Calibration(calibration, sizes, expected[len(prompts) :])
