@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 from aatm_onnx_export.export import export_checkpoint
 from make_checkpoint import SIZES, VOCABULARY, write_checkpoint
 from numpy.typing import NDArray
@@ -24,6 +23,7 @@ from workloads import WORKLOADS
 
 from aatm_onnx.bundle import Bundle, ModelConfig, open_bundle
 from aatm_onnx.prompt import TokenIds
+from aatm_onnx.runtime.providers import import_onnxruntime
 from aatm_onnx.runtime.scoring import probability_of_yes, score_prompts
 from aatm_onnx.runtime.session import Session, open_session
 
@@ -69,7 +69,8 @@ def main() -> None:
     torch_bf16 = _Torch.load(checkpoint, "bfloat16", options.device, answers)
     theirs = {title: torch_bf16.time_best(prompts) for title, prompts in workloads.items()}
     exact = _Torch.load(checkpoint, "float32", options.device, answers)
-    print(f"{torch_bf16.describe()}, onnxruntime {onnxruntime.__version__}; ms for all prompts, median of {_REPEATS}")
+    version = import_onnxruntime().__version__
+    print(f"{torch_bf16.describe()}, onnxruntime {version}; ms for all prompts, median of {_REPEATS}")
     print("| workload | ours | torch bf16 | torch / ours | ours from float32, largest | torch bf16 from float32 |")
     print("|---|---|---|---|---|---|")
     for title, prompts in workloads.items():

@@ -10,10 +10,9 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from aatm_onnx.bundle import Bundle, open_bundle
-from aatm_onnx.runtime.session import cpu_options
+from aatm_onnx.runtime.providers import cpu_options, import_onnxruntime
 
 _PAST, _OWN, _RUNS = 75, 20, 5
 
@@ -40,9 +39,10 @@ def main() -> None:
 
 def profile(bundle: Bundle, rows: int, prefix: Path) -> list[dict]:
     """The profiler's events, times in microseconds."""
-    settings = cpu_options(onnxruntime, bundle, threads=1)
+    settings = cpu_options(bundle, threads=1)
     settings.enable_profiling, settings.profile_file_prefix = True, str(prefix)
-    runtime = onnxruntime.InferenceSession(str(bundle.graph_path), settings, providers=["CPUExecutionProvider"])
+    ort = import_onnxruntime()
+    runtime = ort.InferenceSession(str(bundle.graph_path), settings, providers=["CPUExecutionProvider"])
     random = np.random.default_rng(0)
 
     def feed(batch: int, seq: int) -> dict[str, np.ndarray]:
