@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from .errors import ScoreError, TooLongError
 from .pipeline import BaseReranker, read_texts, write_scores
 from .ranking import PairScore, RankedDocument, check_documents, check_text, ranking_of
 
+StreamItem = tuple[str, Sequence[str]] | tuple[str, Sequence[str], str | None]
 Tasks = str | Sequence[str | None] | None
 
 # `rank_stream` scores so many queries, or pairs, together: enough to fill batches, few enough that results come soon.
@@ -132,7 +134,7 @@ class Reranker(BaseReranker):
 
     def rank_stream(
         self,
-        items: Iterable[tuple[str, Sequence[str]]],
+        items: Iterable[StreamItem],
         top_k: int | None = None,
         *,
         task: str | None = None,
@@ -142,9 +144,9 @@ class Reranker(BaseReranker):
         """Rank queries as they come, for work that does not fit memory.
 
         Args:
-            items: (query, documents) of each; taken as needed, a few queries ahead.
+            items: (query, documents) of each, or (query, documents, task); taken as needed, a few queries ahead.
             top_k: as in `rank`.
-            task: the instruction; None takes the reranker's own.
+            task: the instruction of queries that bring none; None takes the reranker's own.
             truncate: cut a pair that is too long for the model. False refuses it.
             progress: called with the number of queries ranked so far.
 
@@ -157,9 +159,14 @@ class Reranker(BaseReranker):
         _check_top_k(top_k)
         done = 0
         for chunk in _chunks(items):
-            queries = [check_text(query, f"Query {done + row}") for row, (query, _) in enumerate(chunk)]
-            texts = [check_documents(group, f" of query {done + row}") for row, (_, group) in enumerate(chunk)]
-            for ranking in self.rank_many(queries, texts, top_k, task=task, truncate=truncate):
+            queries = [check_text(item[0], f"Query {done + row}") for row, item in enumerate(chunk)]
+            texts = [check_documents(item[1], f" of query {done + row}") for row, item in enumerate(chunk)]
+            tasks = [task if len(item) == 2 or item[2] is None else item[2] for item in chunk]
+            try:
+                rankings = self.rank_many(queries, texts, top_k, task=tasks, truncate=truncate)
+            except (ScoreError, TooLongError) as error:
+                raise type(error)(f"After {done} queries of the stream: {error}") from None
+            for ranking in rankings:
                 done += 1
                 yield ranking
             if progress is not None:
@@ -215,9 +222,9 @@ def _checked_tasks(task: Tasks, queries: int) -> list[str | None]:
     return [each if each is None else check_text(each, f"Task {index}") for index, each in enumerate(task)]
 
 
-def _chunks(items: Iterable[tuple[str, Sequence[str]]]) -> Iterator[list[tuple[str, Sequence[str]]]]:
+def _chunks(items: Iterable[StreamItem]) -> Iterator[list[StreamItem]]:
     """Items in lists that grow from one query, so that the first ranking comes at once."""
-    chunk: list[tuple[str, Sequence[str]]] = []
+    chunk: list[StreamItem] = []
     most, pairs = 1, 0
     for item in items:
         chunk.append(item)

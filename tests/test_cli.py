@@ -97,7 +97,10 @@ def test_csv_in_csv_out(tmp_path: Path) -> None:
         ("in.csv", "query,candidate\na\n", "line 2: the row is shorter"),
         ("in.csv", "query,candidate\nkidney,Pain, acute\n", "line 2: the row is longer than the header"),
         ("in.csv", 'query,candidate\na,"b\na,c\n', "line 3: not CSV (unexpected end of data); is a quote left open?"),
-        ("in.csv", f"query,candidate\na,{'b' * 200_000}\n", "line 2: not CSV (field larger"),
+        ("in.csv", "query,candidate\na,b\nc,d\na,e\n", "line 4: rows of the query 'a' also stand further above"),
+        ("in.csv", "query,candidate,x,x\na,b,c,d\n", "in.csv has more than one column 'x'"),
+        ("in.csv", "query,query,candidate\na,b,c\n", "in.csv has more than one column 'query'"),
+        ("in.jsonl", '{"query": "a", "candidates": ["b"], "task": 3}\n', 'line 1: "task" must be a string'),
         ("in.csv", "", "no column 'query'; its columns are none"),
     ],
 )

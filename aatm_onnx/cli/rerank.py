@@ -1,56 +1,66 @@
 """`aatm-onnx rerank`."""
 
 import contextlib
+import itertools
 import sys
-from collections.abc import Iterator, Sequence
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, get_args
 
 import click
 
+from ..errors import TooLongError
 from ..load import load_reranker
+from ..ranking import RankedDocument, check_text
 from ..reranker import Reranker
-from . import formats as files
 from . import options
-from .formats import QueryCandidates
+from .formats import QueryCandidates, csv, jsonl, table
+from .sink import writing
+from .source import Format, Source, format_of, read_candidates
 
-# Queries scored together: enough to fill batches, few enough that progress shows and results come as they are ready.
-_QUERIES_AT_ONCE = 16
+Ranked = tuple[QueryCandidates, list[RankedDocument]]
+_READABLE = click.Path(exists=True, allow_dash=True, path_type=Path)
 
 
 @click.command("rerank")
 @click.argument("query", required=False)
 @click.argument("candidates", nargs=-1)
-@click.option(
-    "--candidates-file", type=click.File("r", "utf-8-sig"), help="Candidates of QUERY, one a line; - is stdin."
-)
-@click.option(
-    "--input", "source", type=click.File("r", "utf-8-sig"), help="Queries with candidates; - is standard input."
-)
-@click.option("--input-format", type=click.Choice(get_args(files.Format)), help="Default: by the file's name.")
+@click.option("--candidates-file", type=_READABLE, help="Candidates of QUERY, one a line; - is standard input.")
+@click.option("--input", "source", type=_READABLE, help="Queries with candidates; - is standard input.")
+@click.option("--input-format", type=click.Choice(get_args(Format)), help="Default: by the file's name.")
 @click.option("--query-column", default="query", show_default=True, help="CSV column of the query.")
 @click.option("--candidate-column", default="candidate", show_default=True, help="CSV column of the candidate.")
 @click.option("--format", "output_format", type=click.Choice(["table", "jsonl", "csv"]), default="table")
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write; default: stdout.")
 @click.option("--top-k", type=click.IntRange(min=1), help="Keep only this many of each query's candidates.")
+@click.option(
+    "--details", is_flag=True, help="In JSONL and CSV, also each pair's logit, tokens, and whether it was cut."
+)
 @options.model
 @options.provider
 @options.threads
 @click.option("--fallback", type=click.Choice(["bm25"]), help="What to use where the model can't run.")
-@click.option("--task", help="The instruction to the model.")
+@click.option("--task", help='The instruction to the model, for queries whose JSONL line has no "task".')
 @click.option("--max-length", type=click.IntRange(min=1), help="The most tokens of a prompt.")
+@click.option(
+    "--no-truncate", is_flag=True, help="Stop at a pair that is too long for the model, instead of cutting it."
+)
 def command(
     query: str | None,
     candidates: tuple[str, ...],
-    candidates_file: IO[str] | None,
-    source: IO[str] | None,
-    input_format: str | None,
+    candidates_file: Path | None,
+    source: Path | None,
+    input_format: Format | None,
     query_column: str,
     candidate_column: str,
     output_format: str,
     output: Path | None,
     top_k: int | None,
+    details: bool,
+    no_truncate: bool,
     model: str,
     fallback: str | None,
     **model_options: Any,
@@ -58,59 +68,102 @@ def command(
     """Order CANDIDATES by how well they match QUERY, best first.
 
     Candidates come as arguments or from --candidates-file; many queries come from --input, as JSONL lines
-    {"query": "...", "candidates": ["...", ...]} or as CSV, one row per candidate.
+    {"query": "...", "candidates": ["...", ...]} or as CSV, one row per candidate. They are ranked as they are read, in
+    little memory. Before a file is written, all of the input is checked.
     """
+    items: Iterable[QueryCandidates]
     if source is not None:
         if query is not None or candidates_file is not None:
             raise click.UsageError("Give either QUERY with candidates, or --input.")
-        with _decoding(source):
-            items = _read(source, input_format, query_column, candidate_column)
+        items = Source(source, input_format or format_of(source), query_column, candidate_column)
     elif query is None:
         raise click.UsageError("Give QUERY with candidates, or --input. See `aatm-onnx rerank --help`.")
     else:
-        with _decoding(candidates_file):
-            texts = [*candidates, *(files.read_lines(candidates_file) if candidates_file else [])]
-        if not texts:
-            raise click.UsageError("Give at least one candidate, as an argument or from --candidates-file.")
-        items = [QueryCandidates(query, texts, [{} for _ in texts])]
-    reranker = load_reranker(model, fallback=fallback, **model_options)
-    with files.writing(output) as stream:
-        _write_rankings(stream, output_format, items, reranker, top_k)
+        items = [_item(query, [*candidates, *(read_candidates(candidates_file) if candidates_file else [])])]
+    further, read = _begin(items, output_format, output)
+    with (
+        load_reranker(model, fallback=fallback, **model_options) as reranker,
+        writing(output, replace=output_format == "table") as stream,
+        _progress(items, shown=output is not None or not stream.isatty()) as progress,
+    ):
+        write = _writer(stream, output_format, further, details)
+        for item, ranking in _ranked(read, reranker, no_truncate):
+            write(item, ranking[:top_k])
+            stream.flush()
+            progress()
 
 
-def _read(source: IO[str], input_format: str | None, query_column: str, candidate_column: str) -> list[QueryCandidates]:
-    """Read all before scoring: a fault in the last line should not cost an hour."""
-    chosen = input_format or Path(source.name).suffix.lstrip(".").lower().replace("ndjson", "jsonl")
-    if chosen == "csv":
-        if reconfigure := getattr(source, "reconfigure", None):
-            reconfigure(newline="")  # line ends inside quotes are the field's own
-        return list(files.read_csv(source, source.name, query_column, candidate_column))
-    if chosen == "jsonl":
-        return list(files.read_jsonl(source, source.name))
-    raise click.UsageError(f"Can't tell the format of {source.name}; give --input-format jsonl or csv.")
+def _item(query: str, candidates: list[str]) -> QueryCandidates:
+    if not candidates:
+        raise click.UsageError("Give at least one candidate, as an argument or from --candidates-file.")
+    texts = [check_text(text, f"Candidate {index}") for index, text in enumerate(candidates)]
+    return QueryCandidates(check_text(query, "QUERY"), texts, [{} for _ in texts])
+
+
+def _begin(
+    items: Iterable[QueryCandidates], output_format: str, output: Path | None
+) -> tuple[list[str], Iterator[QueryCandidates]]:
+    """Check the input if that delays nothing or can't be helped, and start to read it.
+
+    Returns:
+        The names of further fields of the candidates, and the queries.
+    """
+    if isinstance(items, Source):
+        to_file = output is not None and (output.is_file() or not output.exists())
+        if (to_file and items.size is not None) or (output_format == "csv" and items.columns_vary):
+            return items.check(), iter(items)
+    read = iter(items)
+    first = list(itertools.islice(read, 1))
+    return list(dict.fromkeys(name for item in first for extra in item.extra for name in extra)), itertools.chain(
+        first, read
+    )
+
+
+def _ranked(items: Iterable[QueryCandidates], reranker: Reranker, no_truncate: bool) -> Iterator[Ranked]:
+    """Rank queries as they are read, a few at once."""
+    waiting = deque[QueryCandidates]()
+
+    def read() -> Iterator[tuple[str, list[str], str | None]]:
+        for item in items:
+            waiting.append(item)
+            yield item.query, item.candidates, item.task
+
+    pairs = cut = 0
+    for ranking in reranker.rank_stream(read()):
+        item, long = waiting.popleft(), [row.index for row in ranking if row.truncated]
+        if long and no_truncate:
+            raise TooLongError(
+                f"{item.where}: candidate {min(long)} does not fit the model with its query; shorten it, raise"
+                " --max-length, or leave out --no-truncate."
+            )
+        pairs, cut = pairs + len(ranking), cut + len(long)
+        yield item, ranking
+    if cut:
+        warnings.warn(f"{cut} of {pairs} pairs were cut to fit the model; --details says which.", stacklevel=2)
+
+
+def _writer(
+    stream: IO[str], output_format: str, further: list[str], details: bool
+) -> Callable[[QueryCandidates, list[RankedDocument]], None]:
+    if output_format == "csv":
+        return csv.Writer(stream, further, details).write
+    if output_format == "jsonl":
+        return partial(jsonl.write, stream, details=details)
+    return partial(table.write, stream)
 
 
 @contextlib.contextmanager
-def _decoding(source: IO[str] | None) -> Iterator[None]:
-    try:
-        yield
-    except UnicodeDecodeError as error:
-        assert source is not None
-        raise ValueError(f"{source.name} is not UTF-8 ({error.reason}); convert it, with iconv for one.") from None
+def _progress(items: Iterable[QueryCandidates], *, shown: bool) -> Iterator[Callable[[], None]]:
+    """Show on a terminal how far the input is read, and the time left; of a pipe, how many queries came.
 
-
-def _write_rankings(
-    stream: IO[str], output_format: str, items: Sequence[QueryCandidates], reranker: Reranker, top_k: int | None
-) -> None:
-    if output_format == "csv":
-        write = files.CsvWriter(stream, items).write
+    Yields:
+        What to call after every query.
+    """
+    if not (shown and isinstance(items, Source) and sys.stderr.isatty()):
+        yield lambda: None
+    elif items.size is None:
+        with click.progressbar(itertools.count(), label="Queries", show_pos=True, file=sys.stderr) as counted:
+            yield lambda: counted.update(1)
     else:
-        write = partial(files.write_jsonl if output_format == "jsonl" else files.write_table, stream)
-    quiet = len(items) <= _QUERIES_AT_ONCE or not sys.stderr.isatty()
-    with click.progressbar(length=len(items), label="Reranking", file=sys.stderr, hidden=quiet) as progress:
-        for start in range(0, len(items), _QUERIES_AT_ONCE):
-            some = items[start : start + _QUERIES_AT_ONCE]
-            rankings = reranker.rank_many([item.query for item in some], [item.candidates for item in some])
-            for item, ranking in zip(some, rankings, strict=True):
-                write(item, ranking[:top_k])
-            progress.update(len(some))
+        with click.progressbar(length=items.size, label="Reranking", file=sys.stderr) as bar:
+            yield lambda: bar.update(items.position() - bar.pos)

@@ -1,0 +1,5 @@
+"""Queries with candidates from JSONL or CSV, and rankings back as JSONL, CSV or a table: one file a format."""
+
+from .item import QueryCandidates
+
+__all__ = ["QueryCandidates"]

@@ -1,0 +1,112 @@
+"""CSV: one row a candidate."""
+
+import csv
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO
+
+from ...ranking import RankedDocument
+from ..terminal import printable
+from .item import QueryCandidates
+
+_COLUMNS = ("query", "rank", "rerank_score", "index", "expression")
+_DETAILS = ("logit", "tokens", "truncated")
+
+csv.field_size_limit(2**31 - 1)  # a field may be of any length; the module's own limit is 131,072 characters
+
+
+def read(stream: IO[str], name: str, query_column: str, candidate_column: str) -> Iterator[QueryCandidates]:
+    """Read one row per candidate; rows of the same query stand together, in the retriever's order.
+
+    Args:
+        stream: the open file, its line ends as they are.
+        name: what to call it in an error.
+        query_column: the column of the query.
+        candidate_column: the column of the candidate.
+
+    Raises:
+        ValueError: a column is missing or there twice, or, with its line, a row that has too few or too many fields or
+            an open quote, or is of a query that came before other queries.
+    """
+    if query_column == candidate_column:
+        raise ValueError(f"Query and candidate must be two columns, not both {query_column!r}.")
+    rows = csv.reader(stream, strict=True)  # else an open quote would take in the lines after it
+    try:
+        columns = next(rows, [])
+        _check_columns(columns, name, query_column, candidate_column)
+        yield from _grouped(_records(rows, columns, name), query_column, candidate_column)
+    except csv.Error as error:
+        raise ValueError(f"{name}, line {rows.line_num}: not CSV ({error}); is a quote left open?") from None
+
+
+def _check_columns(columns: Sequence[str], name: str, *wanted: str) -> None:
+    for column in wanted:
+        if column not in columns:
+            raise ValueError(f"{name} has no column {column!r}; its columns are {', '.join(columns) or 'none'}.")
+    if twice := [column for column in dict.fromkeys(columns) if columns.count(column) > 1]:
+        raise ValueError(f"{name} has more than one column {twice[0]!r}; give each a name of its own.")
+
+
+# Not typed as `csv._reader`: its name is private.
+def _records(rows: Iterator[list[str]], columns: Sequence[str], name: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Rows as dictionaries, each with its place for an error."""
+    for row in rows:
+        where = f"{name}, line {rows.line_num}"  # type: ignore[attr-defined]
+        if not row:
+            continue
+        if len(row) < len(columns):
+            raise ValueError(f"{where}: the row is shorter than the header.")
+        if len(row) > len(columns):
+            raise ValueError(f"{where}: the row is longer than the header; quote a text that has commas.")
+        yield where, dict(zip(columns, row, strict=True))
+
+
+def _grouped(
+    records: Iterable[tuple[str, dict[str, str]]], query_column: str, candidate_column: str
+) -> Iterator[QueryCandidates]:
+    item: QueryCandidates | None = None
+    seen = set[int]()  # hashes of the queries: 100,000 take 8 MB, however long their texts are
+    for where, record in records:
+        query, candidate = record.pop(query_column), record.pop(candidate_column)
+        if item is None or item.query != query:
+            if item is not None:
+                yield item
+            if hash(query) in seen:
+                raise ValueError(
+                    f"{where}: rows of the query {query!r} also stand further above, with other queries between; sort"
+                    " the file by its query column."
+                )
+            seen.add(hash(query))
+            item = QueryCandidates(query, where=where)
+        item.candidates.append(candidate)
+        item.extra.append(dict(record))
+    if item is not None:
+        yield item
+
+
+class Writer:
+    """Writes one row per candidate, best first: query, rank, score, index in the input, candidate, further columns."""
+
+    def __init__(self, stream: IO[str], further: Iterable[str], details: bool) -> None:
+        """Write the header.
+
+        Args:
+            stream: the open file.
+            further: names of the candidates' further fields. One of a name that is written anyway gives way.
+            details: also write each pair's logit, its number of tokens, and whether it was cut.
+        """
+        self._writer = csv.writer(stream, lineterminator="\n")
+        self._shown = printable if stream.isatty() else str
+        own = _COLUMNS + (_DETAILS if details else ())
+        self._details = details
+        self._further = [name for name in further if name not in own]
+        self._row([*own, *self._further])
+
+    def write(self, item: QueryCandidates, ranking: Iterable[RankedDocument]) -> None:
+        """Write one query's rows."""
+        for rank, row in enumerate(ranking, 1):
+            details = [row.logit, row.tokens, row.truncated] if self._details else []
+            further = [item.extra[row.index].get(column, "") for column in self._further]
+            self._row([item.query, rank, row.score, row.index, row.document, *details, *further])
+
+    def _row(self, values: Sequence[object]) -> None:
+        self._writer.writerow([self._shown(value) if isinstance(value, str) else value for value in values])

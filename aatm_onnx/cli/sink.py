@@ -1,0 +1,63 @@
+"""Where rankings go: standard output, a file that appears whole or not at all, or a pipe as it is."""
+
+import contextlib
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from .. import atomic
+
+
+@contextlib.contextmanager
+def writing(output: Path | None, *, replace: bool) -> Iterator[IO[str]]:
+    """Open the output as UTF-8, whatever the locale is.
+
+    Args:
+        output: the file; None is standard output.
+        replace: standard output keeps the terminal's own encoding, and shows `?` for what that has not.
+
+    Yields:
+        The open output.
+
+    Raises:
+        OSError: it can't be written, or standard output is closed.
+    """
+    if output is None:
+        with _named("standard output"):
+            yield _standard_output(replace)
+    elif output.exists() and not output.is_file():
+        with _named(str(output)), output.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+    else:
+        with atomic.whole_file(output) as binary:
+            text = io.TextIOWrapper(binary, "utf-8", newline="")
+            try:
+                yield text
+                text.flush()
+            finally:
+                with contextlib.suppress(OSError):
+                    text.detach()  # else it closes what it wraps
+
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Say which file an error of writing is about."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.strerror is None:
+            raise
+        raise OSError(error.errno, f"can't be written ({error.strerror})", name) from error
+
+
+def _standard_output(replace: bool) -> IO[str]:
+    if sys.stdout is None:  # as after `>&-`
+        raise OSError("Standard output is closed; name a file with --output.")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if replace:
+            sys.stdout.reconfigure(errors="replace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8", newline="")
+    return sys.stdout
