@@ -20,6 +20,7 @@ from ..reranker import Reranker
 from ..runtime.providers import Provider
 from ..runtime.session import open_session
 from . import formats as files
+from .aatm import aatm
 from .formats import QueryCandidates
 
 # Queries scored together: enough to fill batches, few enough that progress shows and results come as they are ready.
@@ -43,6 +44,9 @@ _threads = click.option(
 @click.version_option(__version__)
 def cli() -> None:
     """Rerank terminology candidates with a Qwen3 reranker on ONNX Runtime, without PyTorch."""
+
+
+cli.add_command(aatm)
 
 
 @cli.command()
