@@ -1,4 +1,4 @@
-"""This package inside aatm: its names in aatm's registries, its rerankers in aatm's mapper, a selector that reads scores.
+"""This package inside aatm: names in aatm's registries, rerankers for aatm's mapper, a selector that reads scores.
 
     import aatm_onnx.aatm
     TerminologyMapper(reranker="onnx-default", selector="onnx-score", ...)
@@ -84,7 +84,9 @@ class ScoreSelector(BaseSelector):  # type: ignore[misc]
 def _probability(query: str, candidate: Any) -> float:
     score = candidate.rerank_score
     if score is None:
-        raise ValueError(f"Candidate {candidate.expression!r} of {query!r} has no rerank score; give the mapper a reranker.")
+        raise ValueError(
+            f"Candidate {candidate.expression!r} of {query!r} has no rerank score; give the mapper a reranker."
+        )
     if not 0 <= score <= 1:
         raise ValueError(
             f"Candidate {candidate.expression!r} of {query!r} has the score {score}, which is not a probability;"
@@ -129,8 +131,11 @@ def register(
     for name in bundles or {}:
         if name in _AATMS_OWN:
             raise ValueError(f"{name!r} is a name of aatm's; call the bundle something else, {_OWN + name!r} for one.")
-    models: dict[str, ModelName] = {_OWN + name: name for name in (DEFAULT_MODEL, *SHORT_NAMES)} | dict(bundles or {})
-    ours = {name: RerankerRegistryEntry(name, Qwen3Reranker, {**options, "model_id": it}) for name, it in models.items()}
+    models: dict[str, ModelName] = {_OWN + name: name for name in (DEFAULT_MODEL, *SHORT_NAMES)}
+    models.update(bundles or {})
+    ours = {
+        name: RerankerRegistryEntry(name, Qwen3Reranker, {**options, "model_id": it}) for name, it in models.items()
+    }
     ours["onnx-bm25"] = RerankerRegistryEntry("onnx-bm25", BM25Reranker, {})
     RERANKERS_REGISTRY.update(ours)
     RERANKERS_REGISTRY.update(_aatm_names_as(ours) if aatm_names else _AATMS_OWN)

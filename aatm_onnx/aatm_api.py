@@ -7,7 +7,9 @@ variable.
 import importlib
 import json
 import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from .aatm import register
@@ -17,6 +19,8 @@ SETTINGS = "AATM_ONNX_AATM"
 
 def set_up(modules: Sequence[str] = (), **options: Any) -> None:
     """Import modules that add to aatm's registries, then register this package's entries with these options."""
+    if modules:
+        sys.path.insert(0, str(Path.cwd()))
     for module in modules:
         importlib.import_module(module)
     register(**options)

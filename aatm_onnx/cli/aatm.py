@@ -15,8 +15,12 @@ from ..runtime.providers import Provider
 @click.option("--aatm-names", is_flag=True, help="Let aatm's own reranker names lead to this package's rerankers too.")
 @click.option("--bundle", "bundles", multiple=True, metavar="NAME=PATH", help="Add a bundle as reranker NAME.")
 @click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, help="onnx-score selects nothing below this.")
-@click.option("--min-margin", type=click.FloatRange(0, 1), default=0.0, help="... or nearer to another concept's score.")
-@click.option("--import", "modules", multiple=True, metavar="MODULE", help="Import MODULE, which adds to aatm's registries.")
+@click.option(
+    "--min-margin", type=click.FloatRange(0, 1), default=0.0, help="... or nearer to another concept's score."
+)
+@click.option(
+    "--import", "modules", multiple=True, metavar="MODULE", help="Import MODULE, which adds to aatm's registries."
+)
 @click.option(
     "--provider", type=click.Choice(get_args(Provider)), default="auto", show_default=True, help="Execution provider."
 )

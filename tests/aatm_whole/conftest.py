@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 MODEL = "Qwen/Qwen3-Reranker-0.6B"
 TERMS = [json.loads(line) for line in (HERE.parents[1] / "examples" / "terms.jsonl").read_text("utf-8").splitlines()]
 
-# Hugging Face's library reads its variables when it is imported.
+# For the processes that the tests start, and for this package here.
 _caches = tempfile.TemporaryDirectory(prefix="aatm-caches-")
 CACHES = Path(_caches.name)
 os.environ |= {

@@ -1,4 +1,4 @@
-"""aatm 0.1.7 whole: its mapper, its ChromaDB retriever, its command line, task files and HTTP server, with our rerankers.
+"""aatm 0.1.7 whole: its mapper, ChromaDB retriever, command line, task files and HTTP server, with our rerankers.
 
 `make test-aatm` runs this in an environment of its own; the normal suite has `tests/test_aatm.py`.
 """
@@ -17,7 +17,7 @@ from typing import Any
 import hashing
 import pandas as pd
 import pytest
-from aatm.registries.rerankers import load_reranker
+from aatm.registries.rerankers import RERANKERS_REGISTRY, load_reranker
 from aatm.rerankers import Qwen3Reranker as AatmsReranker
 from aatm.terminology_mapper import TerminologyMapper
 
@@ -96,15 +96,15 @@ def _names(here: Path) -> list[str]:
 
 
 def test_what_the_score_does_not_support_stays_empty(here: Path) -> None:
-    selector = ScoreSelector(min_score=0.5, min_margin=0.1)
-    table = TerminologyMapper(here / "concepts.csv", here / "few", retriever=hashing.NAME, reranker="onnx-default")
-    kept, all_of_them = [], table.map()
-    table.selector = selector
-    kept = table.map()
-    assert len(kept) == len(all_of_them)
+    def tables(selector: ScoreSelector) -> pd.DataFrame:
+        options = {"retriever": hashing.NAME, "reranker": "onnx-default", "selector": selector}
+        return TerminologyMapper(here / "concepts.csv", here / "few", **options).map()
+
+    everything, kept = tables(ScoreSelector()), tables(ScoreSelector(min_score=0.02))
     found = kept["target_concept_id"].notna()
-    assert 0 < found.sum() < len(kept)
-    assert (kept["confidence_score"][found] >= 0.5).all()
+    assert 0 < found.sum() < len(kept) == len(everything)
+    assert list(found) == list(everything["confidence_score"] >= 0.02)
+    pd.testing.assert_frame_equal(kept[found], everything[found])
     assert kept["confidence_score"][~found].isna().all()
 
 
@@ -115,7 +115,7 @@ def test_aatms_names_lead_to_ours_and_back(checkpoint: Path) -> None:
         assert isinstance(load_reranker("bm25-reranker"), aatm_onnx.BM25Reranker)
     finally:
         register()
-    assert isinstance(load_reranker("qwen3-reranker-0.6b"), AatmsReranker)
+    assert RERANKERS_REGISTRY["qwen3-reranker-0.6b"].reranker_class is AatmsReranker
     assert isinstance(load_reranker("onnx-qwen3-reranker-0.6b", max_length=512), aatm_onnx.Qwen3Reranker)
 
 
@@ -123,7 +123,9 @@ def test_what_is_wrong_is_said_in_one_sentence(here: Path) -> None:
     said = run(*OURS, *FEW, "-o", "wrong", "-rr", "onnx-qwen3-reranker-4b", code=1)
     assert said.splitlines()[-1].startswith("Error: There is no bundle of Qwen/Qwen3-Reranker-4B")
     said = run(*OURS, *FEW, "-o", "wrong", "-rr", "onnx-qwen4", code=1)
-    assert said.splitlines()[-1].startswith("Error: Reranker 'onnx-qwen4' not found. Available rerankers: bm25-reranker")
+    assert said.splitlines()[-1].startswith(
+        "Error: Reranker 'onnx-qwen4' not found. Available rerankers: bm25-reranker"
+    )
     said = run(*OURS, *FEW, "-o", "wrong", "-rr", "onnx-bm25", "-s", "onnx-score", code=1)
     assert "which is not a probability" in said.splitlines()[-1]
     assert not (here / "wrong" / "mapped_source_concepts.csv").exists()
