@@ -58,3 +58,17 @@ fidelity: .venv/ready  ## how far every precision's scores are from float32 torc
 
 clean:
 	rm -rf .venv .venv-demo build *.egg-info
+
+# aatm 0.1.7 whole: 2.2 GB of packages in an environment of its own.
+.PHONY: test-aatm bench-aatm
+test-aatm: .venv-aatm/ready  ## aatm's mapper, command line, task files and HTTP server with our rerankers
+	.venv-aatm/bin/python -m pytest tests/aatm_whole
+
+bench-aatm: .venv-aatm/ready  ## what an aatm user saves: time, memory, install size
+	.venv-aatm/bin/python benchmarks/aatm_mapping.py
+
+.venv-aatm/ready: pyproject.toml constraints-aatm.txt
+	$(PYTHON) -m venv .venv-aatm
+	.venv-aatm/bin/pip install --quiet --disable-pip-version-check --constraint constraints-aatm.txt \
+		--editable '.[cpu]' aatm onnx pytest pytest-timeout hypothesis
+	touch $@
