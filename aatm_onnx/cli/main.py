@@ -21,6 +21,7 @@ from ..runtime.providers import Provider
 from ..runtime.session import open_session
 from . import formats as files
 from .formats import QueryCandidates
+from .serve import serve
 
 # Queries scored together: enough to fill batches, few enough that progress shows and results come as they are ready.
 _QUERIES_AT_ONCE = 16
@@ -268,6 +269,9 @@ def _export_module() -> Any:
     except ImportError as error:
         raise ExportError(f"Export needs more packages ({error}): pip install 'aatm-onnx[export]'.") from error
     return aatm_onnx_export
+
+
+cli.add_command(serve)
 
 
 def _clean_up_when_terminated() -> None:
