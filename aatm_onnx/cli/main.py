@@ -19,6 +19,7 @@ _COMMANDS = {
     "rerank": "Order candidates by how well they match a query.",
     "info": "Say what a bundle is, and what this machine runs it on.",
     "verify": "Prove that a bundle is whole and computes the scores it was exported with.",
+    "serve": "Serve rerankers over HTTP, to every client of a rerank API.",
     "aatm": "Run aatm's own command line with this package's rerankers.",
     "export": "Turn a Qwen3 reranker checkpoint into a bundle.",
 }
