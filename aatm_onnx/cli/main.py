@@ -19,6 +19,7 @@ _COMMANDS = {
     "rerank": "Order candidates by how well they match a query.",
     "info": "Say what a bundle is, and what this machine runs it on.",
     "verify": "Prove that a bundle is whole and computes the scores it was exported with.",
+    "index": "Index a vocabulary, to find candidates in it.",
     "export": "Turn a Qwen3 reranker checkpoint into a bundle.",
 }
 
