@@ -21,6 +21,7 @@ _COMMANDS = {
     "verify": "Prove that a bundle is whole and computes the scores it was exported with.",
     "serve": "Serve rerankers over HTTP, to every client of a rerank API.",
     "aatm": "Run aatm's own command line with this package's rerankers.",
+    "index": "Index a vocabulary, to find candidates in it.",
     "export": "Turn a Qwen3 reranker checkpoint into a bundle.",
 }
 

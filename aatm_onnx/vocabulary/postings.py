@@ -1,0 +1,190 @@
+"""An inverted index of character n-grams over texts, in memory-mapped arrays.
+
+The similarity is the cosine of TF-IDF vectors of hashed n-grams. Rows are numbered by the length of their vectors, so
+the rows that can be similar to a query at all stand together in every posting list.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .grams import fold, gram_sets
+
+# A cosine of c needs vectors whose lengths differ by a factor of at most 1 / c: others are not looked at.
+_LEAST_SIMILARITY = 0.2
+_SEARCHED_POSTINGS = 1_500_000  # read per query, rare grams first
+_ROWS_AT_ONCE = 50_000  # of a build: some 3 million grams, 150 MB
+_FEWEST_RESCORED = 300  # the best by the grams that were read; their cosines are computed in full
+_SHARES = (0.4, 0.2, 0.1, 0.0)  # of the largest overlap: rows above the first share that gives enough are compared
+_ENOUGH = 4
+
+
+class Postings:
+    """The index of one folder, opened."""
+
+    def __init__(self, folder: Path) -> None:
+        """Map the files that `write_postings` wrote."""
+        self._starts: NDArray[np.int64] = _mapped(folder / "gram_starts.npy")
+        self._rows: NDArray[np.uint32] = _mapped(folder / "gram_rows.npy")
+        self._lengths: NDArray[np.float32] = _mapped(folder / "lengths.npy")
+        self._bits = (len(self._starts) - 1).bit_length() - 1
+
+    def nearest(
+        self,
+        query: str,
+        count: int,
+        texts_of: Callable[[NDArray[np.int64]], Sequence[str]],
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The rows most similar to a query.
+
+        Args:
+            query: a text.
+            count: how many rows to return at most.
+            texts_of: gives the texts of rows.
+            allowed: a flag for each row; None allows all.
+
+        Returns:
+            (rows, cosines), both of shape (found,), best first; equal ones in the order of their rows.
+        """
+        _, grams = gram_sets([fold(query)], self._bits)
+        weights = self._idf(grams)
+        low, high, found = self._overlaps(grams, weights)
+        if allowed is not None:
+            found[~allowed[low:high]] = 0
+        rows = low + _largest(found, self._lengths[low:high], max(2 * count, _FEWEST_RESCORED))
+        cosines = self._cosines(grams, weights, texts_of(rows))
+        order = np.argsort(-cosines, kind="stable")[:count]
+        return rows[order], cosines[order]
+
+    def _idf(self, grams: NDArray[np.uint32]) -> NDArray[np.float32]:
+        frequency = self._starts[grams.astype(np.int64) + 1] - self._starts[grams]
+        return _idf(frequency, len(self._lengths))
+
+    def _overlaps(
+        self, grams: NDArray[np.uint32], weights: NDArray[np.float32]
+    ) -> tuple[int, int, NDArray[np.float32]]:
+        """Rows from `low` to `high` and, for each, the sum of squared weights of the grams it shares."""
+        length = float(np.linalg.norm(weights))
+        low = int(np.searchsorted(self._lengths, length * _LEAST_SIMILARITY))
+        high = int(np.searchsorted(self._lengths, length / _LEAST_SIMILARITY, "right"))
+        found = np.zeros(high - low, np.float32)
+        left = _SEARCHED_POSTINGS
+        for index in np.argsort(-weights, kind="stable"):
+            rows = self._rows[self._starts[grams[index]] : self._starts[int(grams[index]) + 1]]
+            if low > 0 or high < len(self._lengths):
+                rows = rows[np.searchsorted(rows, low) : np.searchsorted(rows, high)]
+            if (left := left - len(rows)) < 0:
+                break
+            found[rows - np.uint32(low)] += weights[index] ** 2
+        return low, high, found
+
+    def _cosines(
+        self, grams: NDArray[np.uint32], weights: NDArray[np.float32], texts: Sequence[str]
+    ) -> NDArray[np.float32]:
+        owner, theirs = gram_sets([fold(text) for text in texts], self._bits)
+        squared = self._idf(theirs) ** 2
+        lengths = np.sqrt(np.bincount(owner, squared, len(texts)))
+        shared = np.isin(theirs, grams)
+        products = np.bincount(owner[shared], squared[shared], len(texts))
+        return (products / np.maximum(lengths * float(np.linalg.norm(weights)), 1e-9)).astype(np.float32)
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(path, mmap_mode="r").view(np.ndarray)
+    return array  # slices of a plain view are cheaper than a memmap's
+
+
+def _largest(found: NDArray[np.float32], lengths: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Places of the largest quotients of `found` and `lengths`, in ascending order."""
+    touched = np.zeros(0, np.int64)
+    for share in _SHARES:
+        if len(touched) < _ENOUGH * count:  # most rows share a common gram or two: they are not worth a division
+            touched = np.flatnonzero(found > share * found.max(initial=0))
+    if len(touched) > count:
+        quotients = found[touched] / lengths[touched]
+        touched = np.sort(touched[np.argpartition(-quotients, count)[:count]])
+    return touched
+
+
+def _idf(frequency: NDArray[np.int64], rows: int) -> NDArray[np.float32]:
+    return (np.log((1 + rows) / (1 + frequency)) + 1).astype(np.float32)
+
+
+@dataclass
+class _Scratch:
+    """The grams of all texts, text after text."""
+
+    starts: NDArray[np.int64]
+    grams: NDArray[np.uint32]
+
+    def rows(self, which: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+        """(place in `which`, gram) of the texts `which`."""
+        counts = self.starts[which + 1] - self.starts[which]
+        place = np.repeat(np.arange(len(which)), counts)
+        within = np.arange(len(place)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return place, self.grams[self.starts[which][place] + within]
+
+
+def write_postings(folder: Path, texts: Callable[[], Iterator[list[str]]], count: int) -> NDArray[np.int64]:
+    """Index texts.
+
+    Args:
+        folder: where the files go.
+        texts: gives all texts, in lists of a few thousand.
+        count: how many there are.
+
+    Returns:
+        The texts in the order of their rows, (count,): row `i` is text `order[i]`.
+    """
+    bits = min(max(count.bit_length() + 3, 16), 22)
+    scratch = _write_scratch(folder / "scratch", texts, count, bits)
+    frequency = np.zeros(1 << bits, np.int64)
+    for start in range(0, len(scratch.grams), 1 << 23):
+        frequency += np.bincount(scratch.grams[start : start + (1 << 23)], minlength=1 << bits)
+    squares = _idf(frequency, count) ** 2
+    lengths = np.zeros(count, np.float32)
+    for start in range(0, count, _ROWS_AT_ONCE):
+        which = np.arange(start, min(start + _ROWS_AT_ONCE, count))
+        place, grams = scratch.rows(which)
+        lengths[which] = np.sqrt(np.bincount(place, squares[grams], len(which)))
+    order = np.argsort(lengths, kind="stable")
+    np.save(folder / "lengths.npy", lengths[order])
+    starts = np.concatenate([[0], np.cumsum(frequency)])
+    np.save(folder / "gram_starts.npy", starts)
+    _write_rows(folder / "gram_rows.npy", scratch, order, starts)
+    (folder / "scratch").unlink()
+    return order
+
+
+def _write_scratch(path: Path, texts: Callable[[], Iterator[list[str]]], count: int, bits: int) -> _Scratch:
+    starts = np.zeros(count + 1, np.int64)
+    done = 0
+    with path.open("wb") as stream:
+        for chunk in texts():
+            owner, grams = gram_sets([fold(text) for text in chunk], bits)
+            starts[done + 1 : done + len(chunk) + 1] = np.bincount(owner, minlength=len(chunk))
+            stream.write(grams.tobytes())
+            done += len(chunk)
+    np.cumsum(starts, out=starts)
+    return _Scratch(starts, np.memmap(path, np.uint32, "r") if starts[-1] else np.zeros(0, np.uint32))
+
+
+def _write_rows(path: Path, scratch: _Scratch, order: NDArray[np.int64], starts: NDArray[np.int64]) -> None:
+    rows = np.lib.format.open_memmap(path, "w+", np.uint32, (int(starts[-1]),))
+    free = starts[:-1].copy()
+    for start in range(0, len(order), _ROWS_AT_ONCE):
+        which = order[start : start + _ROWS_AT_ONCE]
+        place, grams = scratch.rows(which)
+        keys = np.sort(grams.astype(np.uint64) << np.uint64(32) | (place + start).astype(np.uint64))
+        grams = (keys >> np.uint64(32)).astype(np.int64)
+        first = np.flatnonzero(np.diff(grams, prepend=-1))
+        distinct, counts = grams[first], np.diff(first, append=len(grams))
+        target = np.arange(len(grams)) + np.repeat(free[distinct] - first, counts)
+        rows[target] = (keys & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+        free[distinct] += counts
+    rows.flush()
