@@ -1,11 +1,15 @@
-# make demo, make test, make bench: each sets itself up from nothing.
+# Each target sets itself up from nothing. `make help` lists them.
 PYTHON ?= python3
 DEV := .venv/bin
 DEMO := .venv-demo/bin
 DEFAULT_GRAPH := --graph fused --precision fp16
 DEFAULT_NAME := aatm-onnx-terminology-5m
 
-.PHONY: demo test check bench bench-default bench-gpu fidelity eval model test-serve clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test fast check docs bench bench-default bench-gpu fidelity eval model test-serve clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed 's/:.*  ## /\t/' | sort | column -t -s "$$(printf '\t')"
 
 demo: .venv-demo/ready  ## rerank a real terminology example with the default model
 	$(DEMO)/python examples/demo.py
@@ -13,7 +17,14 @@ demo: .venv-demo/ready  ## rerank a real terminology example with the default mo
 test: .venv/ready check  ## every check and every test
 	$(DEV)/pytest
 
-check: .venv/ready
+fast: .venv/ready  ## the tests that take no export and no new environment, in under a minute
+	$(DEV)/pytest -m "not slow"
+
+docs: .venv/ready  ## the documentation site, in build/site
+	$(DEV)/python docs/cli_reference.py > docs/reference/cli.md
+	$(DEV)/mkdocs build --strict
+
+check: .venv/ready  ## lint, format, types
 	$(DEV)/ruff check .
 	$(DEV)/ruff format --check .
 	$(DEV)/mypy

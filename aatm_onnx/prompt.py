@@ -1,6 +1,6 @@
-"""The Qwen3 reranker prompt: a query and a document become the token ids that the model reads.
+r"""The Qwen3 reranker prompt: a query and a document become the token ids that the model reads.
 
-    ids(prefix) + ids("<Instruct>: {task}\\n<Query>: {query}\\n<Document>: {document}")[:room] + ids(suffix)
+    ids(prefix) + ids("<Instruct>: {task}\n<Query>: {query}\n<Document>: {document}")[:room] + ids(suffix)
 
 The three parts are tokenized separately, prefix and suffix without further special tokens. The middle is cut on the
 right so that the whole fits `max_length`: first the document, then query and task. So do Qwen3-Reranker's model card

@@ -1,0 +1,1 @@
+"""Token ids become scores: plan, KV cache, session, execution providers, proof."""
