@@ -50,7 +50,7 @@ def main() -> None:
         _print_speed(name, checkpoint, bundles, options.threads)
     print("\n| int8, process with tokenizer | to the first score, s | loaded, MB | at most, MB |\n|---|---|---|---|")
     sizes = [count for count in (1_000, 10_000) if count <= options.candidates]
-    ids = WORKLOADS["T"].prompts(our_path.head_of(bundles["int8"]))
+    ids = WORKLOADS["T"].prompts(our_path.prefix_of(bundles["int8"]))
     for title, ask in (
         ("T", partial(our_path.ask_ids, ids)),
         *((f"1 query, {count:,} HPO names", partial(our_path.ask_terms, terms(count))) for count in sizes),
@@ -79,7 +79,7 @@ def _print_speed(name: str, checkpoint: Path, bundles: dict[str, Path], threads:
     workload, taken = WORKLOADS[name], dict[str, float]()  # ms a pair
     for precision, torch_path in _PAIRINGS[name]:
         if precision not in taken:
-            prompts = workload.prompts(our_path.head_of(bundles[precision]))
+            prompts = workload.prompts(our_path.prefix_of(bundles[precision]))
             taken[precision] = 1e3 * _alone(our_path.seconds, bundles[precision], prompts, threads) / len(prompts)
         measure, title = _TORCH[torch_path]
         if torch_path not in taken:

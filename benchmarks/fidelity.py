@@ -8,8 +8,9 @@ random weights at 0.6B's size, (b) the same with massive activations at the firs
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,9 +32,8 @@ from aatm_onnx.prompt import (
     TokenIds,
     format_instruction,
 )
-from aatm_onnx.runtime.scoring import score_prompts
+from aatm_onnx.runtime.scoring import probability_of_yes, score_prompts
 from aatm_onnx.runtime.session import Session, open_session
-from aatm_onnx.runtime.verify import scores_of
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "models"))
@@ -75,7 +75,7 @@ class Test:
 
 def run(test: Test, precisions: Sequence[str]) -> None:
     """Print a table: one row for every precision."""
-    expected = scores_of(float32_logits(test.checkpoint, test.prompts))
+    expected = probability_of_yes(float32_logits(test.checkpoint, test.prompts))
     print(
         f"\n{test.title}: {len(test.questions)} queries, {len(test.prompts)} pairs; float32 torch's scores spread by"
         f" {expected.std():.3f}, Hit@1 {_hit_at_1(expected, test.questions):.4f}"
@@ -84,17 +84,27 @@ def run(test: Test, precisions: Sequence[str]) -> None:
     for precision in precisions:
         with tempfile.TemporaryDirectory() as folder:
             session, name = test.session(precision, Path(folder))
-            print(_row(name, test, session, test.prompts, expected), flush=True)
+            together = partial(score_prompts, session)
+            print(_row(name, test, together, test.prompts, expected), flush=True)
             if precision == "fp32":
-                alone = Session(session.runtime, session.provider)  # knows of no head, so it shares nothing
                 queries = -(-len(test.questions) // _SHARED_PER_UNSHARED)
                 few = test.prompts[: queries * len(test.questions[0].candidates)]
                 name = f"fp32, nothing shared, {queries} queries"
-                print(_row(name, test, alone, few, expected[: len(few)]), flush=True)
+                print(_row(name, test, partial(_one_by_one, session), few, expected[: len(few)]), flush=True)
 
 
-def _row(name: str, test: Test, session: Session, prompts: Sequence[TokenIds], expected: Scores) -> str:
-    scores = np.array(score_prompts(session, prompts, test.checkpoint.pad_token_id))
+def _one_by_one(session: Session, prompts: Sequence[TokenIds], pad_token_id: int) -> list[float]:
+    return [score_prompts(session, [prompt], pad_token_id)[0] for prompt in prompts]
+
+
+def _row(
+    name: str,
+    test: Test,
+    score: Callable[[Sequence[TokenIds], int], list[float]],
+    prompts: Sequence[TokenIds],
+    expected: Scores,
+) -> str:
+    scores = np.array(score(prompts, test.checkpoint.pad_token_id))
     asked = test.questions[: len(prompts) // len(test.questions[0].candidates)]
     measured = compare_scores(scores, expected, [len(question.candidates) for question in asked])
     return (

@@ -45,12 +45,15 @@ def profile(bundle: Bundle, rows: int, prefix: Path) -> list[dict]:
     runtime = ort.InferenceSession(str(bundle.graph_path), settings, providers=["CPUExecutionProvider"])
     random = np.random.default_rng(0)
 
-    def feed(batch: int, seq: int) -> dict[str, np.ndarray]:
+    def feed(batch: int, seq: int, past: np.ndarray, keep_rows: int) -> dict[str, np.ndarray]:
         ids = random.integers(0, 151_000, (batch, seq))
-        return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        kept = np.array([keep_rows])
+        return {"input_ids": ids, "attention_mask": np.ones_like(ids), "past": past, "keep_rows": kept}
 
-    (present,) = runtime.run(["present"], feed(1, _PAST) | {"keep_rows": np.array([1])})
-    batch = feed(rows, _OWN) | {"past": present[0]}
+    config = bundle.manifest.config
+    nothing = np.empty((config.num_hidden_layers, 2, config.num_key_value_heads, 0, config.head_dim), np.float32)
+    (present,) = runtime.run(["present"], feed(1, _PAST, nothing, 1))
+    batch = feed(rows, _OWN, present[0], 0)
     for _ in range(_RUNS):
         runtime.run(["logits"], batch)
     events: list[dict] = json.loads(Path(runtime.end_profiling()).read_text())

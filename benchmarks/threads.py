@@ -9,24 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from aatm_onnx import Qwen3Reranker
 
 CALLS, CANDIDATES, ROUNDS = 64, 20, 7
-WORDS = ("acute", "chronic", "renal", "left", "right", "pain", "cyst", "stone", "failure", "of the", "benign", "tumor")
-    "acute",
-    "chronic",
-    "renal",
-    "hepatic",
-    "left",
-    "right",
-    "pain",
-    "cyst",
-    "stone",
-    "failure",
-    "syndrome",
-    "of",
-    "the",
-    "disease",
-    "tumor",
-    "benign",
-]
+WORDS = ("acute", "chronic", "renal", "left", "right", "pain", "cyst", "stone", "failure", "of the", "benign")
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ _VOCABULARY = 151_000
 class Workload:
     """Queries with candidates, as token counts.
 
-    head: tokens that all prompts share (system prompt and task).
+    prefix: tokens that all prompts share (system prompt and task).
     query: tokens that the candidates of one query share after that.
     own: tokens of a candidate and the prompt's end.
     """
@@ -29,20 +29,20 @@ class Workload:
     title: str
     queries: int
     candidates: int
-    head: int
+    prefix: int
     query: int
     own: int
 
     def prompts(self, begin: Sequence[int] = ()) -> list[TokenIds]:
-        """Whole prompts, query after query; `begin` are the true ids of the head's first tokens."""
+        """Whole prompts, query after query; `begin` are the true ids of the shared prefix's first tokens."""
         rng = np.random.default_rng(0)
-        head = rng.integers(0, _VOCABULARY, self.head)
-        head[: len(begin)] = begin[: self.head]
+        prefix = rng.integers(0, _VOCABULARY, self.prefix)
+        prefix[: len(begin)] = begin[: self.prefix]
         prompts = []
         for _ in range(self.queries):
             query = rng.integers(0, _VOCABULARY, self.query)
             for _ in range(self.candidates):
-                prompts.append(np.concatenate([head, query, rng.integers(0, _VOCABULARY, self.own)]).astype(np.int32))
+                prompts.append(np.concatenate([prefix, query, rng.integers(0, _VOCABULARY, self.own)]).astype(np.int32))
         return prompts
 
 
