@@ -34,6 +34,7 @@ from aatm_onnx.prompt import (
 )
 from aatm_onnx.runtime.scoring import probability_of_yes, score_prompts
 from aatm_onnx.runtime.session import Session, open_session
+from aatm_onnx.tokenizer import read_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "models"))
@@ -124,8 +125,9 @@ def ask(title: str, folder: Path, asked: Sequence[Question], prefix: str) -> Tes
     checkpoint = open_checkpoint(str(folder))
     ids = [checkpoint.tokenizer.encode(text, add_special_tokens=False).ids for text in (prefix, DEFAULT_SUFFIX)]
     pairs = [format_instruction(DEFAULT_TASK, item.query, text) for item in asked for text in item.candidates]
-    encoder = PromptTokenizer(folder / "tokenizer.json", *ids, DEFAULT_MAX_LENGTH)
-    return Test(title, checkpoint, asked, list(encoder.encode(pairs)), prefix)
+    tokenizer = read_tokenizer(folder / "tokenizer.json", control_tokens=False)
+    encoder = PromptTokenizer(tokenizer, *ids, DEFAULT_MAX_LENGTH)
+    return Test(title, checkpoint, asked, [prompt.ids for prompt in encoder.encode(pairs)], prefix)
 
 
 def main() -> None:
