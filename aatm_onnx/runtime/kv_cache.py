@@ -1,8 +1,8 @@
 """Keys and values of shared prefixes: one prefix, the file of it in a bundle, and a cache of some."""
 
+import mmap
 from dataclasses import dataclass
 from math import prod
-from mmap import mmap
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -23,10 +23,12 @@ class PrefixKV:
     Attributes:
         ids: its tokens, (seq,).
         keys_values: what the tokens after it attend to, (layers, 2, kv_heads, seq, head_dim).
+        memory: what `keys_values` lies in, where that is its own.
     """
 
     ids: TokenIds
     keys_values: NDArray[np.floating[Any]] | DeviceArray
+    memory: mmap.mmap | None = None
 
     def first(self, length: int) -> "PrefixKV":
         """Only the first tokens, which don't depend on later ones."""
@@ -34,7 +36,7 @@ class PrefixKV:
             return self  # and stay on the device, if that is where it is
         return PrefixKV(self.ids[:length], np.ascontiguousarray(np.asarray(self.keys_values)[..., :length, :]))
 
-    def followed_by(self, ids: TokenIds, own: NDArray[Any] | DeviceArray) -> "PrefixKV":
+    def followed_by(self, ids: TokenIds, own: NDArray[Any] | DeviceArray, *, consume: bool = False) -> "PrefixKV":
         """The prefix `ids`, which begins with this one.
 
         Its memory is asked of the system and goes back to it whole. Prefixes outlive the runs that make them, and each
@@ -43,12 +45,25 @@ class PrefixKV:
         Args:
             ids: tokens, (seq,).
             own: keys and values of those that this prefix lacks, (layers, 2, kv_heads, own, head_dim).
+            consume: give this prefix's memory back while it is copied, layer by layer, so that both are never whole in
+                memory. It can't be used any more.
         """
         shape = (*own.shape[:3], len(ids), own.shape[4])
-        memory = mmap(-1, prod(shape) * own.dtype.itemsize)
+        memory = mmap.mmap(-1, prod(shape) * own.dtype.itemsize)
         keys_values = np.frombuffer(memory, own.dtype).reshape(shape)
-        np.concatenate([np.asarray(self.keys_values), np.asarray(own)], axis=3, out=keys_values)
-        return PrefixKV(ids, keys_values)
+        before, after = np.asarray(self.keys_values), np.asarray(own)
+        for layer in range(len(keys_values)):
+            np.concatenate([before[layer], after[layer]], axis=2, out=keys_values[layer])
+            if consume and self.memory is not None:
+                _give_back(self.memory, (layer + 1) * before[layer].nbytes)
+        return PrefixKV(ids, keys_values, memory)
+
+
+def _give_back(memory: mmap.mmap, stop: int) -> None:
+    """Let the system have the first `stop` bytes back, as far as they are whole pages."""
+    length = stop - stop % mmap.PAGESIZE
+    if length and hasattr(mmap, "MADV_DONTNEED"):  # Windows has none
+        memory.madvise(mmap.MADV_DONTNEED, 0, length)
 
 
 class PrefixCache:

@@ -1,7 +1,7 @@
 """One ONNX Runtime session over a bundle's graph, and one run of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -70,13 +70,24 @@ class Session:
             )
         return logits  # (batch, 2)
 
-    def extend(self, prefix: PrefixKV, ids: TokenIds) -> PrefixKV:
-        """The prefix `ids`, (seq,), which begins with `prefix`; only the tokens after that are run."""
+    def giving_back(self) -> "Session":
+        """The same session, which gives memory back after every run on the CPU.
+
+        For the last run of a long prompt: each of its chunks met more keys than the one before, and the arena would
+        keep a block of every size.
+        """
+        return self if self.provider == "cuda" else replace(self, run_options=giving_back())
+
+    def extend(self, prefix: PrefixKV, ids: TokenIds, *, consume: bool = False) -> PrefixKV:
+        """The prefix `ids`, (seq,), which begins with `prefix`; only the tokens after that are run.
+
+        `consume` gives the memory of `prefix` back meanwhile: it can't be used any more.
+        """
         own = ids[None, len(prefix.ids) :].astype(np.int64)  # (1, own)
         feed = {"input_ids": own, "attention_mask": np.ones_like(own), "keep_rows": np.ones(1, np.int64)}
         present = self._run("present", feed | {"past": prefix.keys_values})
         present = present.reshape(present.shape[1:])
-        return PrefixKV(ids, present) if self.joins_past else prefix.followed_by(ids, present)
+        return PrefixKV(ids, present) if self.joins_past else prefix.followed_by(ids, present, consume=consume)
 
     def _run(self, output: str, feed: Mapping[str, NDArray[Any] | DeviceArray]) -> NDArray[Any] | DeviceArray:
         """One output, left on the GPU where there is one: a prefix then need not travel to the CPU and back."""
