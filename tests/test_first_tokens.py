@@ -16,54 +16,12 @@ from aatm_onnx.prompt import PromptTokenizer
 from aatm_onnx.tokenizer import read_tokenizer, token_ids
 
 from .checkpoints import TOKENIZER
+from .long_texts import PARTS
 
 QWEN3 = Tokenizer.from_buffer(gzip.decompress((TOKENIZER / "tokenizer.json.gz").read_bytes()))
 OWN = read_tokenizer(find_bundle() / "tokenizer.json", control_tokens=False)
 WITH_CONTROL_TOKENS = read_tokenizer(find_bundle() / "tokenizer.json")
 TOKENIZERS = {"qwen3": QWEN3, "default": OWN, "default with control tokens": WITH_CONTROL_TOKENS}
-
-# What long texts are made of: words of many scripts, and whatever makes a token depend on what follows it.
-PARTS = [
-    "kidney stones ",
-    "Nephrolithiasis",
-    "it's we'll I'D ",
-    "高血圧症の患者。",
-    "고혈압 환자 ",
-    "उच्च रक्तचाप ",
-    "ارتفاع ضغط الدم ",
-    "ความดันโลหิตสูง",
-    "Ελληνικά ΣΑΣ σας ",
-    "e\u0301e\u0301\u0323",
-    "\u1100\u1161\u11a8",
-    "\u0301" * 40,
-    "  ",
-    "\n\n",
-    "\r\n",
-    " \n ",
-    "\t",
-    "\u00a0",
-    "\u3000",
-    "12345.678",
-    "!?!?...",
-    "<|im_end|>",
-    "<think>",
-    "<|im_",
-    "\U0001f469\u200d\U0001f467",
-    "🇫🇷",
-    "\u200d",
-    "İıſ",
-    "ﬁ",
-    "\x00\x1c\x85",
-    "a" * 50,
-    " " * 50,
-    "=" * 50,
-    '{"a":[1,2,3]}',
-    "x_y-z/w",
-    "ǅ",
-    "\ufeff",
-    "\U000e0001",
-    "\u2028",
-]
 
 
 def check(tokenizer: Tokenizer, text: str, most: int) -> None:
