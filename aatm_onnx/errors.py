@@ -20,7 +20,7 @@ class TooLongError(ValueError):
 
 
 class ScoreError(RuntimeError):
-    """A model gave a score that is not a finite number."""
+    """A model gave a score that is not a finite number, or could not be run."""
 
 
 class InputTypeError(AssertionError, TypeError):

@@ -146,23 +146,32 @@ def read_texts(retriever_results: Any) -> tuple[list[str], list[list[str]]]:
 
     Raises:
         InputTypeError: the object, or one of its items, does not have the attributes of retriever results.
-        ValueError: `queries` and `results` differ in length, or a text is missing; query and candidate are named.
+        ValueError: `queries` and `results` differ in length, a text is missing, or a candidate stands under two
+            queries; query and candidate are named.
     """
     check_retriever_results(retriever_results)
     queries, results = retriever_results.queries, retriever_results.results
     if len(queries) != len(results):
         raise ValueError(f"There are {len(queries)} queries but {len(results)} lists of results; each query needs one.")
     checked = [check_text(query, f"Query {index}") for index, query in enumerate(queries)]
-    return checked, [_candidate_texts(index, candidates) for index, candidates in enumerate(results)]
+    texts = [_candidate_texts(index, candidates) for index, candidates in enumerate(results)]
+    _refuse_shared(results)
+    return checked, texts
 
 
 def check_retriever_results(value: object) -> None:
     """Raise InputTypeError unless `value` has the two lists of retriever results."""
     for name in ("queries", "results"):
-        if not isinstance(getattr(value, name, None), Sequence) or isinstance(getattr(value, name), str):
+        if not hasattr(value, name):
             raise InputTypeError(
                 "retriever_results must be of type RetrieverResults (with lists `queries` and `results`)."
                 f" Got {type(value)}."
+            )
+        attribute = getattr(value, name)
+        if not isinstance(attribute, Sequence) or isinstance(attribute, str | bytes):
+            raise InputTypeError(
+                f"retriever_results must be of type RetrieverResults, and its `{name}` a list, not {type(attribute)};"
+                f" pass list(...) of it. Got {type(value)}."
             )
 
 
@@ -178,6 +187,23 @@ def _candidate_texts(query_index: int, candidates: object) -> list[str]:
             raise InputTypeError(f"The {what} has no `expression` and `rerank_score`. Got {type(candidate)}.")
         texts.append(check_text(candidate.expression, f"The expression of {what}"))
     return texts
+
+
+def _refuse_shared(results: Sequence[Sequence[Any]]) -> None:
+    """A candidate has one score, so under two queries the second would overwrite the first's."""
+    owner: dict[int, int] = {}  # query of each list and candidate, by identity
+    for query, candidates in enumerate(results):
+        if (first := owner.setdefault(id(candidates), query)) != query:
+            raise ValueError(
+                f"The results of query {first} and query {query} are the same list; give each query its own, as with"
+                " copy.deepcopy."
+            )
+        for index, candidate in enumerate(candidates):
+            if (first := owner.setdefault(id(candidate), query)) != query:
+                raise ValueError(
+                    f"The candidate {index} of query {query} is the same object as one of query {first}, and holds one"
+                    " score only; give each query its own, as with copy.copy."
+                )
 
 
 def write_scores(retriever_results: Any, scores: Sequence[Sequence[float]]) -> None:

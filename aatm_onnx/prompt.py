@@ -7,14 +7,16 @@ right so that the whole fits `max_length`: first the document, then query and ta
 and `aatm.rerankers.Qwen3Reranker` (aatm 0.1.7).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .bundle import Bundle
-from .tokenizer import read_tokenizer
+from .errors import BundleError
+from .first_tokens import can_cut, first_tokens, is_long
+from .tokenizer import read_tokenizer, token_ids
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -30,6 +32,7 @@ DEFAULT_MAX_LENGTH = 8192
 
 # An Encoding keeps offsets and strings, about 20 times the ids. A chunk bounds how many are alive at once.
 _ENCODE_CHUNK = 512
+_ENCODE_CHARACTERS = 1 << 20
 
 TokenIds = NDArray[np.int32]
 
@@ -59,7 +62,12 @@ class PromptTokenizer:
     """
 
     def __init__(
-        self, tokenizer: "Tokenizer", prefix_ids: Sequence[int], suffix_ids: Sequence[int], max_length: int
+        self,
+        tokenizer: "Tokenizer",
+        prefix_ids: Sequence[int],
+        suffix_ids: Sequence[int],
+        max_length: int,
+        vocab_size: int | None = None,
     ) -> None:
         """Take a tokenizer and the tokens around every pair.
 
@@ -68,6 +76,7 @@ class PromptTokenizer:
             prefix_ids: token ids before every pair.
             suffix_ids: token ids after every pair.
             max_length: the most tokens of a prompt, prefix and suffix included.
+            vocab_size: how many tokens the model knows; None does not check the tokenizer's.
 
         Raises:
             ValueError: `max_length` leaves no room for a pair.
@@ -80,17 +89,66 @@ class PromptTokenizer:
             )
         self.room = max_length - around
         self._tokenizer = tokenizer
+        self._can_cut = can_cut(tokenizer)
+        self._vocab_size = vocab_size
         self._prefix_ids = np.asarray(prefix_ids, np.int32)
         self._suffix_ids = np.asarray(suffix_ids, np.int32)
 
-    def encode(self, pairs: Sequence[str]) -> Iterator[EncodedPrompt]:
-        """Yield the whole prompt of every formatted pair, in order."""
-        for start in range(0, len(pairs), _ENCODE_CHUNK):
-            chunk = list(pairs[start : start + _ENCODE_CHUNK])
-            for encoding in self._tokenizer.encode_batch_fast(chunk, add_special_tokens=True):
-                own = np.asarray(encoding.ids[: self.room], np.int32)
-                ids = np.concatenate([self._prefix_ids, own, self._suffix_ids])
-                yield EncodedPrompt(ids, len(encoding) > self.room)
+    def encode(self, pairs: Sequence[str], name: Callable[[int], str] = "Pair {}".format) -> Iterator[EncodedPrompt]:
+        """Yield the whole prompt of every formatted pair, in order.
+
+        Args:
+            pairs: the formatted pairs.
+            name: what to call a pair in errors, by its index.
+
+        Raises:
+            ValueError: a pair can't be tokenized.
+            BundleError: the tokenizer gives tokens that the model does not know.
+        """
+        for chunk in self._chunks(pairs):
+            for index, ids in zip(chunk, self._ids([pairs[index] for index in chunk], chunk, name), strict=True):
+                if ids and self._vocab_size is not None and max(ids) >= self._vocab_size:
+                    raise BundleError(
+                        f"The tokenizer gives token {max(ids)} for {name(index)}, and the model knows"
+                        f" {self._vocab_size} tokens; export the bundle again."
+                    )
+                own = np.asarray(ids[: self.room], np.int32)
+                yield EncodedPrompt(np.concatenate([self._prefix_ids, own, self._suffix_ids]), len(ids) > self.room)
+
+    def fills_room(self, text: str) -> bool:
+        """Whether a text alone takes all tokens that a pair may have, so that nothing after it is left."""
+        return len(self._first_ids(text)) >= self.room
+
+    def _chunks(self, pairs: Sequence[str]) -> Iterator[list[int]]:
+        """Indices of pairs that are tokenized together."""
+        chunk: list[int] = []
+        characters = 0
+        for index, pair in enumerate(pairs):
+            chunk.append(index)
+            characters += len(pair)
+            if len(chunk) == _ENCODE_CHUNK or characters >= _ENCODE_CHARACTERS:
+                yield chunk
+                chunk, characters = [], 0
+        if chunk:
+            yield chunk
+
+    def _ids(self, pairs: list[str], places: list[int], name: Callable[[int], str]) -> list[list[int]]:
+        """The token ids of every pair, at most one more than there is room for where a long pair was cut."""
+        long = {row for row, pair in enumerate(pairs) if self._can_cut and is_long(pair, self.room + 1)}
+        try:
+            others = iter(token_ids(self._tokenizer, [pair for row, pair in enumerate(pairs) if row not in long]))
+            return [self._first_ids(pair) if row in long else next(others) for row, pair in enumerate(pairs)]
+        except ValueError as error:
+            if len(pairs) > 1:  # which of them?
+                return [ids for row in range(len(pairs)) for ids in self._ids([pairs[row]], [places[row]], name)]
+            raise ValueError(f"{name(places[0])} can't be tokenized ({error}); shorten or drop it.") from error
+
+    def _first_ids(self, text: str) -> list[int]:
+        """The token ids of a text, as far as there is room, and one more if there are more."""
+        most = self.room + 1
+        if self._can_cut and is_long(text, most):
+            return first_tokens(lambda texts: token_ids(self._tokenizer, texts), text, most)[0]
+        return token_ids(self._tokenizer, [text])[0][:most]
 
 
 def prompt_tokenizer(
@@ -110,9 +168,9 @@ def prompt_tokenizer(
     prefix_ids, suffix_ids = own.prefix_ids, own.suffix_ids
     if (prefix, suffix) != (own.prefix, own.suffix):
         with_control = read_tokenizer(bundle.tokenizer_path)
-        prefix_ids, suffix_ids = (with_control.encode(text, add_special_tokens=False).ids for text in (prefix, suffix))
+        prefix_ids, suffix_ids = token_ids(with_control, [prefix, suffix], add_special_tokens=False)
     tokenizer = read_tokenizer(bundle.tokenizer_path, control_tokens=allow_special_tokens)
-    return PromptTokenizer(tokenizer, prefix_ids, suffix_ids, max_length)
+    return PromptTokenizer(tokenizer, prefix_ids, suffix_ids, max_length, bundle.manifest.config.vocab_size)
 
 
 def left_pad(prompts: Sequence[TokenIds], pad_token_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,6 +1,7 @@
 """What a ranking is made of: checked texts, scores of pairs, ranked documents."""
 
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -86,8 +87,39 @@ def check_documents(documents: Iterable[str], where: str = "") -> list[str]:
         where: appended to what an error calls them, " of query 3".
 
     Raises:
-        ValueError: they are one string, or one of them is not text.
+        ValueError: they are not a list of texts, or one of them is not text.
     """
-    if isinstance(documents, str):
-        raise ValueError(f"The documents{where} must be a list of strings, not one string.")
+    check_list(documents, f"The documents{where}")
     return [check_text(document, f"Document {index}{where}") for index, document in enumerate(documents)]
+
+
+def check_list(values: object, what: str) -> None:
+    """Refuse what can be iterated over but is not a list: it would be taken for other texts than were meant.
+
+    Raises:
+        ValueError: naming `what`, and what to pass instead.
+    """
+    kind = type(values).__name__
+    if isinstance(values, str | bytes):
+        raise ValueError(f"{what} must be a list of strings, not one string; put it in a list.")
+    if isinstance(values, Mapping):
+        raise ValueError(f"{what} must be a list of strings, not a {kind}; pass list(it.values()), or its keys.")
+    if hasattr(values, "columns"):  # pandas', polars' and Arrow's
+        raise ValueError(f"{what} must be a list of strings, not a {kind}; pass one of its columns.")
+    if isinstance(values, Set):
+        raise ValueError(f"{what} must be a list of strings, not a {kind}, which has no order; pass list(it).")
+    if not isinstance(values, Iterable) and not hasattr(values, "__getitem__"):
+        raise ValueError(f"{what} must be a list of strings, not {kind}.")
+
+
+def check_count(value: object, what: str, least: int) -> int:
+    """Return a whole number that is at least `least`, as int: numpy's integers are taken too, True is not.
+
+    Raises:
+        ValueError: naming `what`.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise ValueError(f"{what} must be a whole number, not {value!r:.80}.")
+    if (count := operator.index(value)) < least:
+        raise ValueError(f"{what} must be at least {least}, not {count}.")
+    return count

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from .errors import ScoreError, TooLongError
 from .pipeline import BaseReranker, read_texts, write_scores
-from .ranking import PairScore, RankedDocument, check_documents, check_text, ranking_of
+from .ranking import PairScore, RankedDocument, check_count, check_documents, check_list, check_text, ranking_of
 
 StreamItem = tuple[str, Sequence[str]] | tuple[str, Sequence[str], str | None]
 Tasks = str | Sequence[str | None] | None
@@ -53,11 +53,8 @@ class Reranker(BaseReranker):
             TooLongError: (a ValueError) a pair is too long and `truncate` is False.
             ScoreError: the model gave a score that is not a finite number.
         """
-        if len(queries) != len(documents):
-            raise ValueError(f"There are {len(queries)} queries but {len(documents)} lists of documents.")
-        checked = [check_text(query, f"Query {index}") for index, query in enumerate(queries)]
-        texts = [check_documents(group, f" of query {index}") for index, group in enumerate(documents)]
-        return self._score_pairs(checked, texts, _checked_tasks(task, len(queries)), truncate)
+        checked, texts = _checked_pairs(queries, documents)
+        return self._score_pairs(checked, texts, _checked_tasks(task, len(checked)), truncate)
 
     def score(
         self, query: str, documents: Iterable[str], *, task: str | None = None, truncate: bool = True
@@ -110,9 +107,9 @@ class Reranker(BaseReranker):
             >>> Qwen3Reranker().rank("kidney stones", ["Gallstones", "Nephrolithiasis"])[0].document
             'Nephrolithiasis'
         """
-        _check_top_k(top_k)
+        most = _checked_top_k(top_k)
         texts = check_documents(documents)
-        return ranking_of(texts, self._score_one(query, texts, task, truncate))[:top_k]
+        return ranking_of(texts, self._score_one(query, texts, task, truncate))[:most]
 
     def rank_many(
         self,
@@ -127,10 +124,10 @@ class Reranker(BaseReranker):
 
         Arguments and errors as `score_pairs`; `top_k` as in `rank`.
         """
-        _check_top_k(top_k)
-        texts = [list(group) if not isinstance(group, str) else group for group in documents]
-        scored = self.score_pairs(queries, texts, task=task, truncate=truncate)
-        return [ranking_of(group, pairs)[:top_k] for group, pairs in zip(texts, scored, strict=True)]
+        most = _checked_top_k(top_k)
+        checked, texts = _checked_pairs(queries, documents)
+        scored = self._score_pairs(checked, texts, _checked_tasks(task, len(checked)), truncate)
+        return [ranking_of(group, pairs)[:most] for group, pairs in zip(texts, scored, strict=True)]
 
     def rank_stream(
         self,
@@ -156,7 +153,7 @@ class Reranker(BaseReranker):
         Raises:
             ValueError: as `rank_many`, with the query's place counted from the stream's start.
         """
-        _check_top_k(top_k)
+        _checked_top_k(top_k)
         done = 0
         for chunk in _chunks(items):
             queries = [check_text(item[0], f"Query {done + row}") for row, item in enumerate(chunk)]
@@ -209,14 +206,24 @@ class Reranker(BaseReranker):
         return self._score_pairs([check_text(query, "The query")], [texts], _checked_tasks(task, 1), truncate)[0]
 
 
-def _check_top_k(top_k: int | None) -> None:
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k must be at least 1, not {top_k}; None returns all.")
+def _checked_top_k(top_k: int | None) -> int | None:
+    return None if top_k is None else check_count(top_k, "top_k (None returns all)", 1)
+
+
+def _checked_pairs(queries: Iterable[str], documents: Iterable[Iterable[str]]) -> tuple[list[str], list[list[str]]]:
+    check_list(queries, "The queries")
+    check_list(documents, "The documents of all queries")
+    checked = [check_text(query, f"Query {index}") for index, query in enumerate(queries)]
+    texts = [check_documents(group, f" of query {index}") for index, group in enumerate(documents)]
+    if len(checked) != len(texts):
+        raise ValueError(f"There are {len(checked)} queries but {len(texts)} lists of documents; each query needs one.")
+    return checked, texts
 
 
 def _checked_tasks(task: Tasks, queries: int) -> list[str | None]:
     if task is None or isinstance(task, str):
         return [task if task is None else check_text(task, "The task")] * queries
+    check_list(task, "The tasks")
     if len(task) != queries:
         raise ValueError(f"There are {queries} queries but {len(task)} tasks; give one task, or one for each query.")
     return [each if each is None else check_text(each, f"Task {index}") for index, each in enumerate(task)]

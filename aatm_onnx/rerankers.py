@@ -1,7 +1,9 @@
 """The rerankers: BM25 by words, Qwen3 by a model."""
 
 import os
+import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,9 @@ from .bundle import Bundle, open_bundle
 from .errors import ScoreError, TooLongError
 from .models import DEFAULT_MODEL, ModelName, Qwen3RerankerModels, find_bundle, hub_id
 from .pipeline import BatchMethods
-from .ranking import PairScore, check_text
+from .ranking import PairScore, check_count, check_text
 from .reranker import Reranker
-from .runtime.plan import REMEMBERED_TOKENS
+from .runtime.plan import LEAST_TOKENS, REMEMBERED_TOKENS
 from .runtime.providers import Provider
 from .runtime.scorer import Scorer
 from .runtime.scoring import probability_of_yes
@@ -94,8 +96,8 @@ class Qwen3Reranker(Reranker, BatchMethods):
             suffix: the text after every pair; None takes the bundle's.
             provider: "cpu", "cuda", or "auto": CUDA where ONNX Runtime really can use it.
             threads: threads that compute on the CPU; None lets every CPU that this process may use work.
-            token_budget: the most tokens of a batch, of which two run at a time on the CPU; memory grows with it. None
-                takes what suits the provider.
+            token_budget: the most tokens of a batch, at least 64, of which two run at a time on the CPU; memory grows
+                with it. None takes what suits the provider.
             keep_memory: keep the memory of one batch for the next. False lets it shrink after every batch on the CPU,
                 which pays after large token budgets and takes more memory at the usual one.
             cached_tokens: how many tokens of shared prefixes to keep between calls.
@@ -106,7 +108,8 @@ class Qwen3Reranker(Reranker, BatchMethods):
             BundleError: there is no such bundle, or it is damaged.
             ImportError: ONNX Runtime is not installed.
             ProviderError: CUDA was asked for and can't be used.
-            ValueError: `max_length` leaves no room between prefix and suffix, or `token_budget` is less than 1.
+            ValueError: `max_length` leaves no room for query and document, or an argument is not a number that it can
+                be.
         """
         self._options: dict[str, Any] = {
             "model_id": model_id,
@@ -121,8 +124,14 @@ class Qwen3Reranker(Reranker, BatchMethods):
             "cached_tokens": cached_tokens,
             "allow_special_tokens": allow_special_tokens,
         }
-        if token_budget is not None and token_budget < 1:
-            raise ValueError(f"token_budget must be at least 1, not {token_budget}.")
+        for name, value, least in (
+            ("threads", threads, 1),
+            ("max_length", max_length, 1),
+            ("token_budget", token_budget, LEAST_TOKENS),
+            ("cached_tokens", cached_tokens, 0),
+        ):
+            if value is not None:
+                check_count(value, name, least)
         self.model_id = model_id.value if isinstance(model_id, Qwen3RerankerModels) else model_id
         self.bundle = bundle = open_bundle(find_bundle(model_id))
         if model_id not in (None, DEFAULT_MODEL) and not hub_id(model_id):
@@ -135,6 +144,11 @@ class Qwen3Reranker(Reranker, BatchMethods):
         self._prompts = prompts.prompt_tokenizer(
             bundle, self.prefix, self.suffix, self.max_length, allow_special_tokens=allow_special_tokens
         )
+        if self._prompts.fills_room(prompts.format_instruction(self.task, "", "")):
+            raise ValueError(
+                f"max_length is {self.max_length}, which prefix, task and suffix take alone; give more, so that query"
+                " and document have room."
+            )
         self._scorer: Scorer | None = self._open()
         self.provider = self._scorer.session.provider
         self.token_budget = self._scorer.token_budget
@@ -151,6 +165,7 @@ class Qwen3Reranker(Reranker, BatchMethods):
         encoded = self._encode_pairs(queries, documents, tasks)
         if not truncate:
             _refuse_cut(encoded, documents, self.max_length)
+        self._warn_of_lost_documents(queries, documents, tasks, encoded)
         logits = self._logits([prompt.ids for prompt in encoded])
         _check_finite(logits, documents, self.bundle, self.provider)
         scores, differences = probability_of_yes(logits).tolist(), (logits[:, 1] - logits[:, 0]).tolist()
@@ -169,7 +184,28 @@ class Qwen3Reranker(Reranker, BatchMethods):
             for query, group, task in zip(queries, documents, tasks, strict=True)
             for document in group
         ]
-        return list(self._prompts.encode(pairs))
+        return list(self._prompts.encode(pairs, partial(_place, documents)))
+
+    def _warn_of_lost_documents(
+        self,
+        queries: Sequence[str],
+        documents: Sequence[Sequence[str]],
+        tasks: Sequence[str | None],
+        encoded: Sequence[prompts.EncodedPrompt],
+    ) -> None:
+        """Warn of queries that leave no token for their documents, which then all have one score."""
+        cut = iter(prompt.truncated for prompt in encoded)
+        for index, (query, group, task) in enumerate(zip(queries, documents, tasks, strict=True)):
+            truncated = [next(cut) for _ in group]
+            if all(truncated) and group:
+                before = prompts.format_instruction(self.task if task is None else task, query, "").rstrip(" ")
+                if self._prompts.fills_room(before):
+                    warnings.warn(
+                        f"Query {index} takes all of the {self.max_length} tokens, so nothing of its documents is left"
+                        " and they get equal scores; shorten it, raise max_length, or refuse it with truncate=False.",
+                        RuntimeWarning,
+                        stacklevel=3,
+                    )
 
     def _encode(self, pairs: Sequence[str]) -> list[prompts.TokenIds]:
         return [prompt.ids for prompt in self._prompts.encode(pairs)]

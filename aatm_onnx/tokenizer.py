@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
+# Llama's tokenizers make three bytes of every space.
+_MOST_GROWTH = 16
+
+
 def read_tokenizer(path: Path, *, control_tokens: bool = True) -> "Tokenizer":
     """Load a tokenizer.json.
 
@@ -32,11 +36,50 @@ def read_tokenizer(path: Path, *, control_tokens: bool = True) -> "Tokenizer":
         tokenizer = Tokenizer.from_buffer(data) if control_tokens else _without_control_tokens(data)
         tokenizer.no_padding()  # a file may say otherwise, of the batch that it was last used for
         tokenizer.no_truncation()
+        _check_replacements(tokenizer)
         return tokenizer
-    except Exception as error:  # the library raises bare Exception
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         raise BundleError(
             f"{path} is not a tokenizer this version can read ({error}); export the bundle again."
         ) from error
+
+
+def token_ids(tokenizer: "Tokenizer", texts: Sequence[str], *, add_special_tokens: bool = True) -> list[list[int]]:
+    """The token ids of texts.
+
+    Raises:
+        ValueError: the library failed: a text is too long for its regular expressions, or its file is damaged.
+    """
+    try:
+        encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=add_special_tokens)
+        return [encoding.ids for encoding in encodings]
+    except BaseException as error:
+        if not is_failure(error):
+            raise
+        raise ValueError(f"the tokenizer failed: {str(error)[:200]}") from error
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether the tokenizers library failed. It raises bare Exception, and its panics are not even that."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def _check_replacements(tokenizer: "Tokenizer") -> None:
+    """Refuse a normalizer that can make a long text of a short one, which would end the process for lack of memory."""
+    if tokenizer.normalizer is None:
+        return
+    content = json.loads(tokenizer.normalizer.__getstate__())
+    growth = 1.0
+    for part in content["normalizers"] if content["type"] == "Sequence" else [content]:
+        if part["type"] in ("Sequence", "Prepend"):
+            growth *= _MOST_GROWTH if part["type"] == "Sequence" else 2
+        elif part["type"] == "Replace":
+            replaced = part["pattern"].get("String", "")
+            growth *= max(1, len(part["content"].encode()) / len(replaced.encode()) if replaced else _MOST_GROWTH)
+    if growth >= _MOST_GROWTH:
+        raise ValueError("its normalizer may make texts longer without bound")
 
 
 def import_tokenizer() -> "type[Tokenizer]":

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,10 +88,51 @@ def test_any_mutable_sequence_of_candidates_can_be_reordered() -> None:
     assert [item.expression for item in SharedWords().rerank(results).results[0]] == ["a b", "a", "x"]
 
 
-def test_a_list_that_two_queries_share_is_in_the_order_of_its_scores() -> None:
-    shared = [RetrievedExpressionMetadata(text) for text in ("a", "b b", "a b c")]
-    SharedWords().rerank(RetrieverResults(["a b", "a b c"], [shared, shared]))
-    assert [(item.expression, item.rerank_score) for item in shared] == [("a b c", 3), ("a", 1), ("b b", 1)]
+def test_a_list_or_candidate_under_two_queries_is_refused_and_nothing_changes() -> None:
+    shared, own = RetrievedExpressionMetadata("a b"), RetrievedExpressionMetadata("b")
+    one_list = [shared, own]
+    for results, message in (
+        ([one_list, one_list], "query 0 and query 1 are the same list"),
+        ([[own], [shared, own]], "candidate 1 of query 1 is the same object as one of query 0"),
+    ):
+        given_results = RetrieverResults(["a", "b"], results)
+        before = copy.deepcopy(given_results)
+        with pytest.raises(ValueError, match=message):
+            SharedWords().rerank(given_results)
+        assert given_results == before
+
+
+def test_a_candidate_twice_under_one_query_has_one_score() -> None:
+    twice = RetrievedExpressionMetadata("a b")
+    SharedWords().rerank(RetrieverResults(["a b"], [[twice, twice]]))
+    assert twice.rerank_score == 2
+
+
+def test_what_is_not_a_list_of_texts_is_refused_with_what_to_pass_instead() -> None:
+    frame = pandas.DataFrame({"name": ["a", "b"]})
+    for documents, message in (
+        (frame, "DataFrame; pass one of its columns"),
+        ({"name": "a"}, r"dict; pass list\(it.values\(\)\)"),
+        ({"a", "b"}, "set, which has no order"),
+        (b"a", "not one string"),
+        (3, "must be a list of strings, not int"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            BM25Reranker().score("a", documents)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=rf"The documents of query 1.*{message}"):
+            BM25Reranker().score_pairs(["a", "b"], [["a"], documents])  # type: ignore[list-item]
+        with pytest.raises(ValueError, match=r"The queries.*list of strings"):
+            BM25Reranker().rank_many(documents, [["a"], ["b"]])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"The documents of all queries.*DataFrame"):
+        BM25Reranker().score_pairs(["a"], frame)
+    assert BM25Reranker().score("a", frame["name"]) == BM25Reranker().score("a", ["a", "b"])
+    assert BM25Reranker().score("a", frame["name"].to_numpy()) == BM25Reranker().score("a", ["a", "b"])
+
+
+@pytest.mark.parametrize("queries", [pandas.Series(["a"]), np.array(["a"]), "a", {"a"}])
+def test_queries_that_are_not_a_list_are_named(queries: Any) -> None:
+    with pytest.raises(InputTypeError, match=r"its `queries` a list, not .*; pass list\(\.\.\.\) of it"):
+        BM25Reranker().rerank(RetrieverResults(queries, [[RetrievedExpressionMetadata("a")]]))
 
 
 @pytest.mark.parametrize("wrong", [None, "text", 3, ["query"], {"queries": [], "results": []}, object()])
@@ -127,8 +170,8 @@ def test_one_string_is_not_a_list_of_documents() -> None:
         BM25Reranker().score("query", "document")
 
 
-@pytest.mark.parametrize("top_k", [0, -1])
-def test_top_k_below_one_is_refused(top_k: int) -> None:
+@pytest.mark.parametrize("top_k", [0, -1, "2", 1.5, True])
+def test_top_k_that_is_not_a_number_of_documents_is_refused(top_k: Any) -> None:
     with pytest.raises(ValueError, match="top_k"):
         BM25Reranker().rank("a", ["a"], top_k=top_k)
 

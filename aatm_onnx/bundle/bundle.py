@@ -9,7 +9,6 @@ prefix_kv.npz     of int8 and int4: keys and values of the tokens that all promp
 """
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,11 @@ from .manifest import (
     Manifest,
     read_manifest,
 )
+from .onnx_data import external_data
+from .strict_json import read_json
 from .typed_json import read_as
+
+_MOST_VECTOR_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -77,14 +80,16 @@ class Bundle:
         """
         file = self.path / CONFORMANCE_FILE
         try:
-            vectors: list[ConformanceVector] = read_as(list[ConformanceVector], json.loads(file.read_text("utf-8")))
-        except (OSError, ValueError, TypeError, RecursionError) as error:
+            vectors: list[ConformanceVector] = read_as(list[ConformanceVector], read_json(file, _MOST_VECTOR_BYTES))
+        except (OSError, ValueError, TypeError) as error:
             raise BundleError(f"{file}: the conformance vectors can't be read ({error}); export again.") from error
         prefix, suffix = self.manifest.prompt.prefix_ids, self.manifest.prompt.suffix_ids
         for index, vector in enumerate(vectors):
             ids = vector.input_ids
             if len(vector.logits) != 2 or ids[: len(prefix)] != prefix or ids[len(ids) - len(suffix) :] != suffix:
                 raise BundleError(f"{file}: vector {index} is not for the prompt in {MANIFEST_FILE}; export again.")
+            if len(ids) > self.manifest.max_length:
+                raise BundleError(f"{file}: vector {index} is longer than max_length; export again.")
             if not (ids and min(ids) >= 0 and max(ids) < self.manifest.config.vocab_size):
                 raise BundleError(f"{file}: vector {index} has tokens that the model does not know; export again.")
         if not vectors:
@@ -98,11 +103,19 @@ class Bundle:
             BundleError: naming the first file whose content is not what the manifest says.
         """
         for name, entry in self.manifest.files.items():
-            if sha256_of(self.path / name) != entry.sha256:
+            try:
+                right = sha256_of(self.path / name) == entry.sha256
+            except OSError as error:
+                raise BundleError(f"{self.path / name} can't be read ({error.strerror}); copy it again.") from error
+            if not right:
                 raise BundleError(
                     f"{self.path / name} was altered: its sha256 is not the manifest's; export or copy it again."
                 )
             yield name
+
+    def unlisted_files(self) -> list[str]:
+        """What lies in the folder beside the files of the manifest: nothing ever reads it."""
+        return sorted({entry.name for entry in self.path.iterdir()} - {MANIFEST_FILE, *self.manifest.files})
 
 
 def sha256_of(file: Path) -> str:
@@ -121,21 +134,56 @@ def describe_files(folder: Path) -> dict[str, FileEntry]:
 
 
 def open_bundle(path: str | Path) -> Bundle:
-    """Open a bundle: read its manifest and check every file's size (hashes are `check_hashes`).
+    """Open a bundle: read its manifest and check that every file is there, is the bundle's own, and has its size.
+
+    What a file holds is proved by `Bundle.check_hashes`.
 
     Raises:
-        BundleError: there is no bundle, its format is unknown, or a file is missing or has the wrong size.
+        BundleError: there is no bundle, its format is unknown, or a file is missing, lies elsewhere or has the wrong
+            size.
     """
     folder = Path(path)
-    if not (folder / MANIFEST_FILE).is_file():
-        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST_FILE}; make one with `aatm-onnx export`.")
-    manifest = read_manifest(folder / MANIFEST_FILE)
-    for name, entry in manifest.files.items():
-        file = folder / name
-        if not file.is_file():
-            raise BundleError(f"{file} is missing from the bundle; export or copy the bundle again.")
-        if (size := file.stat().st_size) != entry.size:
-            raise BundleError(
-                f"{file} has {size} bytes where the manifest says {entry.size}; export or copy the bundle again."
-            )
+    try:
+        if not (folder / MANIFEST_FILE).is_file():
+            raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST_FILE}; make one with `aatm-onnx export`.")
+        manifest = read_manifest(folder / MANIFEST_FILE)
+        for name, entry in manifest.files.items():
+            _check_file(folder, name, entry)
+        _check_external_data(folder / manifest.graph.file, manifest)
+    except OSError as error:
+        raise BundleError(f"{folder} can't be read as a bundle ({error}); copy it again.") from error
     return Bundle(folder, manifest)
+
+
+def _check_file(folder: Path, name: str, entry: FileEntry) -> None:
+    file = folder / name
+    if not file.is_file():
+        raise BundleError(f"{file} is missing from the bundle; export or copy the bundle again.")
+    # In the Hugging Face cache every file is a link to one folder. So links may lead to where the manifest itself lies.
+    target = file.resolve()
+    if target.parent != (folder / MANIFEST_FILE).resolve().parent and folder.resolve() not in target.parents:
+        raise BundleError(
+            f"{file} is a link that leads out of the bundle, to {target}; replace the link by the file, or let the"
+            " whole folder be the link."
+        )
+    if (size := file.stat().st_size) != entry.size:
+        raise BundleError(
+            f"{file} has {size} bytes where the manifest says {entry.size}; export or copy the bundle again."
+        )
+
+
+def _check_external_data(graph: Path, manifest: Manifest) -> None:
+    """Weights outside the graph's file must be in files of the manifest: ONNX Runtime 1.20 reads them from anywhere."""
+    try:
+        tensors = list(external_data(graph))
+    except ValueError as error:
+        raise BundleError(f"{graph} is not an ONNX graph ({error}); export or copy the bundle again.") from error
+    for tensor in tensors:
+        entry = manifest.files.get(tensor.location)
+        if entry is None:
+            raise BundleError(
+                f"{graph} has weights in {tensor.location[:80]!r}, which {MANIFEST_FILE} does not list; export the"
+                " bundle again."
+            )
+        if tensor.offset + tensor.length > entry.size:
+            raise BundleError(f"{graph} has weights beyond the end of {tensor.location}; export the bundle again.")

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+import re
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from ..errors import BundleError
+from .strict_json import read_json
 from .typed_json import read_as
 
 FORMAT_VERSION = 2
@@ -15,6 +17,13 @@ GRAPH_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 CONFORMANCE_FILE = "conformance.json"
 PREFIX_KV_FILE = "prefix_kv.npz"
+
+_MOST_BYTES = 1 << 20
+# Prefix and suffix are run with every prompt. The released rerankers' have 39 tokens.
+_MOST_PROMPT_TOKENS = 4096
+# A size beyond this is not a model's, and Python would count with it for minutes.
+_MOST_SIZE = 1 << 31
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 
 
 @dataclass(frozen=True)
@@ -150,34 +159,51 @@ def read_manifest(file: Path) -> Manifest:
         BundleError: it is damaged, altered, or of another format.
     """
     try:
-        content = json.loads(file.read_text("utf-8"))
+        content = read_json(file, _MOST_BYTES)
         version = content["format_version"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BundleError(f"{file} is not a manifest ({error}); export the bundle again.") from error
-    if version != FORMAT_VERSION:
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{file} is not a manifest ({_said(error)}); export the bundle again.") from error
+    if version != FORMAT_VERSION or isinstance(version, bool):
         raise BundleError(
-            f"{file} has format version {version!r}, and this aatm-onnx reads {FORMAT_VERSION};"
+            f"{file} has format version {version!r:.40}, and this aatm-onnx reads {FORMAT_VERSION};"
             " export the checkpoint again or install the matching aatm-onnx."
         )
     try:
         manifest: Manifest = read_as(Manifest, content)
-    except TypeError as error:
+        _check_values(manifest)
+    except (TypeError, ValueError) as error:
         raise BundleError(f"{file} is damaged: {error}; export or copy the bundle again.") from error
     if content.get("seal") != seal_of(content):
         raise BundleError(
             f"{file} was altered: its seal is not that of its content; export or copy the bundle again, and give"
             " another task or max_length to the reranker instead."
         )
-    _check_token_ids(file, manifest)
     for needed in (manifest.graph.file, TOKENIZER_FILE, CONFORMANCE_FILE):
         if needed not in manifest.files:
             raise BundleError(f"{file} does not list {needed}; export the bundle again.")
     return manifest
 
 
-def _check_token_ids(file: Path, manifest: Manifest) -> None:
+def _said(error: Exception) -> str:
+    return f"it has no {error}" if isinstance(error, KeyError) else str(error)
+
+
+def _check_values(manifest: Manifest) -> None:
+    """Raise a ValueError where a value of the right type can't be meant."""
+    for name in [manifest.graph.file, *manifest.files]:
+        if not _PLAIN_NAME.fullmatch(name):
+            raise ValueError(f"it names the file {name[:80]!r}, and files of a bundle have plain names")
+    for size in fields(ModelConfig):
+        if not 0 <= getattr(manifest.config, size.name) <= _MOST_SIZE:
+            raise ValueError(f"its config.{size.name} is {getattr(manifest.config, size.name)}")
+    if not (manifest.graph.tolerance >= 0 and manifest.graph.difference >= 0):
+        raise ValueError("its graph.tolerance or graph.difference is negative")
     prompt, vocabulary = manifest.prompt, manifest.config.vocab_size
-    answers = (manifest.yes_token_id, manifest.no_token_id, manifest.pad_token_id)
-    for token in (*prompt.prefix_ids, *prompt.suffix_ids, *answers):
+    around = [*prompt.prefix_ids, *prompt.suffix_ids]
+    if len(around) > _MOST_PROMPT_TOKENS:
+        raise ValueError(f"its prompt's prefix and suffix have {len(around)} tokens, more than {_MOST_PROMPT_TOKENS}")
+    if not len(around) < manifest.max_length <= _MOST_SIZE:
+        raise ValueError(f"its max_length is {manifest.max_length}, and prefix and suffix take {len(around)} tokens")
+    for token in (*around, manifest.yes_token_id, manifest.no_token_id, manifest.pad_token_id):
         if not 0 <= token < vocabulary:
-            raise BundleError(f"{file} is damaged: its vocabulary of {vocabulary} has no token {token}; copy it again.")
+            raise ValueError(f"its vocabulary of {vocabulary} has no token {token}")

@@ -1,5 +1,6 @@
 """JSON as dataclasses: every value of the type that its field is annotated with, or one phrase that names the field."""
 
+import sys
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -24,7 +25,7 @@ def read_as(kind: Any, value: Any, where: str = "") -> Any:
         return None if value is None else read_as(inner, value, where)
     plain: Any = get_origin(kind) or (dict if is_dataclass(kind) else kind)
     allowed: Any = (int, float) if plain is float else plain
-    unwanted_bool = isinstance(value, bool) and plain is not bool  # for Python, a bool is an int
+    unwanted_bool = isinstance(value, bool) and plain is not bool  # Python's bool is an int
     if unwanted_bool or not isinstance(value, allowed):
         raise TypeError(f"{where or 'it'} is {_shortened(value)} and not of type {plain.__name__}")
     if is_dataclass(kind):
@@ -33,6 +34,8 @@ def read_as(kind: Any, value: Any, where: str = "") -> Any:
         return [read_as(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(value)]
     if plain is dict:
         return {name: read_as(arguments[1], item, f"{where}[{name!r}]") for name, item in value.items()}
+    if plain is float and not abs(value) <= sys.float_info.max:
+        raise TypeError(f"{where or 'it'} is {_shortened(value)}, which is too large a number")
     return value
 
 

@@ -23,6 +23,8 @@ def command(bundle: str | None, against: str | None, provider: Provider, threads
     opened = open_bundle(find_bundle(bundle))
     for name in opened.check_hashes():
         click.echo(printable(f"{name}: sha256 is right"))
+    for name in opened.unlisted_files():
+        click.echo(printable(f"{name}: not listed in bundle.json, and never read"))
     session = open_session(opened, provider, threads)
     outcomes = {"its conformance vectors": check_conformance(opened, session)}
     if against is not None:

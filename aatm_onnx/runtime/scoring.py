@@ -123,13 +123,15 @@ class _Execution:
                 del prefixes[prefix]
 
     def _score(self, step: Score, prefix: PrefixKV | None) -> None:
-        for stop in step.chunks:
+        session = self.session.giving_back() if step.chunks else self.session
+        for number, stop in enumerate(step.chunks):
             assert prefix is not None  # only prompts after a prefix are cut
-            prefix = self.session.extend(prefix, self.prompts[step.prompts[0]][:stop])
+            # The first one's memory may be others' too.
+            prefix = self.session.extend(prefix, self.prompts[step.prompts[0]][:stop], consume=number > 0)
         start = 0 if prefix is None else len(prefix.ids)
         rows = list(step.prompts)
         batch = left_pad([self.prompts[index][start:] for index in rows], self.pad_token_id)  # (batch, seq) each
-        self.logits[rows] = self.session.logits(*batch, prefix)
+        self.logits[rows] = session.logits(*batch, prefix)
 
 
 def _raise_failures(runs: Iterable[Future[None]]) -> None:

@@ -1,15 +1,16 @@
 """One ONNX Runtime session over a bundle's graph, and one run of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle import Bundle
-from ..errors import BundleError
+from ..errors import BundleError, ScoreError
 from ..prompt import TokenIds
+from ..ranking import check_count
 from .device import DeviceArray, run_on_device
 from .kv_cache import PrefixKV, read_prefix
 from .providers import Provider, check_provider, giving_back, open_on_cpu, open_on_cuda, usable_cpus
@@ -61,21 +62,44 @@ class Session:
         if self.prefix is not None:
             past = self.prefix.first(0) if prefix is None else prefix
             feed |= {"past": past.keys_values, "keep_rows": np.zeros(1, np.int64)}
-        return np.asarray(self._run("logits", feed), np.float32)  # (batch, 2)
+        logits = np.asarray(self._run("logits", feed), np.float32)
+        if logits.shape != (len(input_ids), 2):
+            raise ScoreError(
+                f"The graph gives logits of shape {logits.shape} for {len(input_ids)} prompts, where a reranker's is"
+                " (prompts, 2); export the bundle again."
+            )
+        return logits  # (batch, 2)
 
-    def extend(self, prefix: PrefixKV, ids: TokenIds) -> PrefixKV:
-        """The prefix `ids`, (seq,), which begins with `prefix`; only the tokens after that are run."""
+    def giving_back(self) -> "Session":
+        """The same session, which gives memory back after every run on the CPU.
+
+        For the last run of a long prompt: each of its chunks met more keys than the one before, and the arena would
+        keep a block of every size.
+        """
+        return self if self.provider == "cuda" else replace(self, run_options=giving_back())
+
+    def extend(self, prefix: PrefixKV, ids: TokenIds, *, consume: bool = False) -> PrefixKV:
+        """The prefix `ids`, (seq,), which begins with `prefix`; only the tokens after that are run.
+
+        `consume` gives the memory of `prefix` back meanwhile: it can't be used any more.
+        """
         own = ids[None, len(prefix.ids) :].astype(np.int64)  # (1, own)
         feed = {"input_ids": own, "attention_mask": np.ones_like(own), "keep_rows": np.ones(1, np.int64)}
         present = self._run("present", feed | {"past": prefix.keys_values})
         present = present.reshape(present.shape[1:])
-        return PrefixKV(ids, present) if self.joins_past else prefix.followed_by(ids, present)
+        return PrefixKV(ids, present) if self.joins_past else prefix.followed_by(ids, present, consume=consume)
 
     def _run(self, output: str, feed: Mapping[str, NDArray[Any] | DeviceArray]) -> NDArray[Any] | DeviceArray:
         """One output, left on the GPU where there is one: a prefix then need not travel to the CPU and back."""
-        if self.provider == "cuda":
-            return run_on_device(self.runtime, "cuda", output, feed)
-        result: NDArray[Any] = self.runtime.run([output], feed, self.run_options)[0]
+        try:
+            if self.provider == "cuda":
+                return run_on_device(self.runtime, "cuda", output, feed)
+            result: NDArray[Any] = self.runtime.run([output], feed, self.run_options)[0]
+        except Exception as error:  # ONNX Runtime's exceptions share no base class
+            raise ScoreError(
+                f"ONNX Runtime can't run the graph on {self.provider} ({error}); if memory ran out, take a smaller"
+                " max_length or token_budget, else check the bundle with `aatm-onnx verify`."
+            ) from error
         return result
 
 
@@ -98,8 +122,8 @@ def open_session(
         BundleError: the graph can't be loaded or does not have the inputs and outputs of a reranker.
     """
     check_provider(provider)
-    if threads is not None and threads < 1:
-        raise ValueError(f"threads must be at least 1, not {threads}.")
+    if threads is not None:
+        check_count(threads, "threads", 1)
     threads = min(threads or usable_cpus(), usable_cpus())
     joins_past = bundle.manifest.graph.kind == "cuda"
     if provider != "cpu" and (runtime := open_on_cuda(bundle, threads, required=provider == "cuda")):
@@ -135,5 +159,10 @@ def _bundle_prefix(runtime: "InferenceSession", bundle: Bundle) -> PrefixKV | No
     (past,) = (node for node in runtime.get_inputs() if node.name == "past")
     dtype = np.float16 if "float16" in past.type else np.float32
     shape = [size if isinstance(size, int) else 0 for size in past.shape]
+    if len(shape) != 5 or shape[3]:
+        raise BundleError(
+            f"{bundle.graph_path} takes a past of shape {past.shape}, where a reranker's is (layers, 2, kv_heads, past,"
+            " head_dim); export the checkpoint again."
+        )
     empty = PrefixKV(np.empty(0, np.int32), np.empty(shape, dtype))
     return read_prefix(bundle.prefix_kv_path, empty) if bundle.prefix_kv_path else empty

@@ -1,4 +1,9 @@
-"""Prove that a bundle computes the scores it was exported with: on this machine, with this runtime."""
+"""Prove that a bundle computes the scores it was exported with: on this machine, with this runtime.
+
+Together with `Bundle.check_hashes` this proves all that a score depends on. The texts of the vectors prove the
+tokenizer and the prompt. Their logits prove the graph and the keys and values of the prefix, with which all of them
+begin.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bundle import CONFORMANCE_FILE, Bundle
+from ..bundle import CONFORMANCE_FILE, MANIFEST_FILE, Bundle, ConformanceVector
 from ..errors import BundleError
 from ..prompt import TokenIds, format_instruction, prompt_tokenizer
+from ..tokenizer import read_tokenizer, token_ids
 from .scoring import probability_of_yes, score_prompts
 from .session import Session
 
@@ -20,7 +26,7 @@ class Conformance:
     Attributes:
         prompts: how many were scored.
         largest_difference: of a score.
-        tolerance: what the manifest allows.
+        tolerance: what is allowed here: the manifest's tolerance, or less (see `allowed_difference`).
     """
 
     prompts: int
@@ -42,31 +48,75 @@ def check_conformance(bundle: Bundle, session: Session, token_budget: int = 2048
         token_budget: the most tokens of a batch.
 
     Raises:
-        BundleError: the vectors can't be read, or the tokenizer and the manifest's prompt give other token ids.
+        BundleError: the vectors can't be read, the tokenizer and the manifest's prompt give other token ids, or the
+            prefix is not that of the vectors.
     """
     manifest = bundle.manifest
     vectors = bundle.conformance()
     check_tokenizer(bundle)
+    _check_prefix(bundle, session, vectors)
     prompts = [np.asarray(vector.input_ids, np.int32) for vector in vectors]
     logits = np.asarray([vector.logits for vector in vectors], np.float32)  # (vectors, 2)
     difference = largest_difference(session, prompts, logits, manifest.pad_token_id, token_budget)
-    return Conformance(len(vectors), difference, manifest.graph.tolerance)
+    return Conformance(len(vectors), difference, allowed_difference(bundle, session))
+
+
+def allowed_difference(bundle: Bundle, session: Session) -> float:
+    """How far scores may be from the conformance vectors' on this provider.
+
+    The manifest's tolerance leaves room for every machine. A CPU computes fp32 and fp16 graphs in float32, on x86 and
+    on ARM alike, so there ten times what the export measured is enough. The vectors of int8 and int4 are the graph's
+    own.
+    """
+    graph = bundle.manifest.graph
+    if session.provider != "cpu" or graph.fidelity is not None:
+        return graph.tolerance
+    return min(graph.tolerance, 10 * graph.difference + 1e-5)
 
 
 def check_tokenizer(bundle: Bundle) -> None:
     """Tokenize the conformance pairs with the bundle's own prompt and compare the token ids.
 
     Raises:
-        BundleError: a pair has other token ids than its vector.
+        BundleError: a pair has other token ids than its vector, or a part of the prompt than in the manifest.
     """
     prompt, vectors = bundle.manifest.prompt, bundle.conformance()
+    whole = read_tokenizer(bundle.tokenizer_path)
     tokenizer = prompt_tokenizer(bundle, prompt.prefix, prompt.suffix, bundle.manifest.max_length)
     pairs = [format_instruction(prompt.task, vector.query, vector.document) for vector in vectors]
-    for index, (encoded, vector) in enumerate(zip(tokenizer.encode(pairs), vectors, strict=True)):
-        if encoded.ids.tolist() != vector.input_ids:
+    said = {
+        "prefix": (prompt.prefix, prompt.prefix_ids),
+        "suffix": (prompt.suffix, prompt.suffix_ids),
+        "yes": ("yes", [bundle.manifest.yes_token_id]),
+        "no": ("no", [bundle.manifest.no_token_id]),
+    }
+    try:
+        found = token_ids(whole, [text for text, _ in said.values()], add_special_tokens=False)
+        encoded = list(tokenizer.encode(pairs))
+    except ValueError as error:
+        raise BundleError(f"{bundle.tokenizer_path} is damaged: {error}; copy the bundle again.") from error
+    for (name, (_, ids)), own in zip(said.items(), found, strict=True):
+        if own != ids:
+            raise BundleError(
+                f"{bundle.tokenizer_path} gives the prompt's {name} other token ids than {MANIFEST_FILE} has; copy the"
+                " bundle again, or install another version of tokenizers."
+            )
+    for index, (prompt_ids, vector) in enumerate(zip(encoded, vectors, strict=True)):
+        if prompt_ids.ids.tolist() != vector.input_ids:
             raise BundleError(
                 f"{bundle.path / CONFORMANCE_FILE}: on this machine the texts of vector {index} have other token ids"
                 " than they had at the export; copy the bundle again, or install another version of tokenizers."
+            )
+
+
+def _check_prefix(bundle: Bundle, session: Session, vectors: Sequence[ConformanceVector]) -> None:
+    """Raise a BundleError unless every vector begins with the whole prefix, whose keys and values it then proves."""
+    prefix = [] if session.prefix is None else session.prefix.ids.tolist()
+    for index, vector in enumerate(vectors):
+        if vector.input_ids[: len(prefix)] != prefix:
+            raise BundleError(
+                f"{bundle.prefix_kv_path} has keys and values of other tokens than those that vector {index} begins"
+                " with; export the bundle again."
             )
 
 

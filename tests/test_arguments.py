@@ -1,0 +1,54 @@
+"""Arguments are checked at the door, and a query that leaves nothing of its documents is not passed over."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aatm_onnx import Qwen3Reranker, TooLongError
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"threads": 1.5}, "threads must be a whole number, not 1.5"),
+        ({"threads": 0}, "threads must be at least 1"),
+        ({"threads": True}, "threads must be a whole number, not True"),
+        ({"max_length": "8"}, "max_length must be a whole number, not '8'"),
+        ({"max_length": float("nan")}, "max_length must be a whole number"),
+        ({"token_budget": 1}, "token_budget must be at least 64, not 1"),
+        ({"token_budget": 1.5}, "token_budget must be a whole number"),
+        ({"cached_tokens": -1}, "cached_tokens must be at least 0"),
+        ({"cached_tokens": "x" * 10_000}, "cached_tokens must be a whole number, not 'x"),
+        ({"task": 3}, "The task must be a string"),
+        ({"provider": 3}, "provider must be 'auto', 'cpu' or 'cuda', not 3"),
+        ({"max_length": 3}, "max_length is 3, but the prompt's prefix and suffix alone take 3 tokens"),
+        ({"max_length": 20}, "max_length is 20, which prefix, task and suffix take alone"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_wrong_argument_is_named(argument: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        Qwen3Reranker(**{"provider": "cpu", **argument})
+    assert len(str(error.value)) < 200
+
+
+def test_numpys_integers_are_integers() -> None:
+    reranker = Qwen3Reranker(provider="cpu", threads=np.int32(1), max_length=np.int64(200), token_budget=np.uint16(64))
+    assert len(reranker.rank("a", ["b", "c"], top_k=np.int8(1))) == 1
+
+
+def test_a_query_that_leaves_nothing_of_its_documents_is_said() -> None:
+    reranker = Qwen3Reranker(provider="cpu", max_length=100)
+    documents = ["Gallstones", "", "Nephrolithiasis"]
+    with pytest.warns(RuntimeWarning, match=r"Query 1 takes all of the 100 tokens.*equal scores"):
+        (_, lost) = reranker.score_pairs(["kidney stones", "kidney stones " * 100], [documents, documents])
+    assert len({pair.score for pair in lost}) == 1 and all(pair.truncated for pair in lost)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        reranker.score("kidney stones", [*documents, "Renal cyst " * 100])  # cut, but some of it is left
+        with pytest.raises(TooLongError, match="Document 0 of query 0 does not fit 100 tokens"):
+            reranker.score("kidney stones " * 100, documents, truncate=False)
+    with pytest.warns(RuntimeWarning, match="Query 0 takes all"):
+        reranker.score("kidney stones", documents, task="x " * 1000)

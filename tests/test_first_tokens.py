@@ -1,0 +1,108 @@
+"""A long text is cut before it is tokenized, and its first tokens are exactly those of the whole."""
+
+import gzip
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+from aatm_onnx import Qwen3Reranker
+from aatm_onnx.first_tokens import can_cut, first_tokens, is_long
+from aatm_onnx.models import find_bundle
+from aatm_onnx.prompt import PromptTokenizer
+from aatm_onnx.tokenizer import read_tokenizer, token_ids
+
+from .checkpoints import TOKENIZER
+from .long_texts import PARTS
+
+QWEN3 = Tokenizer.from_buffer(gzip.decompress((TOKENIZER / "tokenizer.json.gz").read_bytes()))
+OWN = read_tokenizer(find_bundle() / "tokenizer.json", control_tokens=False)
+WITH_CONTROL_TOKENS = read_tokenizer(find_bundle() / "tokenizer.json")
+TOKENIZERS = {"qwen3": QWEN3, "default": OWN, "default with control tokens": WITH_CONTROL_TOKENS}
+
+
+def check(tokenizer: Tokenizer, text: str, most: int) -> None:
+    whole = tokenizer.encode(text).ids
+    assert is_long(text, most), "the test is of texts that are cut"
+    ids, more = first_tokens(lambda texts: token_ids(tokenizer, texts), text, most)
+    assert ids == whole[:most] and more == (len(whole) > most)
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+@settings(deadline=None, max_examples=30)
+@given(
+    parts=st.lists(st.sampled_from(PARTS), min_size=1, max_size=12),
+    seed=st.integers(0, 2**32),
+    most=st.integers(1, 1500),
+)
+def test_the_first_tokens_are_those_of_the_whole(tokenizer: Tokenizer, parts: list[str], seed: int, most: int) -> None:
+    """The same few parts in random order, so that long runs of one kind come too."""
+    pick = random.Random(seed)
+    repeats = pick.choice([1, 1, 1, 30, 3000])
+    made: list[str] = []
+    length = 0
+    while length <= max(40_000, 34 * most):
+        made.append(pick.choice(parts) * repeats)
+        length += len(made[-1])
+    check(tokenizer, "".join(made), most)
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+@settings(deadline=None, max_examples=15)
+@given(text=st.text(min_size=1, max_size=60), most=st.integers(1, 300))
+def test_the_first_tokens_of_any_text_repeated(tokenizer: Tokenizer, text: str, most: int) -> None:
+    check(tokenizer, text * (40_000 // len(text) + 1), most)
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: " " * n, lambda n: "a" * n, lambda n: "高" * n, lambda n: "\u0301" * n, lambda n: "ab" * (n // 2),
+        lambda n: "\n" * n, lambda n: "." * n, lambda n: "7" * n, lambda n: " " * (n - 1) + "x",
+        lambda n: "a" + "\u0301" * (n - 2) + "\u0323",  # the last mark comes first in canonical order
+        lambda n: "Σ" + "." * (n - 2) + "\u03b1", lambda n: "\u1100" * n, lambda n: "\u1161" * n,
+    ],
+)  # fmt: skip
+def test_endless_words(tokenizer: Tokenizer, make: Callable[[int], str]) -> None:
+    for most in (1, 100, 1000):
+        check(tokenizer, make(60_000), most)
+
+
+def test_twelve_million_spaces_are_cut(capfd: pytest.CaptureFixture[str]) -> None:
+    """Tokenized whole, they end in a panic, which no `except Exception` catches."""
+    reranker = Qwen3Reranker(provider="cpu", max_length=200)
+    (pair,) = reranker.score_pairs(["kidney stones"], [[" " * 12_000_000]])[0]
+    assert pair.truncated and pair.tokens == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_other_tokenizers_read_the_whole_text() -> None:
+    """Where a word ends is known of Qwen3's splitting only."""
+    for normalizer, splitter in (
+        (None, pre_tokenizers.Whitespace()),
+        (None, None),
+        (normalizers.NFKC(), QWEN3.pre_tokenizer),
+        (normalizers.NFC(), pre_tokenizers.ByteLevel(add_prefix_space=True)),
+    ):
+        other = Tokenizer(models.BPE({"a": 0, "b": 1}, []))
+        if normalizer is not None:
+            other.normalizer = normalizer
+        if splitter is not None:
+            other.pre_tokenizer = splitter
+        assert not can_cut(other)
+        (prompt,) = PromptTokenizer(other, [], [], 10).encode(["ab" * 100_000])
+        assert prompt.truncated and len(prompt.ids) == 10
+    assert all(map(can_cut, TOKENIZERS.values()))
+
+
+def test_a_text_that_can_not_be_tokenized_is_named() -> None:
+    tokenizer = Tokenizer.from_str(OWN.to_str())
+    tokenizer.pre_tokenizer = QWEN3.pre_tokenizer
+    tokenizer.normalizer = normalizers.NFD()  # not one of those that are known, so the whole text is read
+    encoder = PromptTokenizer(tokenizer, [], [], 100)
+    with pytest.raises(ValueError, match=r"Pair 1 can't be tokenized .*; shorten or drop it"):
+        list(encoder.encode(["fine", " " * 12_000_000, "fine"]))
