@@ -31,7 +31,7 @@ _SELECTOR = "onnx-score"
 _AATMS_OWN = dict(RERANKERS_REGISTRY)  # as aatm made it
 
 
-class ScoreSelector(BaseSelector):  # type: ignore[misc]
+class ScoreSelector(BaseSelector):
     """Selects the candidate with the best rerank score, or nothing where the score does not say enough.
 
     aatm's own selectors read the retriever's distance. This one reads what the reranker found. aatm writes one minus

@@ -1,4 +1,4 @@
-"""aatm's real mapper, registries and selectors (0.1.7) with our rerankers; the services aatm could call are not there."""
+"""aatm's real mapper, registries and selectors (0.1.7) with our rerankers; the services it could call are absent."""
 
 import subprocess
 import sys

@@ -1,0 +1,138 @@
+"""A reranker in the shape of sentence-transformers' CrossEncoder, which BEIR, LanceDB and many others call."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..load import load_reranker
+from ..models import DEFAULT_MODEL, ModelName
+from ..reranker import Reranker
+
+
+def score_pairs(reranker: Reranker, pairs: Iterable[Sequence[str]], task: str | None = None) -> list[float]:
+    """Score (query, document) pairs in any order, all of a query together, which shares its part of the prompt.
+
+    Args:
+        reranker: what scores them.
+        pairs: each a query and a document.
+        task: the instruction; None takes the reranker's own.
+
+    Returns:
+        One score per pair, in the order given.
+
+    Raises:
+        ValueError: a pair is not two strings; its place is named.
+    """
+    places: dict[str, list[int]] = {}
+    documents: list[str] = []
+    for index, pair in enumerate(pairs):
+        if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
+            raise ValueError(f"Pair {index} must be two strings, a query and a document, not {pair!r}.")
+        places.setdefault(pair[0], []).append(index)
+        documents.append(pair[1])
+    groups = [[documents[index] for index in its] for its in places.values()]
+    scores = [0.0] * len(documents)
+    for its, scored in zip(places.values(), reranker.score_pairs(list(places), groups, task=task), strict=True):
+        for index, pair_score in zip(its, scored, strict=True):
+            scores[index] = pair_score.score
+    return scores
+
+
+class CrossEncoder:
+    """`predict` and `rank` as sentence-transformers has them (6.2), without PyTorch.
+
+    Arguments that have no meaning here (`batch_size`, `show_progress_bar`, `num_workers`, ...) are accepted and change
+    nothing. Those that would change the result are refused: a score is a probability already.
+
+    Attributes:
+        reranker: the reranker inside.
+    """
+
+    def __init__(self, model_name_or_path: ModelName = DEFAULT_MODEL, **options: Any) -> None:
+        """Load the reranker.
+
+        Args:
+            model_name_or_path: a name or a bundle's path, as `load_reranker` takes it.
+            **options: further arguments of `load_reranker`.
+        """
+        self.reranker = load_reranker(model_name_or_path, **options)
+
+    def predict(
+        self,
+        sentences: Sequence[Sequence[str]] | Sequence[str],
+        *,
+        prompt: str | None = None,
+        activation_fn: Callable[..., Any] | None = None,
+        apply_softmax: bool | None = False,
+        convert_to_tensor: bool = False,
+        **ignored: Any,
+    ) -> NDArray[np.float32] | np.float32:
+        """Score (query, document) pairs.
+
+        Args:
+            sentences: a list of pairs, or one pair of strings.
+            prompt: the instruction; None takes the reranker's own.
+            activation_fn: refused.
+            apply_softmax: refused.
+            convert_to_tensor: refused.
+            **ignored: `batch_size`, `show_progress_bar` and their like.
+
+        Returns:
+            Scores in the order given, shape (pairs,), float32; one number for one pair.
+
+        Raises:
+            ValueError: a pair is not two strings, or an argument is refused.
+        """
+        _refuse(activation_fn=activation_fn, apply_softmax=apply_softmax, convert_to_tensor=convert_to_tensor)
+        if len(sentences) == 2 and all(isinstance(text, str) for text in sentences):
+            return np.float32(score_pairs(self.reranker, [sentences], prompt)[0])  # type: ignore[list-item]
+        return np.array(score_pairs(self.reranker, sentences, prompt), np.float32)
+
+    def rank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        top_k: int | None = None,
+        return_documents: bool = False,
+        *,
+        prompt: str | None = None,
+        activation_fn: Callable[..., Any] | None = None,
+        apply_softmax: bool | None = False,
+        convert_to_tensor: bool = False,
+        **ignored: Any,
+    ) -> list[dict[str, Any]]:
+        """Order documents by their score against one query, best first.
+
+        Args:
+            query: the text to match.
+            documents: the texts to order.
+            top_k: return only this many of the best; None returns all.
+            return_documents: add each document's `text`.
+            prompt: the instruction; None takes the reranker's own.
+            activation_fn: refused.
+            apply_softmax: refused.
+            convert_to_tensor: refused.
+            **ignored: `batch_size`, `show_progress_bar` and their like.
+
+        Returns:
+            `{"corpus_id": place in documents, "score": float}` of each, with `text` if asked for.
+
+        Raises:
+            ValueError: a text is not a string, or an argument is refused.
+        """
+        _refuse(activation_fn=activation_fn, apply_softmax=apply_softmax, convert_to_tensor=convert_to_tensor)
+        ranking = self.reranker.rank(query, documents, top_k, task=prompt)
+        return [
+            {"corpus_id": each.index, "score": each.score} | ({"text": each.document} if return_documents else {})
+            for each in ranking
+        ]
+
+
+def _refuse(**arguments: object) -> None:
+    for name, value in arguments.items():
+        if value not in (None, False):
+            raise ValueError(
+                f"{name} is not supported: scores are probabilities already, in numpy arrays. Leave it out."
+            )

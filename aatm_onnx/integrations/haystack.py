@@ -1,0 +1,122 @@
+"""Haystack: a ranker component."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from ..load import load_reranker
+from ..models import DEFAULT_MODEL
+from ..reranker import Reranker
+
+try:
+    from haystack import Document, component, default_from_dict, default_to_dict
+except ImportError as error:
+    raise ImportError(f"Haystack can't be imported ({error}): pip install haystack-ai") from error
+
+
+@component
+class OnnxRanker:
+    """Orders documents by their score against the query, and sets it as `document.score`.
+
+    Haystack loads pipelines from YAML only with modules that it was told to trust:
+    `Pipeline.loads(text, allowed_modules=["aatm_onnx.integrations.haystack"])`.
+    """
+
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        top_k: int | None = None,
+        score_threshold: float | None = None,
+        meta_fields_to_embed: list[str] | None = None,
+        meta_data_separator: str = "\n",
+        **options: Any,
+    ) -> None:
+        """Note what to load; `warm_up`, or the first run, loads it.
+
+        Args:
+            model: a name or a bundle's path, as `load_reranker` takes it.
+            top_k: return only this many of the best; None returns all.
+            score_threshold: leave out documents with a lower score.
+            meta_fields_to_embed: metadata whose values are put before a document's content.
+            meta_data_separator: what stands between them.
+            **options: further arguments of `load_reranker`.
+
+        Raises:
+            ValueError: `top_k` is less than 1.
+        """
+        _check_top_k(top_k)
+        self.model = model
+        self.top_k = top_k
+        self.score_threshold = score_threshold
+        self.meta_fields_to_embed = meta_fields_to_embed or []
+        self.meta_data_separator = meta_data_separator
+        self.options = options
+        self._reranker: Reranker | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What YAML keeps of it."""
+        data: dict[str, Any] = default_to_dict(
+            self,
+            model=self.model,
+            top_k=self.top_k,
+            score_threshold=self.score_threshold,
+            meta_fields_to_embed=self.meta_fields_to_embed,
+            meta_data_separator=self.meta_data_separator,
+            **self.options,
+        )
+        return data
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "OnnxRanker":
+        """The component of what `to_dict` returned."""
+        made: OnnxRanker = default_from_dict(cls, data)
+        return made
+
+    def warm_up(self) -> None:
+        """Load the reranker, once."""
+        if self._reranker is None:
+            self._reranker = load_reranker(self.model, **self.options)
+
+    @component.output_types(documents=list[Document])
+    def run(self, query: str, documents: list[Document], top_k: int | None = None) -> dict[str, list[Document]]:
+        """Order documents by their score against a query, best first.
+
+        Args:
+            query: the text to match.
+            documents: the documents to order; they are not changed.
+            top_k: in place of the component's own.
+
+        Returns:
+            `documents`: copies with their scores; ids and metadata are kept.
+
+        Raises:
+            ValueError: `top_k` is less than 1, or a document has no text.
+        """
+        _check_top_k(top_k)
+        self.warm_up()
+        assert self._reranker is not None
+        texts = [self._text(document) for document in documents]
+        ranking = self._reranker.rank(query, texts, self.top_k if top_k is None else top_k)
+        least = float("-inf") if self.score_threshold is None else self.score_threshold
+        return {
+            "documents": [replace(documents[each.index], score=each.score) for each in ranking if each.score >= least]
+        }
+
+    @component.output_types(documents=list[Document])
+    async def run_async(
+        self, query: str, documents: list[Document], top_k: int | None = None
+    ) -> dict[str, list[Document]]:
+        """`run` in a thread."""
+        ran: dict[str, list[Document]] = await asyncio.to_thread(self.run, query, documents, top_k)
+        return ran
+
+    def _text(self, document: Document) -> str:
+        if document.content is None:
+            raise ValueError(f"Document {document.id} has no text to rank by; leave it out.")
+        meta = [str(document.meta[name]) for name in self.meta_fields_to_embed if document.meta.get(name)]
+        return self.meta_data_separator.join([*meta, document.content])
+
+
+def _check_top_k(top_k: int | None) -> None:
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k must be at least 1, not {top_k}; None returns all.")
