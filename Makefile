@@ -46,7 +46,7 @@ fidelity: .venv/ready  ## how far every precision's scores are from float32 torc
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(DEV)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[export,train,dev]'
+	$(DEV)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[export,server,train,dev]'
 	$(DEV)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps aatm
 	touch $@
 

@@ -1,0 +1,1 @@
+"""The rerank server (needs `pip install 'aatm-onnx[cpu,server]'`)."""

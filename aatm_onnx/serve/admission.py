@@ -1,0 +1,113 @@
+"""Which requests are let in: counted in the same step that checks, for whole requests, before any work is done."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from .errors import bad_request, overloaded, too_large, unavailable
+from .queue import Group, work_of
+from .settings import Limits
+
+State = Literal["loading", "ready", "draining"]
+
+
+@dataclass
+class Admission:
+    """What is admitted and not answered. Only the event loop's thread uses it.
+
+    Attributes:
+        limits: what may wait.
+        state: only "ready" lets requests in.
+        requests: how many are inside.
+        pairs: their pairs.
+        tokens: their estimated tokens.
+        streams: how many batch streams are open.
+    """
+
+    limits: Limits
+    state: State = "loading"
+    requests: int = 0
+    pairs: int = 0
+    tokens: int = 0
+    streams: int = 0
+
+    def check_state(self) -> None:
+        """Refuse while loading or draining."""
+        if self.state == "loading":
+            raise unavailable("The model is loading; try again soon.")
+        if self.state == "draining":
+            raise unavailable("The server is shutting down; try another one.")
+
+    def check_size(self, groups: Sequence[Group]) -> None:
+        """Refuse what is too large for this server at any time, or empty."""
+        pairs = sum(len(group.documents) for group in groups)
+        if not pairs:
+            raise bad_request("The list of documents must not be empty.")
+        if pairs > self.limits.documents:
+            raise too_large(
+                f"The request has {pairs} documents; this server takes {self.limits.documents} at once."
+                " Send them in several requests, or as a stream to /v1/rerank/batch."
+            )
+        characters = sum(len(group.query) + sum(map(len, group.documents)) for group in groups)
+        if characters > self.limits.characters:
+            raise too_large(
+                f"The request's texts have {characters} characters; this server takes {self.limits.characters} at once."
+            )
+
+    @contextmanager
+    def request(self, groups: Sequence[Group], rate: float) -> Iterator[None]:
+        """Let a request in while the block runs.
+
+        Args:
+            groups: its queries and documents.
+            rate: estimated tokens a second, as measured; 0 if not known yet.
+
+        Raises:
+            ApiError: 429 with `Retry-After`, 503, or what `check_size` raises.
+        """
+        self.check_state()
+        self.check_size(groups)
+        pairs, tokens = _size(groups)
+        full = self.pairs + pairs > self.limits.queued_pairs or self.tokens + tokens > self.limits.queued_tokens
+        wait = self.tokens / rate if rate else 0.0
+        if self.requests and (full or wait > self.limits.wait_seconds):
+            raise overloaded(
+                f"The server is full: {self.pairs} pairs wait, about {wait:.0f} s of work. Try again later.",
+                retry_after(wait if full else wait - self.limits.wait_seconds),
+            )
+        with self.counted(groups):
+            yield
+
+    @contextmanager
+    def counted(self, groups: Sequence[Group]) -> Iterator[None]:
+        """Count work while the block runs, without a check: a line of a stream that was let in."""
+        pairs, tokens = _size(groups)
+        self.requests, self.pairs, self.tokens = self.requests + 1, self.pairs + pairs, self.tokens + tokens
+        try:
+            yield
+        finally:
+            self.requests, self.pairs, self.tokens = self.requests - 1, self.pairs - pairs, self.tokens - tokens
+
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """Let a batch stream in while the block runs."""
+        self.check_state()
+        if self.streams >= self.limits.streams:
+            raise overloaded(f"{self.streams} batch streams are open, and this server takes no more. Try later.", 10)
+        self.streams += 1
+        try:
+            yield
+        finally:
+            self.streams -= 1
+
+
+def _size(groups: Sequence[Group]) -> tuple[int, int]:
+    pairs = sum(len(group.documents) for group in groups)
+    return pairs, sum(work_of(document) for group in groups for document in group.documents)
+
+
+def retry_after(seconds: float) -> int:
+    """Whole seconds for `Retry-After`; cohere's client waits at most 60."""
+    return min(60, max(1, math.ceil(seconds)))

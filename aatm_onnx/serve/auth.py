@@ -1,0 +1,73 @@
+"""API keys: from a file or the environment, compared in constant time."""
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Sequence
+from pathlib import Path
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from .answers import JsonAnswer
+from .errors import error_body
+
+KEYS_VARIABLE = "AATM_ONNX_API_KEYS"
+# What a load balancer or a browser must reach without a key. Everything else needs one, also routes added later.
+_OPEN = {"/", "/health", "/ready", "/docs", "/openapi.json", "/favicon.ico"}
+
+
+def read_keys(file: Path | None, variable: str | None) -> tuple[str, ...]:
+    """All keys: one a line in the file, separated by commas in the variable's value.
+
+    Raises:
+        ValueError: a file was named and has no key, or a key could not be sent in a header.
+    """
+    keys = [line.strip() for line in file.read_text("utf-8").splitlines()] if file else []
+    keys = [key for key in keys if key and not key.startswith("#")]
+    if file and not keys:
+        raise ValueError(f"{file} has no key; write one a line.")
+    keys += [key.strip() for key in (variable or "").split(",") if key.strip()]
+    for key in keys:
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise ValueError("An API key must be printable ASCII without spaces.")
+    return tuple(keys)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class RequireKey:
+    """Refuses requests without one of the keys."""
+
+    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+        """Wrap an app."""
+        self._app = app
+        self._digests = [_digest(key) for key in keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request through, or answer 401."""
+        if scope["type"] != "http" or self._may_pass(scope):
+            await self._app(scope, receive, send)
+            return
+        body = error_body("This server needs an API key: send `Authorization: Bearer KEY`.", "Unauthorized")
+        await JsonAnswer(body, 401, {"www-authenticate": "Bearer"})(scope, receive, send)
+
+    def _may_pass(self, scope: Scope) -> bool:
+        open_to_all = scope["path"] in _OPEN or scope["path"].startswith("/page/")
+        if open_to_all and scope["method"] in ("GET", "HEAD"):
+            return True
+        headers = Headers(scope=scope)
+        given = headers.get("authorization") or headers.get("x-api-key") or ""
+        digest = _digest(given.strip().removeprefix("Bearer ").strip())  # llama-index's TEI client sends the bare key
+        matches = [hmac.compare_digest(digest, known) for known in self._digests]  # all, whichever it is
+        return any(matches)
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

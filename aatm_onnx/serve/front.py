@@ -1,0 +1,106 @@
+"""What happens to every request before and after its handler: id, log line, metrics, safe headers, errors."""
+
+import logging
+import time
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .answers import JsonAnswer
+from .errors import ApiError, ClientGone, as_api_error, error_body
+from .logs import request_id, trace_of
+from .metrics import Metrics
+
+logger = logging.getLogger("aatm_onnx.serve")
+
+GONE = 499  # nginx's status for a client that closed the connection; only logs and metrics see it
+
+
+class Front:
+    """The outermost layer of the app, in plain ASGI, so that handlers see when a client goes away."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        """Wrap an app."""
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        state = scope.setdefault("state", {})
+        state["id"] = request_id(headers.get("x-request-id"))
+        state["started"] = started = time.monotonic()
+        state["log"] = log = {"request_id": state["id"], **trace_of(headers.get("traceparent"))}
+        status = 500
+
+        async def send_and_see(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                answered = MutableHeaders(scope=message)
+                answered["x-request-id"] = state["id"]
+                answered["x-content-type-options"] = "nosniff"
+                answered.setdefault("cache-control", "no-store")
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_see)
+        except Exception:
+            logger.exception("The request failed.", extra={"fields": {"request_id": state["id"]}})
+            raise
+        finally:
+            seconds = time.monotonic() - started
+            endpoint = _endpoint(scope)
+            self._metrics.requests.labels(endpoint, str(status)).inc()
+            self._metrics.seconds.labels(endpoint).observe(seconds)
+            if status == GONE:
+                self._metrics.cancelled.inc()
+            client = scope.get("client")
+            line = {"method": scope["method"], "path": scope["path"], "status": status, "ms": round(seconds * 1e3, 1)}
+            logger.log(
+                logging.DEBUG if endpoint in ("/health", "/ready", "/metrics") else logging.INFO,
+                "request",
+                extra={"fields": {**log, **line, "client": client[0] if client else None}},
+            )
+
+
+def _endpoint(scope: Scope) -> str:
+    """The route's path: few values, whatever clients ask for."""
+    route = scope.get("route")
+    return getattr(route, "path", None) or scope.get("endpoint_path") or "other"
+
+
+class Refusals:
+    """Turns errors of handlers into answers, and counts why requests were refused."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        """Take what counts."""
+        self._metrics = metrics
+
+    async def http(self, request: Request, error: Exception) -> Response:
+        """404, 405 and their like."""
+        assert isinstance(error, HTTPException)
+        body = error_body(f"{error.detail}: {request.method} {request.url.path}", "NotFound")
+        return JsonAnswer(body, error.status_code, error.headers)
+
+    async def gone(self, request: Request, error: Exception) -> Response:
+        """Nobody reads this."""
+        return Response(status_code=GONE)
+
+    async def any(self, request: Request, error: Exception) -> Response:
+        """Every other error."""
+        answer = as_api_error(error)
+        if answer.status >= 500 and not isinstance(error, ApiError | TimeoutError):
+            logger.error("The request failed.", exc_info=error, extra={"fields": {"request_id": request.state.id}})
+        if answer.status in (413, 422, 429, 503, 504):
+            self._metrics.rejected.labels(_REASONS[answer.status]).inc()
+        return JsonAnswer(error_body(answer.message, answer.kind), answer.status, answer.headers)
+
+
+_REASONS = {413: "too_large", 422: "invalid", 429: "full", 503: "not_ready", 504: "timeout"}
+GONE_ERRORS = (ClientGone,)

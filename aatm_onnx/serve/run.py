@@ -1,0 +1,65 @@
+"""Run a server until it is told to end."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from starlette.routing import BaseRoute
+
+from .app import create_app
+from .models import Loader
+from .server import Server, listen, make_server
+from .service import Service
+from .settings import Settings
+
+logger = logging.getLogger("aatm_onnx.serve")
+
+
+def run(
+    load: Loader,
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    certificate: Path | None = None,
+    private_key: Path | None = None,
+    drain_seconds: float = 30.0,
+    routes: Sequence[BaseRoute] = (),
+) -> None:
+    """Serve until a signal ends it.
+
+    Args:
+        load: loads the models.
+        settings: limits, keys, origins.
+        routes: further routes, as in `create_app`.
+
+    The other arguments are those of `make_server`.
+
+    Raises:
+        OSError: the address can't be listened on.
+        Exception: what `load` raised.
+    """
+    service = Service(settings)
+    server: Server | None = None
+
+    def failed(error: Exception) -> None:
+        assert server is not None  # models are loaded once it runs
+        server.fail(error)
+
+    app = create_app(load, settings, service=service, routes=routes, failed=failed)
+    server = make_server(
+        app,
+        service,
+        host=host,
+        port=port,
+        certificate=certificate,
+        private_key=private_key,
+        drain_seconds=drain_seconds,
+    )
+    listening = listen(host, port)
+    scheme = "https" if certificate else "http"
+    logger.info("Listening on %s://%s:%d.", scheme, host, listening.getsockname()[1])
+    server.run(sockets=[listening])
+    if server.failure is not None:
+        raise server.failure
+    logger.info("Ended.")

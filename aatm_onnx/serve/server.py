@@ -1,0 +1,138 @@
+"""One process with one event loop: starts listening, drains when told to end, closes what stays silent."""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from .service import Service
+
+_SILENT_SECONDS = 30.0  # how long a connection may be open without a whole request's head
+_HANDLED_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, which on the first signal finishes what was admitted and on the second ends at once.
+
+    Attributes:
+        failure: why the models could not be loaded.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service, drain_seconds: float) -> None:
+        """Take the configuration, the state to watch, and how long draining may take."""
+        super().__init__(config)
+        self.failure: Exception | None = None
+        self._service = service
+        self._drain_seconds = drain_seconds
+        self._drain_until: float | None = None
+        self._silent_since: dict[Any, float] = {}
+
+    def fail(self, error: Exception) -> None:
+        """End, because there is nothing to answer with."""
+        self.failure = error
+        self.should_exit = True
+
+    def drain(self) -> None:
+        """Refuse new requests with 503, and end when the admitted ones are answered."""
+        self._service.admission.state = "draining"
+        self._drain_until = time.monotonic() + self._drain_seconds
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals while serving; uvicorn's own would close the port before the queue is empty."""
+        if threading.current_thread() is not threading.main_thread():  # only that one can
+            yield
+            return
+        before = {number: signal.signal(number, self._on_signal) for number in _HANDLED_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._drain_until is not None:
+            sys.stderr.flush()
+            os._exit(128 + number)  # threads that compute would be waited for otherwise
+        self.drain()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: whether to end."""
+        self._close_silent_connections()
+        if self._drain_until is not None:
+            admission = self._service.admission
+            if not (admission.requests or admission.streams) or time.monotonic() > self._drain_until:
+                self.should_exit = True
+        return await super().on_tick(counter)
+
+    def _close_silent_connections(self) -> None:
+        """Uvicorn limits the time between requests, but not how long the first one's head may take."""
+        now = time.monotonic()
+        silent = {each for each in self.server_state.connections if getattr(each, "cycle", None) is None}
+        self._silent_since = {each: self._silent_since.get(each, now) for each in silent}
+        for connection, since in self._silent_since.items():
+            if now - since > _SILENT_SECONDS:
+                connection.transport.close()
+
+
+def make_server(
+    app: ASGIApp,
+    service: Service,
+    *,
+    host: str,
+    port: int,
+    certificate: Path | None = None,
+    private_key: Path | None = None,
+    drain_seconds: float = 30.0,
+    connections: int = 1000,
+) -> Server:
+    """Make a server that is not running yet.
+
+    Args:
+        app: what answers.
+        service: its state.
+        host: the address to listen on.
+        port: the port; 0 takes a free one.
+        certificate: PEM file with the certificate chain, for TLS.
+        private_key: PEM file with its key.
+        drain_seconds: the longest time that admitted requests have once the server is told to end.
+        connections: the most open connections; more are answered 503.
+    """
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        ssl_certfile=certificate,
+        ssl_keyfile=private_key,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        lifespan="on",
+        limit_concurrency=connections,
+        timeout_graceful_shutdown=5,
+    )
+    return Server(config, service, drain_seconds)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind a socket.
+
+    Raises:
+        OSError: the address can't be listened on; the message says which.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except OSError as error:
+        raise OSError(f"The server can't listen on {host}, port {port} ({error.strerror}); choose another.") from None

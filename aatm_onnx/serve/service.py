@@ -1,0 +1,122 @@
+"""What handlers share: models, admission, and one way to have pairs scored for a client that may go away."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from starlette.requests import Request
+
+from ..ranking import PairScore
+from .admission import Admission
+from .errors import ClientGone
+from .metrics import Metrics
+from .models import Model, Models
+from .queue import Group, Job, Lane
+from .settings import Settings
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores and what they took.
+
+    Attributes:
+        groups: what was scored.
+        scores: one list for each group.
+        queue_seconds: until the first slice was taken.
+        scoring_seconds: from there until all had scores.
+    """
+
+    groups: Sequence[Group]
+    scores: list[list[PairScore]]
+    queue_seconds: float
+    scoring_seconds: float
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all prompts."""
+        return sum(pair.tokens for pairs in self.scores for pair in pairs)
+
+    @property
+    def truncated(self) -> int:
+        """How many pairs were cut."""
+        return sum(pair.truncated for pairs in self.scores for pair in pairs)
+
+    @property
+    def characters(self) -> int:
+        """Characters of all documents."""
+        return sum(len(document) for group in self.groups for document in group.documents)
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs there are."""
+        return sum(map(len, self.scores))
+
+
+@dataclass
+class Service:
+    """A running server's state."""
+
+    settings: Settings
+    metrics: Metrics = field(default_factory=Metrics)
+    models: Models = field(default_factory=Models)
+
+    def __post_init__(self) -> None:
+        """Count what is admitted, where metrics can see it."""
+        self.admission = admission = Admission(self.settings.limits)
+        gauge = self.metrics.gauge
+        gauge("aatm_queue_requests", "Requests admitted and not answered", lambda: admission.requests)
+        gauge("aatm_queue_pairs", "Their pairs", lambda: admission.pairs)
+        gauge("aatm_queue_tokens", "Their estimated tokens", lambda: admission.tokens)
+        gauge("aatm_ready", "1 while requests are let in", lambda: admission.state == "ready")
+        gauge(
+            "aatm_tokens_per_second",
+            "Estimated tokens a second, as measured, of all models",
+            lambda: sum(model.queue.rate for model in self.models),
+        )
+
+    async def score(self, request: Request, model: Model, groups: Sequence[Group], truncate: bool) -> Scored:
+        """Admit a request and score it.
+
+        Raises:
+            ApiError: it was not admitted.
+            ClientGone: the client went away; what had not been run is dropped.
+            TimeoutError: it took longer than `answer_seconds`; the rest is dropped.
+            Exception: what the reranker raised.
+        """
+        with self.admission.request(groups, model.queue.rate):
+            return await self.wait_for(request, model, Job(groups, truncate))
+
+    async def wait_for(self, request: Request, model: Model, job: Job, lane: Lane | None = None) -> Scored:
+        """Score a job that is admitted; errors as `score`."""
+        model.queue.submit(job, lane)
+        scores = asyncio.wrap_future(job.done)
+        gone = asyncio.ensure_future(_gone(request)) if lane is None else None  # a stream still reads its body
+        waited: list[asyncio.Future[Any]] = [scores] if gone is None else [scores, gone]
+        try:
+            await asyncio.wait(waited, timeout=self.settings.limits.answer_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if gone is not None and gone.done() and not scores.done():
+                raise ClientGone
+            if not scores.done():
+                raise TimeoutError
+            return self._count(model, job, await scores)
+        finally:
+            if gone is not None:
+                gone.cancel()
+            scores.cancel()  # cancels the job, if it is not done
+
+    def _count(self, model: Model, job: Job, scores: list[list[PairScore]]) -> Scored:
+        taken = job.taken or job.submitted
+        scored = Scored(job.groups, scores, taken - job.submitted, monotonic() - taken)
+        self.metrics.queue_seconds.observe(scored.queue_seconds)
+        self.metrics.scoring_seconds.observe(scored.scoring_seconds)
+        self.metrics.tokens.labels(model.name).inc(scored.tokens)
+        self.metrics.truncated.labels(model.name).inc(scored.truncated)
+        return scored
+
+
+async def _gone(request: Request) -> None:
+    """Return when the client closes the connection; its body has been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

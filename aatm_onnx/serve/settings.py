@@ -1,0 +1,52 @@
+"""What a server is told when it starts."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may ask, and what may wait.
+
+    A pair's work is counted in tokens, estimated from its characters (see `queue.work_of`), because a request is
+    admitted before it is tokenized. The rate is measured in the same unit.
+
+    Attributes:
+        body_bytes: the most bytes of a request's body, or of one line of a batch.
+        body_seconds: the longest time between two parts of a request's body.
+        documents: the most documents of one request.
+        characters: the most characters of one request's texts, each query counted once.
+        queued_pairs: the most pairs that are admitted and not answered.
+        queued_tokens: the same in estimated tokens.
+        wait_seconds: a request is refused if what waits before it would take longer than this.
+        answer_seconds: the longest time from admission to answer.
+        streams: the most batch streams at a time.
+        spool_bytes: the most bytes of a batch's answers that wait for a client that does not read them.
+    """
+
+    body_bytes: int = 8_000_000
+    body_seconds: float = 30.0
+    documents: int = 10_000
+    characters: int = 4_000_000
+    queued_pairs: int = 50_000
+    queued_tokens: int = 4_000_000
+    wait_seconds: float = 60.0
+    answer_seconds: float = 300.0
+    streams: int = 8
+    spool_bytes: int = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a server behaves.
+
+    Attributes:
+        limits: what it refuses.
+        api_keys: who gives none of these is refused; empty lets everybody in.
+        cors_origins: web origins whose pages may call the server; "*" means all.
+        truncate: whether over-long pairs are cut where a request says nothing.
+    """
+
+    limits: Limits = Limits()
+    api_keys: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    truncate: bool = True

@@ -1,0 +1,219 @@
+"""`aatm-onnx serve` as a process: start, signals, keys, TLS, models by name."""
+
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import pytest
+
+ASK = {"query": "kidney stones", "documents": ["Gallstones", "Nephrolithiasis"]}
+
+
+@dataclass
+class Process:
+    """A running command and the log lines that it wrote."""
+
+    popen: subprocess.Popen[str]
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def read(self) -> None:
+        """Collect lines until the process ends; every one must be JSON."""
+        assert self.popen.stderr
+        for line in self.popen.stderr:
+            self.lines.append(json.loads(line))
+
+    def wait_for(self, text: str) -> str:
+        """The first message that contains `text`."""
+        for _ in range(1500):
+            if found := [line["message"] for line in self.lines if text in line["message"]]:
+                return str(found[0])
+            assert self.popen.poll() is None, self.lines
+            time.sleep(0.02)
+        raise AssertionError(self.lines)
+
+
+@contextmanager
+def serve(*arguments: str | Path, **environment: str) -> Iterator[tuple[Process, str]]:
+    command = [sys.executable, "-m", "aatm_onnx.cli", "serve", "--port", "0", "--provider", "cpu", *map(str, arguments)]
+    popen = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment})
+    process = Process(popen)
+    reader = Thread(target=process.read)
+    reader.start()
+    try:
+        url = process.wait_for("Listening on").split()[-1].rstrip(".")
+        while process.popen.poll() is None and not _is_ready(url):
+            time.sleep(0.02)
+        yield process, url
+    finally:
+        popen.kill()
+        popen.wait()
+        reader.join()
+
+
+def _is_ready(url: str) -> bool:
+    """Whether the models are loaded; a certificate of the test's own is not checked for that."""
+    return httpx.get(f"{url}/ready", verify=False).status_code == 200
+
+
+def run(*arguments: str | Path, **environment: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "aatm_onnx.cli", "serve", "--port", "0", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env={**os.environ, **environment})
+    return done.returncode, done.stderr
+
+
+def test_sigterm_finishes_what_was_admitted_and_refuses_what_comes_after(tmp_path: Path) -> None:
+    with serve("--model", "default", "--model", "words=bm25") as (process, url):
+        answers: list[httpx.Response] = []
+        large = {"query": "kidney stones", "documents": [f"stone {number} of the kidney" for number in range(3000)]}
+        sender = Thread(target=lambda: answers.append(httpx.post(f"{url}/rerank", json=large, timeout=60)))
+        sender.start()
+        with httpx.Client(base_url=url) as client:
+            while "aatm_queue_pairs 3000" not in client.get("/metrics").text:
+                time.sleep(0.01)
+            process.popen.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+            late = client.post("/rerank", json=ASK)
+            assert (late.status_code, late.json()["error_type"]) == (503, "Unhealthy")
+            assert client.get("/ready").status_code == 503
+            assert client.get("/health").status_code == 200
+        sender.join()
+        assert len(answers[0].json()["results"]) == 3000
+        assert process.popen.wait(timeout=20) == 0
+        requests = [line for line in process.lines if line["message"] == "request" and line["status"] == 200]
+        assert [line["pairs"] for line in requests if "pairs" in line] == [3000]
+        assert all("stone" not in json.dumps(line) for line in requests)
+
+
+def test_the_second_signal_ends_at_once() -> None:
+    with serve() as (process, url):
+        large = {"query": "kidney stones", "documents": [f"stone {number} of the kidney" for number in range(10_000)]}
+        slow = Thread(target=lambda: _ignoring_errors(url, large))
+        slow.start()
+        with httpx.Client(base_url=url) as client:
+            while "aatm_queue_pairs 10000" not in client.get("/metrics").text:
+                time.sleep(0.01)
+        process.popen.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        assert process.popen.poll() is None
+        began = time.monotonic()
+        process.popen.send_signal(signal.SIGTERM)
+        assert process.popen.wait(timeout=10) == 128 + signal.SIGTERM
+        assert time.monotonic() - began < 2
+        slow.join()
+
+
+def _ignoring_errors(url: str, body: Any) -> None:
+    with suppress(httpx.HTTPError):
+        httpx.post(f"{url}/rerank", json=body, timeout=60)
+
+
+def test_keys_from_a_file_and_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("# of the team\nfirst-key\n\nsecond-key\n", "utf-8")
+    with serve("--model", "bm25", "--api-key-file", tmp_path / "keys", AATM_ONNX_API_KEYS="third-key") as (_, url):
+        for key in ("first-key", "second-key", "third-key"):
+            for headers in ({"authorization": f"Bearer {key}"}, {"authorization": key}, {"x-api-key": key}):
+                assert httpx.post(f"{url}/rerank", json=ASK, headers=headers).status_code == 200
+        for headers in ({}, {"authorization": "Bearer first"}, {"authorization": "Bearer"}, {"x-api-key": "öäü"}):
+            encoded = {name: value.encode("latin-1") for name, value in headers.items()}
+            refused = httpx.post(f"{url}/rerank", json=ASK, headers=encoded)
+            assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+            assert "API key" in refused.json()["detail"]
+        assert httpx.get(f"{url}/metrics").status_code == 401
+        assert httpx.get(f"{url}/health").status_code == httpx.get(f"{url}/ready").status_code == 200
+
+
+def test_other_addresses_need_a_key_or_consent() -> None:
+    status, said = run("--host", "0.0.0.0")
+    assert status == 2
+    assert "--api-key-file" in said
+    assert "--allow-anonymous" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "no/such/bundle"], "There is no bundle folder 'no/such/bundle'"),
+        (["--model", "=x"], "must be MODEL or NAME=MODEL"),
+        (["--api-key-file", "{empty}"], "has no key"),
+        (["--port", "{taken}"], "can't listen on 127.0.0.1"),
+    ],
+)
+def test_what_can_not_start_says_why_in_one_sentence(tmp_path: Path, arguments: list[str], message: str) -> None:
+    (tmp_path / "empty").touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        filled = [argument.format(empty=tmp_path / "empty", taken=port) for argument in arguments]
+        status, said = run(*filled)
+    last = said.splitlines()[-1]
+    assert (status, last.startswith("Error: "), message in last) == (1, True, True), said
+    assert "Traceback" not in said
+
+
+def test_bm25_takes_the_place_of_a_model_that_can_not_run_and_every_answer_says_so() -> None:
+    with serve("--model", "small=no/such/bundle", "--fallback", "bm25") as (_, url):
+        query = {"query": "kidney stones", "model": "small"}
+        answer = httpx.post(
+            f"{url}/rerank", json={**query, "documents": ["liver", "kidney stones left", "kidney"]}
+        ).json()
+        assert answer["model"] == "bm25"
+        assert "BM25 answers in place of small" in answer["meta"]["warnings"][0]
+        assert answer["results"][0]["index"] == 1
+        assert all(0 <= result["relevance_score"] <= 1 for result in answer["results"])
+        bare = httpx.post(f"{url}/rerank", json={**query, "texts": ["liver", "kidney"]})
+        assert "BM25 answers in place of small" in bare.headers["x-warning"]
+
+
+def test_several_models_by_name() -> None:
+    with serve("--model", "small=default", "--model", "words=bm25") as (process, url):
+        names = {}
+        for asked in ("small", "words", "other", None):
+            answer = httpx.post(f"{url}/rerank", json={**ASK, "model": asked}).json()
+            names[asked] = answer["model"], answer["meta"].get("warnings")
+        assert names == {
+            "small": ("small", None),
+            "words": ("words", None),
+            "other": ("small", ["There is no model 'other' here, so small answered."]),
+            None: ("small", None),
+        }
+
+
+def test_tls_and_cors(tmp_path: Path) -> None:
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"],
+        cwd=tmp_path, capture_output=True, check=False,
+    )  # fmt: skip
+    if made.returncode:
+        pytest.skip("openssl can't make a certificate here")
+    tls = ("--tls-certificate", tmp_path / "cert.pem", "--tls-key", tmp_path / "key.pem")
+    with serve("--model", "bm25", *tls, "--cors-origin", "https://app.example") as (_, url):
+        assert url.startswith("https://")
+        with httpx.Client(base_url=url, verify=ssl.create_default_context(cafile=tmp_path / "cert.pem")) as client:
+            asked = {"origin": "https://app.example", "access-control-request-method": "POST"}
+            assert client.options("/rerank", headers=asked).headers["access-control-allow-origin"] == asked["origin"]
+            answer = client.post("/rerank", json=ASK, headers={"origin": "https://other.example"})
+            assert (answer.status_code, "access-control-allow-origin" in answer.headers) == (200, False)
+
+
+def test_logs_have_request_ids_and_traces() -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    with serve("--model", "bm25") as (process, url):
+        httpx.post(f"{url}/rerank", json=ASK, headers={"traceparent": trace, "x-request-id": "abc"})
+        httpx.post(f"{url}/rerank", json={})
+        time.sleep(0.2)
+        first, second = [line for line in process.lines if line["message"] == "request"]
+        assert (first["request_id"], first["trace_id"], first["status"]) == ("abc", trace[3:35], 200)
+        assert (first["pairs"], first["path"], first["client"]) == (2, "/rerank", "127.0.0.1")
+        assert second["status"] == 422
