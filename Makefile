@@ -5,7 +5,7 @@ DEMO := .venv-demo/bin
 DEFAULT_GRAPH := --graph fused --precision fp16
 DEFAULT_NAME := aatm-onnx-terminology-5m
 
-.PHONY: demo test check bench bench-default bench-gpu fidelity eval model clean
+.PHONY: demo test check bench bench-default bench-gpu fidelity eval model test-serve clean
 
 demo: .venv-demo/ready  ## rerank a real terminology example with the default model
 	$(DEMO)/python examples/demo.py
@@ -38,6 +38,17 @@ bench-default: .venv-demo/ready  ## what the default model costs, warm and cold
 fidelity: .venv/ready  ## how far every precision's scores are from float32 torch
 	$(DEV)/python benchmarks/fidelity.py
 
+test-serve: .venv-serve/ready  ## the server against real clients, a browser, and requests made from its OpenAPI document
+	.venv-serve/bin/pytest --confcutdir tests/serve_clients tests/serve_clients
+
+.venv-serve/ready: pyproject.toml tests/serve_clients/constraints.txt
+	$(PYTHON) -m venv .venv-serve
+	.venv-serve/bin/pip install --quiet --disable-pip-version-check --constraint tests/serve_clients/constraints.txt \
+		--editable '.[cpu,server]' cohere langchain-cohere llama-index-postprocessor-cohere-rerank \
+		llama-index-postprocessor-tei-rerank cohere-haystack huggingface-api-haystack vllm-haystack voyageai litellm \
+		schemathesis selenium pytest pytest-timeout
+	touch $@
+
 # The CPU runtime only: no PyTorch, no transformers.
 .venv-demo/ready: pyproject.toml constraints.txt models/default/bundle.json $(wildcard aatm_onnx/*.py)
 	$(PYTHON) -m venv .venv-demo
@@ -57,4 +68,4 @@ fidelity: .venv/ready  ## how far every precision's scores are from float32 torc
 	touch $@
 
 clean:
-	rm -rf .venv .venv-demo build *.egg-info
+	rm -rf .venv .venv-demo .venv-serve build *.egg-info
