@@ -176,7 +176,7 @@ def test_bm25_takes_the_place_of_a_model_that_can_not_run_and_every_answer_says_
 
 
 def test_several_models_by_name() -> None:
-    with serve("--model", "small=default", "--model", "words=bm25") as (process, url):
+    with serve("--model", "small=default", "--model", "words=bm25") as (_, url):
         names = {}
         for asked in ("small", "words", "other", None):
             answer = httpx.post(f"{url}/rerank", json={**ASK, "model": asked}).json()

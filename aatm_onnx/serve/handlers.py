@@ -10,6 +10,7 @@ from starlette.routing import Route
 from .. import __version__
 from . import dialects, pairs
 from .answers import JsonAnswer, read_body
+from .batch import Batch
 from .errors import ApiError
 from .fields import Body, optional_text, read_object
 from .models import Model
@@ -35,6 +36,7 @@ class Handlers:
         return [
             *(Route(path, self.rerank, methods=["POST"]) for path in RERANK_PATHS),
             *(Route(path, self.score, methods=["POST"]) for path in ("/score", "/v1/score")),
+            Route("/v1/rerank/batch", Batch(self.service), methods=["POST"]),
             Route("/predict", self.predict, methods=["POST"]),
             Route("/info", self.info),
             Route("/v1/models", self.models),

@@ -83,7 +83,7 @@ class Job:
         if self.done.set_running_or_notify_cancel():
             self.done.set_result(self.scores)  # type: ignore[arg-type]  # none is missing any more
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: Exception) -> None:
         """Hand over why there are none."""
         if not self.done.done() and self.done.set_running_or_notify_cancel():
             self.done.set_exception(error)
@@ -182,8 +182,9 @@ class WorkQueue:
                 self._run(pieces)
             except BaseException as error:  # whatever happens, the thread lives and its clients hear of it
                 logger.exception("A run failed.")
+                failure = error if isinstance(error, Exception) else RuntimeError(f"Scoring was interrupted: {error!r}")
                 for piece in pieces:
-                    piece.job.fail(error)
+                    piece.job.fail(failure)  # a SystemExit would end the event loop
 
     def _take(self) -> list[Piece]:
         """One slice of each lane in turn; a lane that has more waits for its next turn at the end."""

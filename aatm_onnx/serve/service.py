@@ -92,18 +92,18 @@ class Service:
         """Score a job that is admitted; errors as `score`."""
         model.queue.submit(job, lane)
         scores = asyncio.wrap_future(job.done)
-        gone = asyncio.ensure_future(_gone(request)) if lane is None else None  # a stream still reads its body
-        waited: list[asyncio.Future[Any]] = [scores] if gone is None else [scores, gone]
+        leaving = asyncio.ensure_future(gone(request)) if lane is None else None  # a stream still reads its body
+        waited: list[asyncio.Future[Any]] = [scores] if leaving is None else [scores, leaving]
         try:
             await asyncio.wait(waited, timeout=self.settings.limits.answer_seconds, return_when=asyncio.FIRST_COMPLETED)
-            if gone is not None and gone.done() and not scores.done():
+            if leaving is not None and leaving.done() and not scores.done():
                 raise ClientGone
             if not scores.done():
                 raise TimeoutError
             return self._count(model, job, await scores)
         finally:
-            if gone is not None:
-                gone.cancel()
+            if leaving is not None:
+                leaving.cancel()
             scores.cancel()  # cancels the job, if it is not done
 
     def _count(self, model: Model, job: Job, scores: list[list[PairScore]]) -> Scored:
@@ -116,7 +116,7 @@ class Service:
         return scored
 
 
-async def _gone(request: Request) -> None:
+async def gone(request: Request) -> None:
     """Return when the client closes the connection; its body has been read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

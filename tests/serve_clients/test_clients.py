@@ -135,7 +135,7 @@ def test_litellm(server: Running, provider: str) -> None:
 
     base = f"{server.url}/v1" if provider == "jina_ai" else server.url
     # its infinity adapter wants a document as a string, the others as an object; the request doesn't say which it is
-    documents = {} if provider == "infinity" else {"return_documents": True}
+    documents = {"return_documents": provider != "infinity"}
     answer = litellm.rerank(
         model=f"{provider}/any", query=QUERY, documents=DOCUMENTS, top_n=3, api_base=base, api_key=KEY, **documents
     )  # fmt: skip

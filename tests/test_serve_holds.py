@@ -1,0 +1,281 @@
+"""What a server must hold under many clients: equal scores, fairness, clients that leave, streams, broken requests."""
+
+import asyncio
+import json
+import random
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from aatm_onnx import Qwen3Reranker
+from aatm_onnx.serve.metrics import Metrics
+from aatm_onnx.serve.models import Models
+from aatm_onnx.serve.settings import Limits, Settings
+
+from .serving import Running, models, serving
+
+WORDS = ["kidney", "stone", "acute", "chronic", "renal", "cyst", "heart", "failure", "left", "limb", "pain", "femur"]
+
+
+def term(chance: random.Random) -> str:
+    return " ".join(chance.choices(WORDS, k=chance.randint(1, 6)))
+
+
+def requests(count: int, documents: int) -> list[dict[str, Any]]:
+    """Different queries, half of them with instructions of their own."""
+    chance = random.Random(7)
+    return [
+        {
+            "query": term(chance),
+            "documents": [term(chance) for _ in range(documents)],
+            "instruction": f"Find what is like {term(chance)}." if number % 2 else None,
+        }
+        for number in range(count)
+    ]
+
+
+async def post_all(url: str, bodies: list[dict[str, Any]]) -> list[Any]:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        answers = await asyncio.gather(*(client.post("/rerank", json=body) for body in bodies))
+    assert {answer.status_code for answer in answers} == {200}
+    return [answer.json()["results"] for answer in answers]
+
+
+def scores_of(results: list[dict[str, Any]]) -> list[float]:
+    return [result["relevance_score"] for result in sorted(results, key=lambda each: each["index"])]
+
+
+@pytest.fixture(scope="module")
+def int8_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from aatm_onnx_export.export import export_checkpoint
+
+    from .checkpoints import make_checkpoint
+
+    folder = tmp_path_factory.mktemp("int8")
+    checkpoint = make_checkpoint(folder / "checkpoint")
+    return export_checkpoint(str(checkpoint), folder / "bundle", precision="int8", min_tau=-1.0).path
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_score_is_the_same_alone_and_together_with_other_requests(
+    precision: str, request: pytest.FixtureRequest
+) -> None:
+    model = "default" if precision == "fp16" else str(request.getfixturevalue("int8_bundle"))
+    alone = Qwen3Reranker(model, provider="cpu", cached_tokens=0)
+    bodies = requests(24, 5)
+    expected = [alone.score(body["query"], body["documents"], task=body["instruction"]) for body in bodies]
+    with serving(models(f"m={model}")) as server:
+        together = asyncio.run(post_all(server.url, bodies))
+    assert [scores_of(results) for results in together] == [pytest.approx(scores, abs=1e-5) for scores in expected]
+
+
+class Watched:
+    """Loads the default model, counts what it scores, and can hold every call back."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.calls: list[list[int]] = []
+        self.seconds = seconds
+        self.failing = ""
+
+    def __call__(self, served: Models, metrics: Metrics) -> None:
+        models()(served, metrics)
+        (model,) = served
+        scored = model.reranker.score_pairs
+
+        def score_pairs(queries: Any, documents: Any, **options: Any) -> Any:
+            if self.failing in queries:
+                raise SystemExit("a worker dies")
+            self.calls.append([len(group) for group in documents])
+            time.sleep(self.seconds)
+            return scored(queries, documents, **options)
+
+        model.reranker.score_pairs = score_pairs  # type: ignore[method-assign]
+
+
+def test_small_requests_overtake_a_large_one() -> None:
+    watched = Watched(seconds=0.02)
+    with serving(watched) as server:
+        (large,), small = requests(1, 2000), requests(10, 5)
+        answered: list[str] = []
+
+        def post(name: str, body: dict[str, Any]) -> None:
+            assert server.client.post("/rerank", json=body).status_code == 200
+            answered.append(name)
+
+        sender = threading.Thread(target=post, args=("large", large))
+        sender.start()
+        while len(watched.calls) < 3:
+            time.sleep(0.005)
+        for body in small:
+            post("small", body)
+        sender.join()
+        assert answered == ["small"] * 10 + ["large"]
+        assert max(map(sum, watched.calls)) < 100  # whatever waits, a run is short
+
+
+def test_requests_that_wait_are_scored_in_one_call() -> None:
+    watched = Watched(seconds=0.1)
+    with serving(watched) as server:
+        watched.calls.clear()
+        asyncio.run(post_all(server.url, requests(24, 5)))
+        assert len(watched.calls) <= 6
+
+
+def test_when_a_client_leaves_the_rest_of_its_request_is_not_scored() -> None:
+    watched = Watched(seconds=0.02)
+    (large,) = requests(1, 5000)
+    with serving(watched) as server:
+        with pytest.raises(httpx.TimeoutException):
+            httpx.post(f"{server.url}/rerank", json=large, timeout=0.5)
+        while server.service.admission.requests:
+            time.sleep(0.01)
+        done = sum(map(sum, watched.calls))
+        time.sleep(0.2)
+        assert sum(map(sum, watched.calls)) <= done + 200
+        assert done < 4000
+        assert "aatm_cancelled_total 1.0" in server.client.get("/metrics").text
+
+
+def test_what_kills_a_run_fails_its_requests_and_nothing_else() -> None:
+    watched = Watched()
+    good, bad = requests(2, 3)
+    watched.failing = bad["query"]
+    with serving(watched) as server:
+        for _ in range(3):
+            failed = server.client.post("/rerank", json=bad)
+            assert (failed.status_code, failed.json()["error_type"]) == (500, "Backend")
+        assert server.client.post("/rerank", json=good).status_code == 200
+        assert server.client.get("/health").status_code == 200
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Running]:
+    with serving(settings=Settings(Limits(body_bytes=100_000, body_seconds=1.0))) as running:
+        yield running
+
+
+def batch(server: Running, lines: list[Any]) -> list[Any]:
+    data = b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
+    answer = server.client.post("/v1/rerank/batch", content=data)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-ndjson")
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def test_a_batch_answers_every_line_in_order_with_its_fields(server: Running) -> None:
+    candidates = [{"expression": "Gallstones", "id": 7}, "Nephrolithiasis"]
+    rows = batch(
+        server,
+        [
+            {"query": "kidney stones", "candidates": candidates, "row": "a", "top_k": 1},
+            {"query": "kidney stones", "candidates": []},
+            b"not json",
+            {"query": "kidney stones", "documents": ["Gallstones", "Nephrolithiasis"], "id": "mine"},
+            {"query": "kidney stones", "texts": ["Gallstones", "Nephrolithiasis"]},
+            {"query": "kidney stones", "candidates": ["a", 5]},
+        ],
+    )
+    assert (rows[0]["row"], [result["index"] for result in rows[0]["results"]]) == ("a", [1])
+    assert rows[1] == {"query": "kidney stones", "results": []}
+    assert (rows[2]["line"], rows[2]["status"], "not JSON" in rows[2]["error"]) == (3, 400, True)
+    assert (rows[3]["id"], rows[3]["results"][0]["index"]) == ("mine", 1)
+    assert [result["index"] for result in rows[4]] == [1, 0]
+    assert (rows[5]["line"], rows[5]["message"]) == (6, "candidates[1] must be a string, not a number.")
+
+
+def test_a_batch_answers_while_the_client_still_sends(server: Running) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(
+            b"POST /v1/rerank/batch HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(LINE)
+        )
+        received = b""
+        while b'"results"' not in received:
+            received += connection.recv(65536)
+        connection.sendall(chunk(LINE) + b"0\r\n\r\n")
+        while not received.endswith(b"0\r\n\r\n"):
+            received += connection.recv(65536)
+        assert received.count(b'"results"') == 2
+
+
+LINE = json.dumps({"query": "kidney", "candidates": WORDS * 20}).encode() + b"\n"
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def test_a_batch_may_be_sent_whole_before_an_answer_is_read(server: Running) -> None:
+    """As most clients do: the answers, more than the system's buffers take, wait on disk."""
+    line = json.dumps({"query": "kidney", "candidates": [], "note": "x" * 50_000}).encode() + b"\n"
+    lines = 400  # 20 MB
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        head = f"POST /v1/rerank/batch HTTP/1.1\r\nhost: x\r\ncontent-length: {len(line) * lines}\r\n\r\n"
+        connection.sendall(head.encode())
+        for _ in range(lines):
+            connection.sendall(line)
+        received = 0
+        tail = b""
+        while not tail.endswith(b"0\r\n\r\n"):
+            part = connection.recv(1 << 20)
+            received, tail = received + len(part), (tail + part)[-5:]
+        assert received > 0.99 * len(line) * lines
+
+
+def test_a_batch_whose_client_leaves_is_not_scored_further() -> None:
+    watched = Watched(seconds=0.02)
+    with serving(watched) as server, socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        data = chunk(LINE * 20) * 10
+        connection.sendall(b"POST /v1/rerank/batch HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" + data)
+        connection.recv(100)
+        connection.close()
+        while server.service.admission.streams:
+            time.sleep(0.01)
+        assert server.service.admission.pairs == 0
+        assert sum(map(sum, watched.calls)) < 200 * 300
+
+
+def raw(server: Running, data: bytes, *, close: bool = False) -> bytes:
+    """Send bytes as they are; what comes back until the server closes or says nothing for a while."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=3) as connection:
+        connection.sendall(data)
+        if close:
+            return b""
+        received = b""
+        try:
+            while part := connection.recv(65536):
+                received += part
+        except TimeoutError:
+            pass
+        return received
+
+
+def test_broken_connections_and_bodies_leave_the_server_as_it_was(server: Running) -> None:
+    head = b"POST /rerank HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n"
+    assert b"408" in raw(server, head + b'{"query"').split(b"\r\n")[0]  # stops in the middle
+    raw(server, head + b'{"query"', close=True)
+    assert b"400" in raw(server, b"NONSENSE\r\n\r\n").split(b"\r\n")[0]
+    raw(server, b"POST /rerank HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", close=True)
+    big = b"x" * 10_000_000
+    assert server.client.post("/rerank", content=big).status_code == 413
+    null = {"query": "kidney\0stones", "documents": ["a\0b", "\0"]}
+    assert server.client.post("/rerank", json=null).status_code == 200
+    utf16 = json.dumps({"query": "kidney", "documents": ["é"]}, ensure_ascii=False)
+    assert server.client.post("/rerank", content=utf16.encode("latin-1")).status_code == 400
+    for _ in range(50):
+        raw(server, b"", close=True)
+    assert server.service.admission.requests == 0
+    assert server.client.post("/rerank", json=requests(1, 3)[0]).status_code == 200
+
+
+def test_when_the_models_folder_vanishes_a_loaded_model_goes_on(tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree("models/default", tmp_path / "bundle")
+    with serving(models(f"m={tmp_path / 'bundle'}")) as server:
+        shutil.rmtree(tmp_path / "bundle")
+        assert server.client.post("/rerank", json=requests(1, 50)[0]).status_code == 200
