@@ -6,7 +6,6 @@ import { choices, element, find, say } from "./dom.js";
 
 const form = find("#one"), status = find("#status"), place = find("#ranking");
 const candidates = find("#candidates"), column = find("#column"), columnRow = find("#column-row");
-const seconds = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 
 candidates.addEventListener("input", () => {
   const table = pasted();
@@ -31,8 +30,9 @@ form.addEventListener("submit", async (event) => {
     const response = await ask("v1/rerank", { method: "POST", body: JSON.stringify(body) });
     const answer = await response.json();
     show(answer, documents);
-    const took = seconds.format((performance.now() - began) / 1000);
-    const said = [`${documents.length} candidates ranked in ${took} s, ${answer.usage.total_tokens} tokens.`];
+    const took = performance.now() - began;
+    const time = took < 1000 ? `${took.toFixed(0)} ms` : `${(took / 1000).toFixed(1)} s`;
+    const said = [`${documents.length} candidates ranked in ${time}, ${answer.usage.total_tokens} tokens.`];
     say(status, [...said, ...(answer.meta.warnings ?? [])].join(" "));
     status.focus({ preventScroll: false });
   } catch (error) {
@@ -55,17 +55,21 @@ function texts() {
 }
 
 function show(answer, documents) {
-  const head = element("tr", {}, ...["Rank", "Score", "", "Candidate", "Was"].map((text) => element("th", { scope: "col", textContent: text })));
+  const head = element("tr", {}, ...["Rank", "Score", "Candidate", "Was"].map((text) => element("th", { scope: "col", textContent: text })));
+  const best = Math.max(answer.results[0].relevance_score, Number.MIN_VALUE);
   const body = answer.results.map((result, rank) => {
     const bar = element("span", { className: "bar" });
-    bar.style.width = `${100 * result.relevance_score}%`;
+    bar.style.width = `${(100 * result.relevance_score) / best}%`;  // the best one's is whole
     bar.setAttribute("aria-hidden", "true");
     return element("tr", {},
       element("td", { className: "number", textContent: rank + 1 }),
-      element("td", { className: "number", textContent: result.relevance_score.toFixed(4) }),
-      element("td", { className: "score" }, bar),
-      element("td", { className: "text", textContent: documents[result.index] + (result.truncated ? " (cut)" : "") }),
+      element("td", { className: "number", textContent: shown(result.relevance_score) }),
+      element("td", { className: "text" }, documents[result.index] + (result.truncated ? " (cut)" : ""), bar),
       element("td", { className: "number", textContent: result.index + 1 }));
   });
   place.replaceChildren(element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)));
+}
+
+function shown(score) {
+  return score > 0 && score < 0.0001 ? "< 0.0001" : score.toFixed(4);
 }
