@@ -3,11 +3,11 @@
 import logging
 import os
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
-from ..runtime.providers import Provider
+from . import options
 
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -28,8 +28,8 @@ _LEVELS = ("debug", "info", "warning", "error")
     " answers where a request names none.",
 )
 @click.option("--fallback", type=click.Choice(["bm25"]), help="What to serve where a model can't run.")
-@click.option("--provider", type=click.Choice(get_args(Provider)), default="auto", show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), help="Threads that compute; default: all usable CPUs.")
+@options.provider
+@options.threads
 @click.option("--task", help="The instruction where a request gives none.")
 @click.option("--max-length", type=click.IntRange(min=1), help="The most tokens of a prompt.")
 @click.option("--truncate/--no-truncate", default=True, show_default=True, help="Cut over-long pairs, or refuse them.")
@@ -72,7 +72,7 @@ def command(
     timeout: float,
     drain: float,
     log_level: str,
-    **options: Any,
+    **model_options: Any,
 ) -> None:
     """Serve rerankers over HTTP, in the forms of TEI, Cohere, Jina, vLLM, infinity, llama.cpp and Voyage.
 
@@ -105,7 +105,7 @@ def command(
     )
     settings = Settings(limits, keys, cors_origins, truncate)
     run(
-        loader([parse_model(each) for each in models], fallback, options),
+        loader([parse_model(each) for each in models], fallback, model_options),
         settings,
         host=host,
         port=port,

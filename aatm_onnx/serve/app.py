@@ -16,6 +16,7 @@ from .errors import ApiError, ClientGone
 from .front import Front, Refusals
 from .handlers import Handlers
 from .models import Loader
+from .pages import Pages
 from .service import Service
 from .settings import Settings
 
@@ -49,7 +50,7 @@ def create_app(
     refusals = Refusals(service.metrics)
     handlers = {HTTPException: refusals.http, ClientGone: refusals.gone}
     app = Starlette(
-        routes=[*routes, *Handlers(service).routes()],
+        routes=[*routes, *Pages().routes(), *Handlers(service).routes()],
         lifespan=_lifespan(service, load, failed),
         exception_handlers=handlers | dict.fromkeys(_HANDLED, refusals.any) | {Exception: refusals.any},
     )

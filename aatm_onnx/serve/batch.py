@@ -1,8 +1,8 @@
 """POST /v1/rerank/batch: a JSON line for every query in, one out, in the same order, while the client still sends.
 
-A line is a rerank request of any dialect, or what `aatm-onnx rerank --input` reads and answered as that command answers:
-{"query": ..., "candidates": [...]}. A wrong line gets a line with its error; the others are not touched. Memory is
-bounded: only a few lines are read ahead.
+A line is a rerank request of any dialect, or what `aatm-onnx rerank --input` reads, {"query": ..., "candidates":
+[...]}, and is answered as that command answers. A wrong line gets a line with its error; the others are not touched.
+Memory is bounded: only a few lines are read ahead.
 """
 
 import asyncio
