@@ -17,7 +17,6 @@ from .terminal import printable
 # waits for nothing that another command needs.
 _COMMANDS = {
     "rerank": "Order candidates by how well they match a query.",
-    "serve": "Serve rerankers over HTTP.",
     "info": "Say what a bundle is, and what this machine runs it on.",
     "verify": "Prove that a bundle is whole and computes the scores it was exported with.",
     "serve": "Serve rerankers over HTTP, to every client of a rerank API.",
