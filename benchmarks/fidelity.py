@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from aatm_onnx_export.calibration import Scores, compare_scores
 from aatm_onnx_export.checkpoint import Checkpoint, open_checkpoint
 from aatm_onnx_export.export import export_checkpoint
-from aatm_onnx_export.fused import FUSED
-from aatm_onnx_export.reference import float32_logits
+from aatm_onnx_export.kinds import KINDS
+from aatm_onnx_export.proof.fidelity import Scores, compare_scores
+from aatm_onnx_export.proof.torch_reference import float32_logits
 from bundle_checkpoint import default_checkpoint
 from make_checkpoint import SIZES, write_checkpoint
 from massive import FIRST_TOKEN, add_massive_activations
@@ -31,9 +31,9 @@ from aatm_onnx.prompt import (
     TokenIds,
     format_instruction,
 )
-from aatm_onnx.runtime.scoring import score_prompts
+from aatm_onnx.runtime.scoring import probability_of_yes, score_prompts
 from aatm_onnx.runtime.session import Session, open_session
-from aatm_onnx.runtime.verify import scores_of
+from aatm_onnx.tokenizer import read_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "models"))
@@ -41,7 +41,8 @@ sys.path.insert(0, str(ROOT / "models"))
 from recipe.pool import NgramIndex, Question, questions  # noqa: E402
 from recipe.sources import load_hpo  # noqa: E402
 
-PRECISIONS = ("fp32", "fp16", "int8", "int4")
+PRECISIONS = tuple(KINDS["fused"].strategies)
+QUANTIZED = ("int8", "int4")
 _SHARED_PER_UNSHARED = 10  # of so many queries one is also scored without sharing anything, which takes its time
 
 
@@ -64,18 +65,18 @@ class Test:
 
     def session(self, precision: str, folder: Path) -> tuple[Session, str]:
         """A session of the bundle that `aatm-onnx export` makes, and what to call it."""
-        min_tau = self.min_tau if precision in FUSED.min_taus else None
+        min_tau = self.min_tau if precision in QUANTIZED else None
         bundle = export_checkpoint(
             str(self.checkpoint.folder), folder / "bundle", precision=precision, prefix=self.prefix, min_tau=min_tau
         )
         fidelity = bundle.manifest.graph.fidelity
-        layers = fidelity.float_layers if fidelity else []
-        return open_session(bundle, "cpu"), f"{precision}, layers in float: {layers}" if layers else precision
+        done = [*fidelity.methods, *(f"layer {layer} in float" for layer in fidelity.float_layers)] if fidelity else []
+        return open_session(bundle, "cpu"), ", ".join([precision, *done])
 
 
 def run(test: Test, precisions: Sequence[str]) -> None:
     """Print a table: one row for every precision."""
-    expected = scores_of(float32_logits(test.checkpoint, test.prompts))
+    expected = probability_of_yes(float32_logits(test.checkpoint, test.prompts))
     print(
         f"\n{test.title}: {len(test.questions)} queries, {len(test.prompts)} pairs; float32 torch's scores spread by"
         f" {expected.std():.3f}, Hit@1 {_hit_at_1(expected, test.questions):.4f}"
@@ -84,19 +85,19 @@ def run(test: Test, precisions: Sequence[str]) -> None:
     for precision in precisions:
         with tempfile.TemporaryDirectory() as folder:
             session, name = test.session(precision, Path(folder))
-            print(_row(name, test, session, test.prompts, expected), flush=True)
+            scores = np.array(score_prompts(session, test.prompts, test.checkpoint.pad_token_id))
+            print(_row(name, test, scores, expected), flush=True)
             if precision == "fp32":
-                alone = Session(session.runtime, session.provider)  # knows of no head, so it shares nothing
                 queries = -(-len(test.questions) // _SHARED_PER_UNSHARED)
                 few = test.prompts[: queries * len(test.questions[0].candidates)]
                 name = f"fp32, nothing shared, {queries} queries"
-                print(_row(name, test, alone, few, expected[: len(few)]), flush=True)
+                alone = [score_prompts(session, [prompt], test.checkpoint.pad_token_id)[0] for prompt in few]
+                print(_row(name, test, np.array(alone), expected[: len(few)]), flush=True)
 
 
-def _row(name: str, test: Test, session: Session, prompts: Sequence[TokenIds], expected: Scores) -> str:
-    scores = np.array(score_prompts(session, prompts, test.checkpoint.pad_token_id))
-    asked = test.questions[: len(prompts) // len(test.questions[0].candidates)]
-    measured = compare_scores(scores, expected, [len(question.candidates) for question in asked])
+def _row(name: str, test: Test, scores: Scores, expected: Scores) -> str:
+    asked = test.questions[: len(scores) // len(test.questions[0].candidates)]
+    measured = compare_scores(scores, expected, [len(question.candidates) for question in asked]).fidelity()
     return (
         f"| {name} | {measured.mean_difference:.2g} | {measured.largest_difference:.2g} | {measured.tau:.4f}"
         f" | {_hit_at_1(scores, asked):.4f} |"
@@ -114,8 +115,9 @@ def ask(title: str, folder: Path, asked: Sequence[Question], prefix: str) -> Tes
     checkpoint = open_checkpoint(str(folder))
     ids = [checkpoint.tokenizer.encode(text, add_special_tokens=False).ids for text in (prefix, DEFAULT_SUFFIX)]
     pairs = [format_instruction(DEFAULT_TASK, item.query, text) for item in asked for text in item.candidates]
-    encoder = PromptTokenizer(folder / "tokenizer.json", *ids, DEFAULT_MAX_LENGTH)
-    return Test(title, checkpoint, asked, list(encoder.encode(pairs)), prefix)
+    texts = read_tokenizer(folder / "tokenizer.json", control_tokens=False)
+    prompts = [prompt.ids for prompt in PromptTokenizer(texts, *ids, DEFAULT_MAX_LENGTH).encode(pairs)]
+    return Test(title, checkpoint, asked, prompts, prefix)
 
 
 def main() -> None:
