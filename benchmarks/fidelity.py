@@ -8,17 +8,16 @@ random weights at 0.6B's size, (b) the same with massive activations at the firs
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from aatm_onnx_export.calibration import Scores, compare_scores
 from aatm_onnx_export.checkpoint import Checkpoint, open_checkpoint
 from aatm_onnx_export.export import export_checkpoint
-from aatm_onnx_export.fused import FUSED
-from aatm_onnx_export.reference import float32_logits
+from aatm_onnx_export.kinds import KINDS
+from aatm_onnx_export.proof.fidelity import Scores, compare_scores
+from aatm_onnx_export.proof.torch_reference import float32_logits
 from bundle_checkpoint import default_checkpoint
 from make_checkpoint import SIZES, write_checkpoint
 from massive import FIRST_TOKEN, add_massive_activations
@@ -42,7 +41,8 @@ sys.path.insert(0, str(ROOT / "models"))
 from recipe.pool import NgramIndex, Question, questions  # noqa: E402
 from recipe.sources import load_hpo  # noqa: E402
 
-PRECISIONS = ("fp32", "fp16", "int8", "int4")
+PRECISIONS = tuple(KINDS["fused"].strategies)
+QUANTIZED = ("int8", "int4")
 _SHARED_PER_UNSHARED = 10  # of so many queries one is also scored without sharing anything, which takes its time
 
 
@@ -65,13 +65,13 @@ class Test:
 
     def session(self, precision: str, folder: Path) -> tuple[Session, str]:
         """A session of the bundle that `aatm-onnx export` makes, and what to call it."""
-        min_tau = self.min_tau if precision in FUSED.min_taus else None
+        min_tau = self.min_tau if precision in QUANTIZED else None
         bundle = export_checkpoint(
             str(self.checkpoint.folder), folder / "bundle", precision=precision, prefix=self.prefix, min_tau=min_tau
         )
         fidelity = bundle.manifest.graph.fidelity
-        layers = fidelity.float_layers if fidelity else []
-        return open_session(bundle, "cpu"), f"{precision}, layers in float: {layers}" if layers else precision
+        done = [*fidelity.methods, *(f"layer {layer} in float" for layer in fidelity.float_layers)] if fidelity else []
+        return open_session(bundle, "cpu"), ", ".join([precision, *done])
 
 
 def run(test: Test, precisions: Sequence[str]) -> None:
@@ -85,29 +85,19 @@ def run(test: Test, precisions: Sequence[str]) -> None:
     for precision in precisions:
         with tempfile.TemporaryDirectory() as folder:
             session, name = test.session(precision, Path(folder))
-            together = partial(score_prompts, session)
-            print(_row(name, test, together, test.prompts, expected), flush=True)
+            scores = np.array(score_prompts(session, test.prompts, test.checkpoint.pad_token_id))
+            print(_row(name, test, scores, expected), flush=True)
             if precision == "fp32":
                 queries = -(-len(test.questions) // _SHARED_PER_UNSHARED)
                 few = test.prompts[: queries * len(test.questions[0].candidates)]
                 name = f"fp32, nothing shared, {queries} queries"
-                print(_row(name, test, partial(_one_by_one, session), few, expected[: len(few)]), flush=True)
+                alone = [score_prompts(session, [prompt], test.checkpoint.pad_token_id)[0] for prompt in few]
+                print(_row(name, test, np.array(alone), expected[: len(few)]), flush=True)
 
 
-def _one_by_one(session: Session, prompts: Sequence[TokenIds], pad_token_id: int) -> list[float]:
-    return [score_prompts(session, [prompt], pad_token_id)[0] for prompt in prompts]
-
-
-def _row(
-    name: str,
-    test: Test,
-    score: Callable[[Sequence[TokenIds], int], list[float]],
-    prompts: Sequence[TokenIds],
-    expected: Scores,
-) -> str:
-    scores = np.array(score(prompts, test.checkpoint.pad_token_id))
-    asked = test.questions[: len(prompts) // len(test.questions[0].candidates)]
-    measured = compare_scores(scores, expected, [len(question.candidates) for question in asked])
+def _row(name: str, test: Test, scores: Scores, expected: Scores) -> str:
+    asked = test.questions[: len(scores) // len(test.questions[0].candidates)]
+    measured = compare_scores(scores, expected, [len(question.candidates) for question in asked]).fidelity()
     return (
         f"| {name} | {measured.mean_difference:.2g} | {measured.largest_difference:.2g} | {measured.tau:.4f}"
         f" | {_hit_at_1(scores, asked):.4f} |"
@@ -125,9 +115,9 @@ def ask(title: str, folder: Path, asked: Sequence[Question], prefix: str) -> Tes
     checkpoint = open_checkpoint(str(folder))
     ids = [checkpoint.tokenizer.encode(text, add_special_tokens=False).ids for text in (prefix, DEFAULT_SUFFIX)]
     pairs = [format_instruction(DEFAULT_TASK, item.query, text) for item in asked for text in item.candidates]
-    tokenizer = read_tokenizer(folder / "tokenizer.json", control_tokens=False)
-    encoder = PromptTokenizer(tokenizer, *ids, DEFAULT_MAX_LENGTH)
-    return Test(title, checkpoint, asked, [prompt.ids for prompt in encoder.encode(pairs)], prefix)
+    texts = read_tokenizer(folder / "tokenizer.json", control_tokens=False)
+    prompts = [prompt.ids for prompt in PromptTokenizer(texts, *ids, DEFAULT_MAX_LENGTH).encode(pairs)]
+    return Test(title, checkpoint, asked, prompts, prefix)
 
 
 def main() -> None:
