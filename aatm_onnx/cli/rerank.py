@@ -16,12 +16,16 @@ from ..errors import TooLongError
 from ..load import load_reranker
 from ..ranking import RankedDocument, check_text
 from ..reranker import Reranker
-from . import options
+from ..table import TableReranker
+from . import options, parquet
 from .formats import QueryCandidates, csv, jsonl, table
 from .sink import writing
 from .source import Format, Source, format_of, read_candidates
+from .terminal import printable
 
 Ranked = tuple[QueryCandidates, list[RankedDocument]]
+_FORMATS = ("table", "jsonl", "csv", "parquet")
+_PART_ROWS_HELP = "The most rows of a Parquet part: what is done again after a kill."
 _READABLE = click.Path(exists=True, allow_dash=True, path_type=Path)
 
 
@@ -31,10 +35,13 @@ _READABLE = click.Path(exists=True, allow_dash=True, path_type=Path)
 @click.option("--candidates-file", type=_READABLE, help="Candidates of QUERY, one a line; - is standard input.")
 @click.option("--input", "source", type=_READABLE, help="Queries with candidates; - is standard input.")
 @click.option("--input-format", type=click.Choice(get_args(Format)), help="Default: by the file's name.")
-@click.option("--query-column", default="query", show_default=True, help="CSV column of the query.")
-@click.option("--candidate-column", default="candidate", show_default=True, help="CSV column of the candidate.")
-@click.option("--format", "output_format", type=click.Choice(["table", "jsonl", "csv"]), default="table")
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write; default: stdout.")
+@click.option("--query-column", default="query", show_default=True, help="CSV or Parquet column of the query.")
+@click.option("--candidate-column", help="Default: CSV's column candidate, Parquet's list column candidates.")
+@click.option("--format", "output_format", type=click.Choice(_FORMATS), help="Default: table; of Parquet, Parquet.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="File to write, of Parquet a folder; default: standard output."
+)
+@click.option("--part-rows", type=click.IntRange(min=1), default=4096, show_default=True, help=_PART_ROWS_HELP)
 @click.option("--top-k", type=click.IntRange(min=1), help="Keep only this many of each query's candidates.")
 @click.option(
     "--details", is_flag=True, help="In JSONL and CSV, also each pair's logit, tokens, and whether it was cut."
@@ -55,9 +62,10 @@ def command(
     source: Path | None,
     input_format: Format | None,
     query_column: str,
-    candidate_column: str,
-    output_format: str,
+    candidate_column: str | None,
+    output_format: str | None,
     output: Path | None,
+    part_rows: int,
     top_k: int | None,
     details: bool,
     no_truncate: bool,
@@ -69,20 +77,33 @@ def command(
 
     Candidates come as arguments or from --candidates-file; many queries come from --input, as JSONL lines
     {"query": "...", "candidates": ["...", ...]} or as CSV, one row per candidate. They are ranked as they are read, in
-    little memory. Before a file is written, all of the input is checked.
+    little memory. Before a file is written, all of the input is checked. Parquet, one row per query with a list column
+    of candidates, becomes a folder of parts; stopped and called again, it goes on where it was.
     """
+    load = partial(load_reranker, model, fallback=fallback, **model_options)
     items: Iterable[QueryCandidates]
     if source is not None:
         if query is not None or candidates_file is not None:
             raise click.UsageError("Give either QUERY with candidates, or --input.")
-        items = Source(source, input_format or format_of(source), query_column, candidate_column)
+        if (chosen := input_format or format_of(source)) == "parquet":
+            if output is None or output_format not in (None, "parquet") or details:
+                raise click.UsageError("Parquet goes to Parquet: give a folder as --output, no --format, no --details.")
+            columns = {"query": query_column, "candidates": candidate_column or "candidates"}
+            _rank_parquet(source, output, part_rows, load, top_k=top_k, truncate=not no_truncate, **columns)
+            return
+        items = Source(source, chosen, query_column, candidate_column or "candidate")
     elif query is None:
         raise click.UsageError("Give QUERY with candidates, or --input. See `aatm-onnx rerank --help`.")
     else:
         items = [_item(query, [*candidates, *(read_candidates(candidates_file) if candidates_file else [])])]
+    if output_format == "parquet":
+        raise click.UsageError("Parquet is written from Parquet only; choose --format jsonl or csv.")
+    if output is not None and output.is_dir():
+        raise click.UsageError(f"--output {output} is a folder; name a file.")
+    output_format = output_format or "table"
     further, read = _begin(items, output_format, output)
     with (
-        load_reranker(model, fallback=fallback, **model_options) as reranker,
+        load() as reranker,
         writing(output, replace=output_format == "table") as stream,
         _progress(items, shown=output is not None or not stream.isatty()) as progress,
     ):
@@ -100,6 +121,21 @@ def _item(query: str, candidates: list[str]) -> QueryCandidates:
     return QueryCandidates(check_text(query, "QUERY"), texts, [{} for _ in texts])
 
 
+def _rank_parquet(
+    source: Path, output: Path, part_rows: int, load: Callable[[], Reranker], **table_options: Any
+) -> None:
+    parquet.check_installed()
+    with (
+        load() as reranker,
+        click.progressbar(
+            length=parquet.rows_of(source), label="Reranking", file=sys.stderr, hidden=not sys.stderr.isatty()
+        ) as bar,
+    ):
+        rank = TableReranker(reranker, **table_options)
+        parts, there = parquet.rank_parts(source, output, rank, part_rows, bar.update)
+    click.echo(printable(f"{output}: {parts} parts, of which {there} were there already."), err=True)
+
+
 def _begin(
     items: Iterable[QueryCandidates], output_format: str, output: Path | None
 ) -> tuple[list[str], Iterator[QueryCandidates]]:
@@ -114,9 +150,8 @@ def _begin(
             return items.check(), iter(items)
     read = iter(items)
     first = list(itertools.islice(read, 1))
-    return list(dict.fromkeys(name for item in first for extra in item.extra for name in extra)), itertools.chain(
-        first, read
-    )
+    further = dict.fromkeys(name for item in first for extra in item.extra for name in extra)
+    return list(further), itertools.chain(first, read)
 
 
 def _ranked(items: Iterable[QueryCandidates], reranker: Reranker, no_truncate: bool) -> Iterator[Ranked]:

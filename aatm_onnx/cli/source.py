@@ -16,8 +16,8 @@ import click
 
 from .formats import QueryCandidates, csv, jsonl
 
-Format = Literal["jsonl", "csv"]
-_SUFFIXES: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
+Format = Literal["jsonl", "csv", "parquet"]
+_SUFFIXES: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 
 
 def format_of(path: Path) -> Format:
@@ -26,8 +26,10 @@ def format_of(path: Path) -> Format:
     Raises:
         UsageError: it says none.
     """
+    if path.is_dir():
+        return "parquet"  # of many parts
     if (chosen := _SUFFIXES.get(path.suffix.lower())) is None:
-        raise click.UsageError(f"Can't tell the format of {path}; give --input-format jsonl or csv.")
+        raise click.UsageError(f"Can't tell the format of {path}; give --input-format jsonl, csv or parquet.")
     return chosen
 
 

@@ -1,0 +1,152 @@
+"""Rank tables: one row a query, with a list column of its candidates.
+
+The same object is called by hand, by Ray Data (`map_batches`), Spark (`mapInArrow`), Dask (`map_partitions`) and
+multiprocessing. None of them is imported here, and pyarrow only where an Arrow table comes in.
+"""
+
+import functools
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+from .load import load_reranker
+from .models import ModelName, Qwen3RerankerModels
+from .ranking import RankedDocument
+from .reranker import Reranker
+
+T = TypeVar("T")
+
+
+class TableReranker:
+    """Adds each row's ranking to a table: the candidates' indices, best first, and their scores.
+
+    It is cheap to make and to pickle. The reranker is opened with the first table, and all equal TableRerankers of a
+    process share it. There is no fallback to BM25: workers of one job must not mix scores of two kinds.
+
+    Attributes:
+        query: the column of queries, strings.
+        candidates: the column of candidates: lists of strings, or of structs (dicts) with a field of text.
+        text: that field.
+        task: the column of the queries' own instructions; None where there is none.
+        top_k: how many of the best are kept; None keeps all.
+        truncate: whether a pair that is too long is cut; otherwise it is refused.
+        index: the new column of indices into the row's candidates, best first.
+        score: the new column of scores, in the same order.
+    """
+
+    def __init__(
+        self,
+        model: ModelName | Reranker = None,
+        *,
+        query: str = "query",
+        candidates: str = "candidates",
+        text: str = "expression",
+        task: str | None = None,
+        top_k: int | None = None,
+        truncate: bool = True,
+        index: str = "rank_index",
+        score: str = "rank_score",
+        **options: Any,
+    ) -> None:
+        """Remember what to do; nothing is opened yet.
+
+        Args:
+            model: as `load_reranker` takes it, or a reranker.
+            query: the column of queries.
+            candidates: the column of candidates.
+            text: the field of a candidate that is a struct.
+            task: the column of instructions, where queries have their own.
+            top_k: keep only this many of each query's candidates.
+            truncate: cut a pair that is too long for the model. False refuses it.
+            index: what to call the column of indices.
+            score: what to call the column of scores.
+            **options: further arguments of `load_reranker`. Where several workers share a machine, give each its
+                `threads`: otherwise each takes all CPUs.
+        """
+        if options.get("fallback") is not None:
+            raise ValueError("A TableReranker has no fallback: the rows of one job must not have scores of two kinds.")
+        self.query, self.candidates, self.text, self.task = query, candidates, text, task
+        self.top_k, self.truncate = top_k, truncate
+        self.index, self.score = index, score
+        self._model, self._options = model, options
+
+    @property
+    def reranker(self) -> Reranker:
+        """The reranker, opened when it is first asked for."""
+        if isinstance(self._model, Reranker):
+            return self._model
+        model = self._model
+        name = model if model is None or isinstance(model, Qwen3RerankerModels) else os.fspath(model)
+        return _opened(name, tuple(sorted(self._options.items())))
+
+    def __call__(self, table: T) -> T:
+        """Rank every row.
+
+        Args:
+            table: a pyarrow Table or RecordBatch, or a pandas DataFrame. A row without candidates (an empty list, or
+                none) gets empty lists.
+
+        Returns:
+            A table of the same kind: all columns of `table`, then the indices (int32) and the scores (float64).
+
+        Raises:
+            ValueError: a column is missing, or a text is not a string; the message says which and where.
+            TooLongError: (a ValueError) a pair is too long and `truncate` is False.
+        """
+        names: list[str] = list(table.columns if _is_pandas(table) else table.schema.names)  # type: ignore[attr-defined]
+        wanted = [self.query, self.candidates, *([self.task] if self.task else [])]
+        if missing := [name for name in wanted if name not in names]:
+            raise ValueError(f"The table has no column {missing[0]!r}; its columns are {', '.join(map(str, names))}.")
+        if taken := [name for name in (self.index, self.score) if name in names]:
+            raise ValueError(f"The table has a column {taken[0]!r} already; choose other names for the new columns.")
+        columns = [_values(table, name) for name in wanted]
+        rankings = list(self.reranker.rank_stream(self._items(*columns), self.top_k, truncate=self.truncate))
+        ranked: T = self._with_columns(table, rankings)
+        return ranked
+
+    def _items(
+        self, queries: Sequence[Any], groups: Sequence[Any], tasks: Sequence[Any] | None = None
+    ) -> Iterator[tuple[str, list[str], str | None]]:
+        for row, (query, group) in enumerate(zip(queries, groups, strict=True)):
+            task = tasks[row] if tasks is not None and isinstance(tasks[row], str) else None  # or null, in any form
+            yield query, self._texts(group, row), task
+
+    def _texts(self, group: Any, row: int) -> list[str]:
+        if group is None or isinstance(group, float):  # null is NaN in pandas
+            return []
+        if isinstance(group, str | bytes | dict) or not hasattr(group, "__len__"):
+            raise ValueError(f"Row {row}: {self.candidates!r} must be a list of texts, not {type(group).__name__}.")
+        return [self._text_of(candidate, row) for candidate in group]
+
+    def _text_of(self, candidate: Any, row: int) -> str:
+        text = candidate.get(self.text) if isinstance(candidate, dict) else candidate
+        if not isinstance(text, str):
+            wanted = f"have a string {self.text!r}" if isinstance(candidate, dict) else "be a string"
+            raise ValueError(f"Row {row}: each of {self.candidates!r} must {wanted}, not {type(text).__name__}.")
+        return text
+
+    def _with_columns(self, table: Any, rankings: Sequence[Sequence[RankedDocument]]) -> Any:
+        indices = [[ranked.index for ranked in ranking] for ranking in rankings]
+        scores = [[ranked.score for ranked in ranking] for ranking in rankings]
+        if _is_pandas(table):
+            return table.assign(**{self.index: indices, self.score: scores})
+        import pyarrow as pa
+
+        schema = table.schema.append(pa.field(self.index, pa.list_(pa.int32())))
+        schema = schema.append(pa.field(self.score, pa.list_(pa.float64())))
+        new = [pa.array(indices, pa.list_(pa.int32())), pa.array(scores, pa.list_(pa.float64()))]
+        return type(table).from_arrays([*table.columns, *new], schema=schema)
+
+
+@functools.lru_cache(maxsize=4)
+def _opened(model: str | Qwen3RerankerModels | None, options: tuple[tuple[str, Any], ...]) -> Reranker:
+    return load_reranker(model, **dict(options))
+
+
+def _is_pandas(table: object) -> bool:
+    return type(table).__module__.partition(".")[0] == "pandas"
+
+
+def _values(table: Any, name: str) -> list[Any]:
+    values: list[Any] = table[name].tolist() if _is_pandas(table) else table.column(name).to_pylist()
+    return values

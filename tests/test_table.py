@@ -1,0 +1,124 @@
+"""Tables in, the same tables out with a ranking more."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aatm_onnx import Qwen3Reranker
+from aatm_onnx.table import TableReranker
+
+pa = pytest.importorskip("pyarrow")
+pd = pytest.importorskip("pandas")
+
+QUERIES = ["high blood pressure", "kidney stones", "nothing found", "left knee"]
+CANDIDATES = [
+    ["Hypotension", "Hypertension", "Hypertensive crisis"],
+    ["Gallstones", "Nephrolithiasis"],
+    [],
+    ["right knee", "left knee", "hip"],
+]
+
+
+def arrow(structs: bool = False) -> Any:
+    groups = [[{"id": 1, "expression": text} for text in group] for group in CANDIDATES] if structs else CANDIDATES
+    item = pa.struct([("id", pa.int64()), ("expression", pa.string())]) if structs else pa.string()
+    columns = {
+        "code": pa.array([7, 8, 9, 10], pa.int16()),
+        "query": pa.array(QUERIES, pa.large_string()),
+        "candidates": pa.array(groups, pa.list_(item)),
+        "note": pa.array([None, "b", "c", "d"]).dictionary_encode(),
+    }
+    return pa.table(columns, metadata={"made": "here"})
+
+
+@pytest.fixture(scope="module")
+def expected() -> list[list[tuple[int, float]]]:
+    rankings = Qwen3Reranker(provider="cpu").rank_many(QUERIES, CANDIDATES)
+    return [[(row.index, row.score) for row in ranking] for ranking in rankings]
+
+
+def rankings_of(table: Any) -> list[list[tuple[int, Any]]]:
+    """Scores may differ by what another batch changes."""
+    rows = zip(table["rank_index"].to_pylist(), table["rank_score"].to_pylist(), strict=True)
+    return [[(index, pytest.approx(score, abs=2e-6)) for index, score in zip(*row, strict=True)] for row in rows]
+
+
+@pytest.mark.parametrize("structs", [False, True])
+def test_an_arrow_table_keeps_all_it_had(structs: bool, expected: list[Any]) -> None:
+    table = arrow(structs)
+    ranked = TableReranker(provider="cpu")(table)
+    assert expected == rankings_of(ranked)
+    assert ranked.select(table.column_names).equals(table)
+    assert ranked.schema.metadata == table.schema.metadata
+    assert ranked.schema.types[-2:] == [pa.list_(pa.int32()), pa.list_(pa.float64())]
+
+
+def test_batches_and_slices(expected: list[Any]) -> None:
+    rank = TableReranker(provider="cpu")
+    (batch,) = arrow().to_batches()
+    ranked = rank(batch.slice(1, 2))
+    assert isinstance(ranked, pa.RecordBatch)
+    assert expected[1:3] == rankings_of(pa.table(ranked))
+    assert rank(batch.slice(0, 0)).num_rows == 0
+
+
+def test_data_frames_whose_lists_come_from_anywhere(expected: list[Any]) -> None:
+    frame = pd.DataFrame({"query": QUERIES, "candidates": CANDIDATES}, index=[5, 5, 6, 7])
+    for given in (frame, arrow(structs=True).to_pandas()):  # the latter has numpy arrays of dicts
+        ranked = TableReranker(provider="cpu")(given)
+        assert expected == rankings_of({name: pa.array(ranked[name].tolist()) for name in ("rank_index", "rank_score")})
+        assert ranked[given.columns].equals(given)
+
+
+def test_only_the_best_and_other_names() -> None:
+    table = arrow().rename_columns({"query": "term", "candidates": "found"})
+    rank = TableReranker("bm25", query="term", candidates="found", top_k=1, index="order", score="bm25")
+    assert rank(table)["order"].to_pylist()[3] == [1]
+    assert rank(table)["bm25"].to_pylist()[2] == []
+
+
+def test_a_task_for_each_row(bundle: Path) -> None:
+    table = arrow().append_column("task", pa.array([None, "Find the opposite", None, None]))
+    usual, own = (TableReranker(bundle, provider="cpu", task=task)(table) for task in (None, "task"))
+    rows = zip(usual["rank_score"].to_pylist(), own["rank_score"].to_pylist(), strict=True)
+    assert [one == pytest.approx(other, abs=2e-6) for one, other in rows] == [True, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"query": ["a"]}, "no column 'candidates'; its columns are query"),
+        ({"query": ["a"], "candidates": ["b"]}, "Row 0: 'candidates' must be a list of texts, not str"),
+        (
+            {"query": ["a", "b"], "candidates": [["b"], [None]]},
+            "Row 1: each of 'candidates' must be a string",
+        ),
+        (
+            {"query": ["a"], "candidates": [[{"name": "b"}]]},
+            "each of 'candidates' must have a string 'expression'",
+        ),
+        ({"query": [None], "candidates": [["b"]]}, "Query 0 must be a string, not NoneType"),
+        ({"query": ["a"], "candidates": [["b"]], "rank_score": [1]}, "has a column 'rank_score' already"),
+    ],
+)
+def test_a_table_that_cant_be_ranked_is_one_sentence(columns: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TableReranker("bm25")(pa.table(columns))
+
+
+def test_a_row_without_candidates_has_no_ranking() -> None:
+    table = pa.table({"query": ["a", "b"], "candidates": pa.array([None, ["b"]], pa.list_(pa.string()))})
+    assert TableReranker("bm25")(table)["rank_index"].to_pylist() == [[], [0]]
+    assert TableReranker("bm25")(table.to_pandas())["rank_index"].tolist() == [[], [0]]
+
+
+def test_pickled_ones_share_one_reranker_and_no_fallback_mixes_scores() -> None:
+    rank = TableReranker(provider="cpu", threads=1, top_k=2)
+    again = pickle.loads(pickle.dumps(rank))
+    assert again.reranker is rank.reranker
+    assert again(arrow()).equals(rank(arrow()))
+    assert len(pickle.dumps(rank)) < 1000
+    with pytest.raises(ValueError, match="no fallback"):
+        TableReranker(fallback="bm25")
