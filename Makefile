@@ -6,7 +6,7 @@ DEFAULT_GRAPH := --graph fused --precision fp16
 DEFAULT_NAME := aatm-onnx-terminology-5m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast check docs bench bench-default bench-gpu fidelity eval model test-serve clean
+.PHONY: help demo test fast check docs bench bench-default bench-gpu fidelity eval model test-serve fuzz soak clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed 's/:.*  ## /\t/' | sort | column -t -s "$$(printf '\t')"
@@ -48,6 +48,16 @@ bench-default: .venv-demo/ready  ## what the default model costs, warm and cold
 
 fidelity: .venv/ready  ## how far every precision's scores are from float32 torch
 	$(DEV)/python benchmarks/fidelity.py
+
+FUZZ_CASES ?= 10000
+FUZZ_SECONDS ?= 3600
+SOAK_MINUTES ?= 30
+
+fuzz: .venv/ready  ## mutated bundles and long texts: no wrong score without a word, no other error than ours, no hang
+	$(DEV)/python -m tests.fuzz --cases $(FUZZ_CASES) --seconds $(FUZZ_SECONDS)
+
+soak: .venv-demo/ready  ## half an hour of calls from several threads: nothing grows, no score changes
+	$(DEMO)/python benchmarks/soak.py --minutes $(SOAK_MINUTES)
 
 test-serve: .venv-serve/ready  ## the server against real clients, a browser, and requests made from its OpenAPI document
 	.venv-serve/bin/pytest --confcutdir tests/serve_clients tests/serve_clients

@@ -1,7 +1,11 @@
 """What a user's machine needs: the wheel, in clean environments made by pip."""
 
+import os
+import shutil
 import subprocess
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -82,3 +86,47 @@ def test_the_wheel_in_a_clean_environment(wheel: Path, tmp_path: Path) -> None:
     assert printed.startswith(f"cpu {environment}")  # the default model is the wheel's own
     command = [environment / "bin" / "aatm-onnx", "rerank", "renal calculus", "Gallstone", "Nephrolithiasis"]
     assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+
+
+def test_the_wheel_carries_what_its_model_owes(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        licences = [name for name in archive.namelist() if ".dist-info/licenses/" in name]
+        texts = {name.split("/licenses/")[1]: archive.read(name).decode("utf-8") for name in licences}
+    assert set(texts) == {"LICENSE", "NOTICE", "models/README.md"}
+    for source in ("Human Phenotype Ontology", "Mondo Disease Ontology", "Gene Ontology", "Medical Subject Headings"):
+        assert source in texts["NOTICE"] and source in texts["models/README.md"]
+    assert texts["NOTICE"].count("https://creativecommons.org/licenses/by/4.0/") == 2
+    assert "Courtesy of the U.S. National Library of Medicine" in texts["NOTICE"]
+
+
+_IGNORED = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "node_modules")
+
+
+def test_the_source_distribution_can_run_its_tests(tmp_path: Path) -> None:
+    """Built of a copy, because a build leaves traces in its folder."""
+    copy, tools, unpacked = tmp_path / "copy", tmp_path / "tools", tmp_path / "unpacked"
+    shutil.copytree(ROOT, copy, ignore=_IGNORED)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", tools, "setuptools>=77"]
+    subprocess.run(install, check=True, timeout=120)
+    build = "from setuptools import build_meta; import sys; build_meta.build_sdist(sys.argv[1])"
+    with_tools = {**os.environ, "PYTHONPATH": str(tools)}
+    command = [sys.executable, "-c", build, str(tmp_path)]
+    subprocess.run(command, cwd=copy, env=with_tools, check=True, timeout=120, stdout=subprocess.DEVNULL)
+    (archive,) = tmp_path.glob("aatm_onnx-*.tar.gz")
+    with tarfile.open(archive) as packed:
+        packed.extractall(unpacked, filter="data")
+    (folder,) = unpacked.iterdir()
+    for tests in ("tests", "docs", "benchmarks", "models/recipe", "export"):
+        wanted = {file.relative_to(copy) for file in (copy / tests).rglob("*") if file.is_file()}
+        packed_files = {file.relative_to(folder) for file in (folder / tests).rglob("*")}
+        assert {name for name in wanted if "__pycache__" not in name.parts} <= packed_files
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (folder, folder / "export")))}
+    pytest_command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    subprocess.run(
+        [*pytest_command, "tests/test_arguments.py", "tests/test_bm25.py"],
+        cwd=folder,
+        env=environment,
+        check=True,
+        timeout=240,
+        stdout=subprocess.DEVNULL,
+    )

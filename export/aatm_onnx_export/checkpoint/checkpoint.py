@@ -1,6 +1,5 @@
 """A Qwen3 reranker checkpoint, checked as far as that goes without loading a weight."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +9,15 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from aatm_onnx.bundle import TOKENIZER_FILE, ModelConfig, Source
+from aatm_onnx.bundle.strict_json import read_json
 from aatm_onnx.errors import BundleError, ExportError
 from aatm_onnx.tokenizer import read_tokenizer
 
 from . import hub
 from .config import read_config, tensor_shapes, with_rope_in_one_place
 from .safetensors import Tensor, read_tensors
+
+_MOST_CONFIG_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,8 @@ def _read_config(folder: Path, name: str) -> dict[str, Any]:
     if not (folder / "config.json").is_file():
         raise ExportError(f"{name} is not a checkpoint: it has no config.json.")
     try:
-        return with_rope_in_one_place(json.loads((folder / "config.json").read_text("utf-8")))
-    except (ValueError, TypeError) as error:
+        return with_rope_in_one_place(read_json(folder / "config.json", _MOST_CONFIG_BYTES))
+    except (OSError, ValueError, TypeError) as error:
         raise ExportError(f"{name}: its config.json can't be read ({error}).") from error
 
 
@@ -114,7 +116,7 @@ def _single_token(tokenizer: Tokenizer, word: str, name: str) -> int:
 def _pad_token(folder: Path, raw_config: Mapping[str, Any], tokenizer: Tokenizer, config: ModelConfig) -> int:
     """The token that fills a batch; masked, so it never changes a score, and any id of the vocabulary would do."""
     try:
-        token = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))["pad_token"]
+        token = read_json(folder / "tokenizer_config.json", _MOST_CONFIG_BYTES)["pad_token"]
         token = token["content"] if isinstance(token, dict) else token  # an AddedToken, as older tokenizers save it
         token_id = tokenizer.token_to_id(token)
     except (OSError, ValueError, KeyError, TypeError):

@@ -12,6 +12,8 @@ ROPE_TYPES = ("default", "linear", "yarn", "llama3")
 DEFAULT_ROPE_THETA = 10_000.0  # Qwen3Config's; the released rerankers have a million
 _OPTIONAL = {"architectures": list, "layer_types": list, "rope_scaling": dict}  # may be left out, or null
 _SIZES = [field.name for field in fields(ModelConfig) if field.name != "tie_word_embeddings"]
+# Ten times what any Qwen3 has. The names of all tensors are listed before the weights are asked for them.
+_MOST = dict.fromkeys(_SIZES, 1 << 20) | {"num_hidden_layers": 1000, "vocab_size": 1 << 24}
 
 
 def with_rope_in_one_place(config: dict[str, Any]) -> dict[str, Any]:
@@ -21,7 +23,9 @@ def with_rope_in_one_place(config: dict[str, Any]) -> dict[str, Any]:
     """
     config = dict(config)
     parameters = config.pop("rope_parameters", None)
-    if isinstance(parameters, dict):
+    if not isinstance(parameters, dict | None):
+        raise ValueError("rope_parameters is not an object")
+    if parameters is not None:
         config["rope_theta"] = parameters.get("rope_theta", config.get("rope_theta", DEFAULT_ROPE_THETA))
         scaling = {name: value for name, value in parameters.items() if name != "rope_theta"}
         config["rope_scaling"] = None if rope_type(scaling) == "default" else scaling
@@ -62,21 +66,32 @@ def read_config(config: dict[str, Any], where: str) -> ModelConfig:
             f"{where} has rope_scaling of type {scaling!r}; only {', '.join(ROPE_TYPES)} can be exported."
         )
     for key, default in (("rms_norm_eps", 1e-6), ("rope_theta", DEFAULT_ROPE_THETA)):
-        if not (isinstance(value := config.get(key, default), int | float) and value > 0):
+        if not (_is_number(value := config.get(key, default)) and value > 0):
             raise ExportError(
-                f"{where}: its config.json gives {value!r} for {key}, where a number above 0 is expected."
+                f"{where}: its config.json gives {value!r:.40} for {key}, where a number above 0 is expected."
             )
+    for key, value in (config.get("rope_scaling") or {}).items():
+        if isinstance(value, int | float) and not isinstance(value, bool) and not _is_number(value):
+            raise ExportError(f"{where}: its config.json gives {value!r:.40} for {key}, which is too large a number.")
     sizes = {"head_dim": 128, **config}  # 128: Qwen3Config's default, for a config.json that leaves it out
     for size in _SIZES:
-        if not isinstance(sizes.get(size), int) or sizes[size] < 1:
-            raise ExportError(f"{where}: its config.json gives {sizes.get(size)!r} for {size}.")
+        value = sizes.get(size)
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST[size]:
+            raise ExportError(f"{where}: its config.json gives {value!r:.40} for {size}.")
     if sizes["num_attention_heads"] % sizes["num_key_value_heads"] or sizes["head_dim"] % 2:
         raise ExportError(
             f"{where}: its config.json gives {sizes['num_attention_heads']} query heads of {sizes['head_dim']} for"
             f" {sizes['num_key_value_heads']} key-value heads, which do not divide."
         )
-    tied = bool(config.get("tie_word_embeddings", False))
+    tied = config.get("tie_word_embeddings", False)
+    if not isinstance(tied, bool):
+        raise ExportError(f"{where}: its config.json gives {tied!r:.40} for tie_word_embeddings, not true or false.")
     return ModelConfig(**{size: sizes[size] for size in _SIZES}, tie_word_embeddings=tied)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number that float32 can hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e38
 
 
 def tensor_shapes(config: ModelConfig, attention_bias: bool = False) -> dict[str, tuple[int, ...]]:

@@ -4,16 +4,21 @@ A safetensors file is the header's length (8 bytes, little-endian), the header (
 data_offsets) and the tensors' bytes (https://huggingface.co/docs/safetensors, section "Format").
 """
 
-import json
 import math
+import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from aatm_onnx.bundle.strict_json import parse_json, read_json
 from aatm_onnx.errors import ExportError
 
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
+_SHARD_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,250}\.safetensors")
+# What the safetensors library allows too.
+_MOST_HEADER_BYTES = 100_000_000
 _ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 
 
@@ -60,32 +65,33 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
 
 def _read_index(file: Path) -> dict[str, str]:
     try:
-        weight_map = json.loads(file.read_text("utf-8"))["weight_map"]
-        return {str(name): str(shard) for name, shard in weight_map.items()}
+        weight_map = read_json(file, _MOST_HEADER_BYTES)["weight_map"]
+        for name, shard in weight_map.items():
+            if not (isinstance(shard, str) and _SHARD_NAME.fullmatch(shard)):
+                raise ValueError(f"{name} is said to be in {str(shard)[:80]!r}, which is not a plain file name")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ExportError(f"{file} is not a safetensors index ({error}); download the checkpoint again.") from error
+    return dict(weight_map)
 
 
 def _read_header(file: Path) -> dict[str, Tensor]:
+    """The tensors of one file.
+
+    Raises:
+        ExportError: the file is truncated, or its header does not describe tensors that lie in it one after the other.
+    """
     size = file.stat().st_size
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if size < 8 + length or length == 0:
             raise ExportError(f"{file} is truncated: its header is incomplete; download it again.")
         try:
-            header: dict[str, Any] = json.loads(stream.read(length))
+            if length > _MOST_HEADER_BYTES:
+                raise ValueError(f"its header has {length} bytes")
+            header: dict[str, Any] = parse_json(stream.read(length))
             header.pop("__metadata__", None)
-            tensors = {
-                name: Tensor(
-                    file=file,
-                    dtype=entry["dtype"],
-                    shape=tuple(entry["shape"]),
-                    start=8 + length + entry["data_offsets"][0],
-                    size=entry["data_offsets"][1] - entry["data_offsets"][0],
-                )
-                for name, entry in header.items()
-            }
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            tensors = {name: _tensor(file, name, entry, 8 + length) for name, entry in header.items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ExportError(f"{file} is not a safetensors file ({error}); download it again.") from error
     expected = max((tensor.start + tensor.size for tensor in tensors.values()), default=8 + length)
     if size < expected:
@@ -94,4 +100,16 @@ def _read_header(file: Path) -> dict[str, Tensor]:
         itemsize = _ITEM_BYTES.get(tensor.dtype)  # other types are refused by those who read them
         if itemsize and tensor.size != itemsize * math.prod(tensor.shape):
             raise ExportError(f"{file} is damaged: {name} has {tensor.size} bytes for its shape; download it again.")
+    in_order = sorted((tensor for tensor in tensors.values() if tensor.size), key=lambda tensor: tensor.start)
+    if any(after.start < before.start + before.size for before, after in pairwise(in_order)):
+        raise ExportError(f"{file} is damaged: two of its tensors overlap; download it again.")
     return tensors
+
+
+def _tensor(file: Path, name: str, entry: dict[str, Any], data_start: int) -> Tensor:
+    """A header's entry, its numbers checked one by one: a float or a negative offset would read other bytes."""
+    dtype, shape, (start, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+    counts = [*shape, start, end]
+    if not isinstance(dtype, str) or not all(isinstance(count, int) and count >= 0 for count in counts) or start > end:
+        raise ValueError(f"the place of {name} is {str(entry)[:120]}")
+    return Tensor(file, dtype, tuple(map(int, shape)), data_start + start, end - start)
