@@ -4,11 +4,11 @@ import functools
 import json
 import os
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
-from ..runtime.providers import Provider
+from . import options
 
 
 @click.command("aatm", context_settings={"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]})
@@ -21,10 +21,8 @@ from ..runtime.providers import Provider
 @click.option(
     "--import", "modules", multiple=True, metavar="MODULE", help="Import MODULE, which adds to aatm's registries."
 )
-@click.option(
-    "--provider", type=click.Choice(get_args(Provider)), default="auto", show_default=True, help="Execution provider."
-)
-@click.option("--threads", type=click.IntRange(min=1), help="Threads; default: all usable CPUs, and never more.")
+@options.provider
+@options.threads
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="COMMAND [ARGS]...")
 def command(bundles: tuple[str, ...], arguments: tuple[str, ...], **settings: Any) -> None:
     """Run aatm's command line (map, init, serve, ...) with this package's rerankers.
@@ -60,8 +58,8 @@ def _command_line(settings: dict[str, Any]) -> Any:
     app.registered_commands.extend(aatm.main.app.registered_commands)
 
     @functools.wraps(aatm.main.serve)  # its options
-    def serve(**options: Any) -> None:
-        _serve(settings, **options)
+    def serve(**arguments: Any) -> None:
+        _serve(settings, **arguments)
 
     app.command("serve", help="Serve aatm's HTTP API with this package's rerankers.")(serve)  # the last of a name wins
     return app
