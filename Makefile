@@ -101,7 +101,7 @@ test-integrations: .venv-integrations/ready  ## every integration in a real pipe
 	.venv-integrations/bin/python -m pytest --confcutdir tests/integrations tests/integrations
 
 test-ontoaligner: .venv-ontoaligner/ready  ## OntoAligner's pipeline with our reranker
-	.venv-ontoaligner/bin/python -m pytest --confcutdir tests/integrations/ontoaligner tests/integrations/ontoaligner
+	.venv-ontoaligner/bin/python -m pytest --confcutdir tests/ontoaligner_whole tests/ontoaligner_whole
 
 .venv-integrations/ready: pyproject.toml tests/integrations/constraints.txt
 	$(PYTHON) -m venv .venv-integrations
@@ -110,4 +110,10 @@ test-ontoaligner: .venv-ontoaligner/ready  ## OntoAligner's pipeline with our re
 		langchain-core langchain-classic llama-index-core haystack-ai lancedb tqdm pytest pytest-timeout
 	.venv-integrations/bin/pip install --quiet --disable-pip-version-check \
 		--constraint tests/integrations/constraints.txt --no-deps beir  # its other parts need PyTorch
+	touch $@
+
+.venv-ontoaligner/ready: pyproject.toml tests/ontoaligner_whole/constraints.txt
+	$(PYTHON) -m venv .venv-ontoaligner
+	.venv-ontoaligner/bin/pip install --quiet --disable-pip-version-check \
+		--constraint tests/ontoaligner_whole/constraints.txt --editable '.[cpu]' ontoaligner pytest pytest-timeout
 	touch $@
