@@ -32,13 +32,16 @@ def command(bundles: tuple[str, ...], arguments: tuple[str, ...], **settings: An
 
     \b
     aatm-onnx aatm map -i concepts.csv -o out -r qwen3-06B -rr onnx-default -s onnx-score
-    aatm-onnx aatm --min-score 0.5 map --task-config-path task.yaml
+    aatm-onnx aatm --min-score 0.01 map --task-config-path task.yaml
     """
     settings["bundles"] = dict(_name_and_path(text) for text in bundles)
     from ..aatm_api import set_up  # it imports aatm, and with it PyTorch
 
     set_up(**settings)
-    _command_line(settings)(args=list(arguments), prog_name="aatm-onnx aatm")
+    try:
+        _command_line(settings)(args=list(arguments), prog_name="aatm-onnx aatm")
+    except NotImplementedError:  # `amap` in aatm 0.1.7
+        raise click.ClickException("This version of aatm has no such command yet.") from None
 
 
 def _name_and_path(text: str) -> tuple[str, str]:
