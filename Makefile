@@ -99,8 +99,31 @@ test-aatm: .venv-aatm/ready  ## aatm's mapper, command line, task files and HTTP
 bench-aatm: .venv-aatm/ready  ## what an aatm user saves: time, memory, install size
 	.venv-aatm/bin/python benchmarks/aatm_mapping.py
 
-.venv-aatm/ready: pyproject.toml constraints-aatm.txt
+.venv-aatm/ready: pyproject.toml tests/aatm_whole/constraints.txt
 	$(PYTHON) -m venv .venv-aatm
-	.venv-aatm/bin/pip install --quiet --disable-pip-version-check --constraint constraints-aatm.txt \
+	.venv-aatm/bin/pip install --quiet --disable-pip-version-check --constraint tests/aatm_whole/constraints.txt \
 		--editable '.[cpu]' aatm onnx pytest pytest-timeout hypothesis
+	touch $@
+
+# The frameworks' own packages, without PyTorch; OntoAligner needs PyTorch and an environment of its own.
+.PHONY: test-integrations test-ontoaligner
+test-integrations: .venv-integrations/ready  ## every integration in a real pipeline of its framework, and the examples
+	.venv-integrations/bin/python -m pytest --confcutdir tests/integrations tests/integrations
+
+test-ontoaligner: .venv-ontoaligner/ready  ## OntoAligner's pipeline with our reranker
+	.venv-ontoaligner/bin/python -m pytest --confcutdir tests/ontoaligner_whole tests/ontoaligner_whole
+
+.venv-integrations/ready: pyproject.toml tests/integrations/constraints.txt
+	$(PYTHON) -m venv .venv-integrations
+	.venv-integrations/bin/pip install --quiet --disable-pip-version-check \
+		--constraint tests/integrations/constraints.txt --editable '.[cpu]' \
+		langchain-core langchain-classic llama-index-core haystack-ai lancedb tqdm pytest pytest-timeout
+	.venv-integrations/bin/pip install --quiet --disable-pip-version-check \
+		--constraint tests/integrations/constraints.txt --no-deps beir  # its other parts need PyTorch
+	touch $@
+
+.venv-ontoaligner/ready: pyproject.toml tests/ontoaligner_whole/constraints.txt
+	$(PYTHON) -m venv .venv-ontoaligner
+	.venv-ontoaligner/bin/pip install --quiet --disable-pip-version-check \
+		--constraint tests/ontoaligner_whole/constraints.txt --editable '.[cpu]' ontoaligner pytest pytest-timeout
 	touch $@

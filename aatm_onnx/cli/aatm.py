@@ -4,11 +4,11 @@ import functools
 import json
 import os
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
-from ..runtime.providers import Provider
+from . import options
 
 
 @click.command("aatm", context_settings={"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]})
@@ -21,10 +21,8 @@ from ..runtime.providers import Provider
 @click.option(
     "--import", "modules", multiple=True, metavar="MODULE", help="Import MODULE, which adds to aatm's registries."
 )
-@click.option(
-    "--provider", type=click.Choice(get_args(Provider)), default="auto", show_default=True, help="Execution provider."
-)
-@click.option("--threads", type=click.IntRange(min=1), help="Threads; default: all usable CPUs, and never more.")
+@options.provider
+@options.threads
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="COMMAND [ARGS]...")
 def command(bundles: tuple[str, ...], arguments: tuple[str, ...], **settings: Any) -> None:
     """Run aatm's command line (map, init, serve, ...) with this package's rerankers.
@@ -34,13 +32,16 @@ def command(bundles: tuple[str, ...], arguments: tuple[str, ...], **settings: An
 
     \b
     aatm-onnx aatm map -i concepts.csv -o out -r qwen3-06B -rr onnx-default -s onnx-score
-    aatm-onnx aatm --min-score 0.5 map --task-config-path task.yaml
+    aatm-onnx aatm --min-score 0.01 map --task-config-path task.yaml
     """
     settings["bundles"] = dict(_name_and_path(text) for text in bundles)
     from ..aatm_api import set_up  # it imports aatm, and with it PyTorch
 
     set_up(**settings)
-    _command_line(settings)(args=list(arguments), prog_name="aatm-onnx aatm")
+    try:
+        _command_line(settings)(args=list(arguments), prog_name="aatm-onnx aatm")
+    except NotImplementedError:  # `amap` in aatm 0.1.7
+        raise click.ClickException("This version of aatm has no such command yet.") from None
 
 
 def _name_and_path(text: str) -> tuple[str, str]:
@@ -60,8 +61,8 @@ def _command_line(settings: dict[str, Any]) -> Any:
     app.registered_commands.extend(aatm.main.app.registered_commands)
 
     @functools.wraps(aatm.main.serve)  # its options
-    def serve(**options: Any) -> None:
-        _serve(settings, **options)
+    def serve(**arguments: Any) -> None:
+        _serve(settings, **arguments)
 
     app.command("serve", help="Serve aatm's HTTP API with this package's rerankers.")(serve)  # the last of a name wins
     return app

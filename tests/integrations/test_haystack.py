@@ -1,0 +1,61 @@
+"""A Haystack pipeline with its own retriever, and our ranker, loaded from YAML."""
+
+import asyncio
+
+import pytest
+from haystack import Document, Pipeline
+from haystack.components.retrievers.in_memory import InMemoryBM25Retriever
+from haystack.core.errors import DeserializationError
+from haystack.document_stores.in_memory import InMemoryDocumentStore
+
+from aatm_onnx import Qwen3Reranker
+from aatm_onnx.integrations.haystack import OnnxRanker
+
+from .conftest import CANDIDATES, QUERY
+
+Ranked = list[tuple[int, float, str]]
+MODULE = "aatm_onnx.integrations.haystack"
+DOCUMENTS = [Document(str(index), text, meta={"code": f"C{index}"}) for index, text in enumerate(CANDIDATES)]
+
+
+def test_a_pipeline_of_bm25_and_our_ranker_goes_through_yaml(ranked: Ranked) -> None:
+    store = InMemoryDocumentStore(index="terms")
+    store.write_documents(DOCUMENTS)
+    pipeline = Pipeline()
+    pipeline.add_component("retriever", InMemoryBM25Retriever(store, top_k=10))
+    pipeline.add_component("ranker", OnnxRanker(top_k=3, provider="cpu", threads=1))
+    pipeline.connect("retriever.documents", "ranker.documents")
+    text = pipeline.dumps()
+    assert "threads: 1" in text
+    loaded = Pipeline.loads(text, allowed_modules=[MODULE])
+    loaded.warm_up()
+    for each in (pipeline, loaded):
+        words = " ".join(CANDIDATES)  # BM25 finds documents that share a word with its query; it should find all
+        found = each.run({"retriever": {"query": words}, "ranker": {"query": QUERY}})["ranker"]["documents"]
+        assert [document.id for document in found] == [str(index) for index, _, _ in ranked[:3]]
+        assert [document.score for document in found] == [pytest.approx(score, abs=1e-6) for _, score, _ in ranked[:3]]
+        assert [document.meta["code"] for document in found] == [f"C{index}" for index, _, _ in ranked[:3]]
+    with pytest.raises(DeserializationError):
+        Pipeline.loads(text)
+
+
+def test_an_async_pipeline_takes_it(ranked: Ranked) -> None:
+    pipeline = Pipeline()
+    pipeline.add_component("ranker", OnnxRanker(provider="cpu"))
+    done = asyncio.run(pipeline.run_async({"ranker": {"query": QUERY, "documents": DOCUMENTS, "top_k": 1}}))
+    assert [document.content for document in done["ranker"]["documents"]] == [ranked[0][2]]
+
+
+def test_threshold_metadata_and_what_is_wrong(ranked: Ranked) -> None:
+    threshold = ranked[1][1] - 1e-6
+    found = OnnxRanker(provider="cpu", score_threshold=threshold).run(QUERY, DOCUMENTS)["documents"]
+    assert [document.content for document in found] == [text for _, _, text in ranked[:2]]
+    assert all(document.score is None for document in DOCUMENTS)
+    (with_code,) = OnnxRanker(provider="cpu", meta_fields_to_embed=["code"]).run(QUERY, DOCUMENTS[:1])["documents"]
+    expected = Qwen3Reranker(provider="cpu").score(QUERY, [f"C0\n{CANDIDATES[0]}"])[0]
+    assert with_code.score == pytest.approx(expected, abs=1e-6)
+    with pytest.raises(ValueError, match="top_k must be at least 1, not 0"):
+        OnnxRanker(top_k=0)
+    with pytest.raises(ValueError, match="Document none has no text"):
+        OnnxRanker(provider="cpu").run(QUERY, [Document("none")])
+    assert OnnxRanker(provider="cpu").run(QUERY, [])["documents"] == []

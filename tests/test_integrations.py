@@ -1,0 +1,77 @@
+"""What the integrations do without their frameworks: the CrossEncoder shape, and a sentence that says what to install.
+
+`make test-integrations` has the rest, in real pipelines.
+"""
+
+import importlib
+import sys
+
+import numpy as np
+import pytest
+
+from aatm_onnx import Qwen3Reranker
+from aatm_onnx.integrations.cross_encoder import CrossEncoder
+
+QUERY = "kidney stones"
+CANDIDATES = ["Bladder stones", "Gallstones", "Renal cyst", "Nephrolithiasis", "Kidney disease", "Headache"]
+
+
+@pytest.mark.parametrize(
+    ("module", "framework", "package"),
+    [
+        ("haystack", "haystack", "haystack-ai"),
+        ("lancedb", "lancedb", "lancedb"),
+        ("langchain", "langchain_core", "langchain-core"),
+        ("llama_index", "llama_index", "llama-index-core"),
+        ("ontoaligner", "ontoaligner", "ontoaligner"),
+    ],
+)
+def test_a_missing_framework_is_named(
+    monkeypatch: pytest.MonkeyPatch, module: str, framework: str, package: str
+) -> None:
+    name = f"aatm_onnx.integrations.{module}"
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    for each in [each for each in sys.modules if each.split(".")[0] == framework]:
+        monkeypatch.delitem(sys.modules, each)
+    monkeypatch.setitem(sys.modules, framework, None)
+    with pytest.raises(ImportError, match=rf"can't be imported \(.*\): pip install {package}$"):
+        importlib.import_module(name)
+
+
+@pytest.fixture(scope="module")
+def model() -> CrossEncoder:
+    return CrossEncoder(provider="cpu")
+
+
+def test_pairs_may_come_in_any_order(model: CrossEncoder) -> None:
+    pairs = [(query, text) for text in CANDIDATES for query in ("head ache", QUERY)]
+    scores = model.predict(pairs, batch_size=3, show_progress_bar=False)
+    assert scores.dtype == np.float32 and scores.shape == (12,)
+    reranker = Qwen3Reranker(provider="cpu")
+    assert np.allclose(scores[::2], reranker.score("head ache", CANDIDATES), atol=1e-6)
+    assert np.allclose(scores[1::2], reranker.score(QUERY, CANDIDATES), atol=1e-6)
+
+
+def test_a_single_pair_gives_a_single_number(model: CrossEncoder) -> None:
+    expected = model.reranker.score(QUERY, ["Nephrolithiasis"])[0]
+    assert model.predict((QUERY, "Nephrolithiasis")) == pytest.approx(expected, abs=1e-6)
+    assert model.predict([]).shape == (0,)
+    two = model.predict([(QUERY, "Renal cyst"), (QUERY, "Gallstones")])
+    assert two.shape == (2,)
+
+
+def test_rank_is_theirs(model: CrossEncoder) -> None:
+    ranked = model.reranker.rank(QUERY, CANDIDATES)
+    assert model.rank(QUERY, CANDIDATES, top_k=2, return_documents=True) == [
+        {"corpus_id": index, "score": pytest.approx(score, abs=1e-6), "text": text} for index, score, text in ranked[:2]
+    ]
+    assert set(model.rank(QUERY, CANDIDATES)[0]) == {"corpus_id", "score"}
+
+
+def test_what_it_cannot_do_is_refused(model: CrossEncoder) -> None:
+    with pytest.raises(ValueError, match="apply_softmax is not supported"):
+        model.predict([(QUERY, "a")], apply_softmax=True)
+    with pytest.raises(ValueError, match="activation_fn is not supported"):
+        model.rank(QUERY, ["a"], activation_fn=np.tanh)
+    with pytest.raises(ValueError, match="Pair 1 must be two strings"):
+        model.predict([(QUERY, "a"), (QUERY, None)])
