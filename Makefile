@@ -6,7 +6,7 @@ DEFAULT_GRAPH := --graph fused --precision fp16
 DEFAULT_NAME := aatm-onnx-terminology-5m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast check docs bench bench-default bench-gpu fidelity eval model test-serve clean
+.PHONY: help demo test fast check docs bench bench-default bench-gpu fidelity eval model test-serve bench-serve clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed 's/:.*  ## /\t/' | sort | column -t -s "$$(printf '\t')"
@@ -48,6 +48,9 @@ bench-default: .venv-demo/ready  ## what the default model costs, warm and cold
 
 fidelity: .venv/ready  ## how far every precision's scores are from float32 torch
 	$(DEV)/python benchmarks/fidelity.py
+
+bench-serve: .venv/ready  ## the server under load, on loopback: throughput, latency, fairness, memory
+	$(DEV)/python benchmarks/serve.py
 
 test-serve: .venv-serve/ready  ## the server against real clients, a browser, and requests made from its OpenAPI document
 	.venv-serve/bin/pytest --confcutdir tests/serve_clients tests/serve_clients
