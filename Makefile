@@ -6,7 +6,7 @@ DEFAULT_GRAPH := --graph fused --precision fp16
 DEFAULT_NAME := aatm-onnx-terminology-5m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast check docs bench bench-default bench-gpu fidelity eval model test-serve fuzz soak clean
+.PHONY: help demo test fast check docs bench bench-default bench-gpu fidelity eval model test-serve bench-serve fuzz soak clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed 's/:.*  ## /\t/' | sort | column -t -s "$$(printf '\t')"
@@ -58,6 +58,9 @@ fuzz: .venv/ready  ## mutated bundles and long texts: no wrong score without a w
 
 soak: .venv-demo/ready  ## half an hour of calls from several threads: nothing grows, no score changes
 	$(DEMO)/python benchmarks/soak.py --minutes $(SOAK_MINUTES)
+
+bench-serve: .venv/ready  ## the server under load, on loopback: throughput, latency, fairness, memory
+	$(DEV)/python benchmarks/serve.py
 
 test-serve: .venv-serve/ready  ## the server against real clients, a browser, and requests made from its OpenAPI document
 	.venv-serve/bin/pytest --confcutdir tests/serve_clients tests/serve_clients

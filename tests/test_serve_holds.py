@@ -279,3 +279,18 @@ def test_when_the_models_folder_vanishes_a_loaded_model_goes_on(tmp_path: Path) 
     with serving(models(f"m={tmp_path / 'bundle'}")) as server:
         shutil.rmtree(tmp_path / "bundle")
         assert server.client.post("/rerank", json=requests(1, 50)[0]).status_code == 200
+
+
+def test_a_small_request_is_let_in_where_a_large_one_would_wait_too_long() -> None:
+    watched = Watched(seconds=0.05)
+    first, second = requests(2, 3000)
+    (small,) = requests(1, 5)
+    with serving(watched, Settings(Limits(wait_seconds=0.5))) as server:
+        sender = threading.Thread(target=server.client.post, args=("/rerank",), kwargs={"json": first})
+        sender.start()
+        while len(watched.calls) < 3:
+            time.sleep(0.005)
+        refused = server.client.post("/rerank", json=second)
+        assert (refused.status_code, 1 <= int(refused.headers["retry-after"]) <= 60) == (429, True)
+        assert server.client.post("/rerank", json=small).status_code == 200
+        sender.join()

@@ -1,7 +1,9 @@
 """The API's description says what the server does."""
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ from aatm_onnx.serve.service import Service
 from aatm_onnx.serve.settings import Settings
 
 from .serving import Running, serving
+
+DEPLOY = Path(__file__).parent.parent / "deploy"
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +78,12 @@ def test_pages_load_nothing_from_elsewhere(server: Running) -> None:
         assert "onclick" not in page.text
     assert server.client.get("/page/main.js").headers["content-type"].startswith("text/javascript")
     assert read_object(server.client.get("/openapi.json").content)["openapi"] == "3.1.0"
+
+
+def test_dashboard_and_alerts_ask_for_metrics_that_exist(server: Running) -> None:
+    server.client.post("/rerank", json={"query": "a", "documents": ["b"]})
+    served = server.client.get("/metrics").text
+    for file in ("grafana/aatm-onnx.json", "prometheus/alerts.yml"):
+        named = set(re.findall(r"\b(?:aatm|process)_\w+", (DEPLOY / file).read_text("utf-8")))
+        assert len(named) > 4
+        assert not [name for name in named if name not in served and name != "aatm_onnx"]

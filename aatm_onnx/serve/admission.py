@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from .errors import bad_request, overloaded, too_large, unavailable
-from .queue import Group, work_of
+from .queue import SLICE_TOKENS, Group, work_of
 from .settings import Limits
 
 State = Literal["loading", "ready", "draining"]
@@ -20,7 +20,6 @@ class Admission:
     Attributes:
         limits: what may wait.
         state: only "ready" lets requests in.
-        requests: how many are inside.
         pairs: their pairs.
         tokens: their estimated tokens.
         streams: how many batch streams are open.
@@ -28,10 +27,10 @@ class Admission:
 
     limits: Limits
     state: State = "loading"
-    requests: int = 0
     pairs: int = 0
     tokens: int = 0
     streams: int = 0
+    _inside: list[int] = field(default_factory=list)  # the estimated tokens of each
 
     def check_state(self) -> None:
         """Refuse while loading or draining."""
@@ -71,24 +70,36 @@ class Admission:
         self.check_size(groups)
         pairs, tokens = _size(groups)
         full = self.pairs + pairs > self.limits.queued_pairs or self.tokens + tokens > self.limits.queued_tokens
-        wait = self.tokens / rate if rate else 0.0
+        wait = self._wait(tokens, rate)
         if self.requests and (full or wait > self.limits.wait_seconds):
             raise overloaded(
-                f"The server is full: {self.pairs} pairs wait, about {wait:.0f} s of work. Try again later.",
-                retry_after(wait if full else wait - self.limits.wait_seconds),
+                f"The server is full: {self.pairs} pairs wait, and this request would for {wait:.0f} s. Try later.",
+                retry_after(self.tokens / rate if full and rate else wait - self.limits.wait_seconds),
             )
         with self.counted(groups):
             yield
+
+    def _wait(self, tokens: int, rate: float) -> float:
+        """Seconds until a request's last slice would run: requests take turns, so larger ones count as large as it."""
+        turns = max(tokens, SLICE_TOKENS)
+        return sum(min(other, turns) for other in self._inside) / rate if rate else 0.0
 
     @contextmanager
     def counted(self, groups: Sequence[Group]) -> Iterator[None]:
         """Count work while the block runs, without a check: a line of a stream that was let in."""
         pairs, tokens = _size(groups)
-        self.requests, self.pairs, self.tokens = self.requests + 1, self.pairs + pairs, self.tokens + tokens
+        self._inside.append(tokens)
+        self.pairs, self.tokens = self.pairs + pairs, self.tokens + tokens
         try:
             yield
         finally:
-            self.requests, self.pairs, self.tokens = self.requests - 1, self.pairs - pairs, self.tokens - tokens
+            self._inside.remove(tokens)
+            self.pairs, self.tokens = self.pairs - pairs, self.tokens - tokens
+
+    @property
+    def requests(self) -> int:
+        """How many requests are inside, and lines of streams."""
+        return len(self._inside)
 
     @contextmanager
     def stream(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ The body decides, not the path: `texts` is TEI (a bare array comes back), `top_k
 everything else is Cohere's form (`results`), which Jina, vLLM, infinity and llama.cpp share.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -104,10 +105,14 @@ def _document(value: object, what: str, rank_fields: Sequence[str] | None) -> st
     if not isinstance(value, dict):
         raise invalid(f"{what} must be a string, or an object with a text, not {kind_of(value)}.")
     if rank_fields and any(name in value for name in rank_fields):
-        return "\n".join(text(value[name], f"{what}.{name}") for name in rank_fields if name in value)
+        return "\n".join(_field(value[name], f"{what}.{name}") for name in rank_fields if value.get(name) is not None)
     if "text" not in value:
         raise invalid(f"{what} has no text.")
     return text(value["text"], f"{what}.text")
+
+
+def _field(value: object, what: str) -> str:
+    return text(value, what) if isinstance(value, str) else json.dumps(value)
 
 
 def read_query(value: object, what: str) -> str:

@@ -19,8 +19,8 @@ from ..ranking import PairScore
 from ..reranker import Reranker
 from .metrics import Metrics
 
-_SLICE_TOKENS = 768
-_RUN_TOKENS = 4 * _SLICE_TOKENS
+SLICE_TOKENS = 768
+_RUN_TOKENS = 4 * SLICE_TOKENS
 _THREADS = 2
 _RATE_MEMORY = 10.0  # seconds of work after which the measured rate has forgotten two thirds
 
@@ -193,7 +193,7 @@ class WorkQueue:
         while waiting and work < _RUN_TOKENS:
             waiting -= 1
             lane = self._turns.popleft()
-            taken = list(lane.slice(_SLICE_TOKENS))
+            taken = list(lane.slice(SLICE_TOKENS))
             if lane.jobs:
                 self._turns.append(lane)
             pieces += taken

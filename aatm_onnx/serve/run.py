@@ -31,9 +31,12 @@ def run(
     Args:
         load: loads the models.
         settings: limits, keys, origins.
+        host: the address to listen on.
+        port: the port; 0 takes a free one.
+        certificate: PEM file with the certificate chain, for TLS.
+        private_key: PEM file with its key.
+        drain_seconds: the longest time that admitted requests have once the server is told to end.
         routes: further routes, as in `create_app`.
-
-    The other arguments are those of `make_server`.
 
     Raises:
         OSError: the address can't be listened on.

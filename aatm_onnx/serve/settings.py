@@ -17,7 +17,7 @@ class Limits:
         characters: the most characters of one request's texts, each query counted once.
         queued_pairs: the most pairs that are admitted and not answered.
         queued_tokens: the same in estimated tokens.
-        wait_seconds: a request is refused if what waits before it would take longer than this.
+        wait_seconds: a request is refused if it would wait for longer than this, by the measured rate.
         answer_seconds: the longest time from admission to answer.
         streams: the most batch streams at a time.
         spool_bytes: the most bytes of a batch's answers that wait for a client that does not read them.
