@@ -23,6 +23,7 @@ _COMMANDS = {
     "aatm": "Run aatm's own command line with this package's rerankers.",
     "index": "Index a vocabulary, to find candidates in it.",
     "map": "Map a source list to a vocabulary's concepts.",
+    "evaluate": "Say how well models map terms that were reviewed already.",
     "export": "Turn a Qwen3 reranker checkpoint into a bundle.",
 }
 
