@@ -22,6 +22,8 @@ _COMMANDS = {
     "serve": "Serve rerankers over HTTP, to every client of a rerank API.",
     "aatm": "Run aatm's own command line with this package's rerankers.",
     "index": "Index a vocabulary, to find candidates in it.",
+    "map": "Map a source list to a vocabulary's concepts.",
+    "evaluate": "Say how well models map terms that were reviewed already.",
     "export": "Turn a Qwen3 reranker checkpoint into a bundle.",
 }
 

@@ -1,11 +1,20 @@
 """Options that several commands share."""
 
-from typing import get_args
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
 from ..load import RERANKER_NAMES
 from ..runtime.providers import Provider
+
+if TYPE_CHECKING:  # commands that need no vocabulary don't wait for it
+    from ..vocabulary import Filters, Vocabulary
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 model = click.option(
     "--model",
@@ -20,3 +29,44 @@ threads = click.option(
     "--threads", type=click.IntRange(min=1), help="Threads; default: all usable CPUs, and never more."
 )
 bundle = click.argument("bundle", required=False)
+vocabulary = click.option(
+    "--vocabulary",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="What `aatm-onnx index` made.",
+)
+mapping_model = click.option(
+    "--model",
+    default="default",
+    show_default=True,
+    help=f"A reranker's name ({', '.join(RERANKER_NAMES)}), the path of a bundle, or retriever: by similarity alone.",
+)
+
+
+def filters(command: _Function) -> _Function:
+    """The options that say which concepts may be found."""
+    for option in (
+        click.option("--any-standard", is_flag=True, help="Also concepts that are not standard, where some are."),
+        click.option("--class", "classes", multiple=True, help="Only concepts of this class; may be repeated."),
+        click.option("--domain", "domains", multiple=True, help="Only concepts of this domain; may be repeated."),
+        click.option("--target-vocabulary", "vocabularies", multiple=True, help="Only concepts of this vocabulary."),
+    ):
+        command = option(command)
+    return command
+
+
+def filters_of(opened: "Vocabulary", any_standard: bool, given: dict[str, Any]) -> "Filters":
+    """The filters that these options mean; standard concepts alone, unless told otherwise or there are none."""
+    from ..vocabulary import Filters
+
+    chosen = {name: tuple(given.pop(name)) for name in ("vocabularies", "domains", "classes")}
+    found = Filters(**chosen, standard=opened.has_standard_concepts and not any_standard)
+    opened.search("", 1, found)  # a filter that nothing meets is said before anything is scored
+    return found
+
+
+@contextmanager
+def progress(length: int, label: str) -> Iterator[Callable[[int], None]]:
+    """A bar on the terminal with the time left; nothing where standard error is not one."""
+    with click.progressbar(length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+        yield bar.update

@@ -1,5 +1,6 @@
 """A searchable vocabulary in one folder: built from concepts and synonyms, opened, searched."""
 
+import hashlib
 import json
 from array import array
 from collections.abc import Iterable
@@ -59,6 +60,7 @@ def build_vocabulary(
             "names": len(owners),
             "synonyms_of_other_concepts": unowned,
             "sources": list(sources),
+            "checksum": _checksum(folder),
             "categories": concepts,
         }
         manifest["files"] = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
@@ -93,6 +95,16 @@ def _write_texts(
     return categories, np.frombuffer(owners, np.uint32), np.frombuffer(names, np.uint32), unowned
 
 
+def _checksum(folder: Path) -> str:
+    """Of what searches depend on: names, in their order, and ids."""
+    digest = hashlib.sha256()
+    for name in ("texts.utf8", "ids.utf8"):
+        with (folder / name).open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
 def _reorder(folder: Path, order: NDArray[np.int64], owners: NDArray[np.uint32], names: NDArray[np.uint32]) -> None:
     unordered = Texts(folder / "unordered")
     with TextWriter(folder / "texts") as texts:
@@ -119,6 +131,7 @@ class Vocabulary:
     Attributes:
         path: the folder.
         names: how many names and synonyms it holds.
+        checksum: the sha256 of its names and ids.
         categories: the values that "vocabulary", "domain", "concept_class" and "standard" take.
     """
 
@@ -131,6 +144,7 @@ class Vocabulary:
         self.path = Path(path)
         manifest = _read_manifest(self.path)
         self.names = int(manifest["names"])
+        self.checksum = str(manifest["checksum"])
         self.categories: dict[str, list[str]] = manifest["categories"]
         self._table = ConceptTable(self.path, self.categories)
         self._texts = Texts(self.path / "texts")

@@ -1,0 +1,75 @@
+"""`aatm-onnx evaluate`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..atomic import whole_file
+from ..load import load_reranker
+from ..mapping.cleaning import Reading, read_term
+from ..mapping.evaluate import Outcome
+from ..mapping.gold import read_gold
+from ..mapping.propose import TEXTS_AT_ONCE, Proposer
+from ..mapping.report import picture, tables
+from ..rerankers import BM25Reranker
+from ..vocabulary import Vocabulary
+from . import options
+
+
+@click.command("evaluate")
+@click.option(
+    "--gold",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Reviewed terms: a file saved by Usagi, SOURCE_TO_CONCEPT_MAP, or a CSV.",
+)
+@options.vocabulary
+@click.option("--model", "models", multiple=True, default=("default", "bm25", "retriever"), show_default=True)
+@options.provider
+@options.threads
+@options.filters
+@click.option("--candidates", "retrieved", type=click.IntRange(1, 1000), default=50, show_default=True, help="To find.")
+@click.option("--name-column", help="Of a CSV: the term.")
+@click.option("--concept-column", help="Of a CSV: the id of the right concept.")
+@click.option("--clean/--no-clean", default=True, show_default=True, help="Read terms as a mapper would.")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="An SVG to write.")
+def command(
+    gold: Path,
+    vocabulary: Path,
+    models: tuple[str, ...],
+    any_standard: bool,
+    retrieved: int,
+    name_column: str | None,
+    concept_column: str | None,
+    clean: bool,
+    plot: Path | None,
+    provider: str,
+    threads: int | None,
+    **more: Any,
+) -> None:
+    """Say how well models map terms that were reviewed already, side by side.
+
+    --model may be repeated: a reranker's name, the path of a bundle, bm25, or retriever (by similarity alone).
+    """
+    opened = Vocabulary(vocabulary)
+    filters = options.filters_of(opened, any_standard, more)
+    read = read_term if clean else Reading
+    questions = read_gold(gold, opened, lambda name: read(name).text, name_column, concept_column)
+    outcomes, bounded = {}, {}
+    for model in models:
+        reranker = None if model == "retriever" else load_reranker(model, provider=provider, threads=threads)
+        proposer = Proposer(opened, reranker, retrieved, retrieved, filters)
+        answers = []
+        with options.progress(len(questions), model) as advance:
+            for start in range(0, len(questions), TEXTS_AT_ONCE):
+                some = questions[start : start + TEXTS_AT_ONCE]
+                answers += proposer.propose([question.text for question in some])
+                advance(len(some))
+        outcomes[model] = Outcome.of(questions, answers)
+        bounded[model] = not isinstance(reranker, BM25Reranker)
+    for line in tables(outcomes, bounded):
+        click.echo(line)
+    if plot is not None:
+        with whole_file(plot) as stream:
+            stream.write(picture(outcomes).encode())

@@ -1,0 +1,162 @@
+"""`aatm-onnx map`."""
+
+import csv
+import io
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+import click
+
+from .. import __version__
+from ..atomic import whole_file
+from ..load import load_reranker
+from ..mapping.cleaning import SHORTHAND, Reading, read_term
+from ..mapping.decide import Rules
+from ..mapping.exchange import AatmWriter, SssomWriter, StcmWriter, UsagiWriter
+from ..mapping.journal import Journal
+from ..mapping.propose import Proposer
+from ..mapping.run import Read, mapped_terms, score_texts, texts_to_score, write_all
+from ..mapping.summary import Summary
+from ..mapping.terms import TermColumns, read_terms
+from ..mapping.writers import CsvWriter, JsonlWriter, Origin, ParquetWriter, Writer
+from ..reranker import Reranker
+from ..rerankers import BM25Reranker
+from ..vocabulary import Vocabulary
+from . import options
+
+_EXCHANGE: dict[str, Callable[[IO[str], Origin], Writer]] = {
+    "usagi": UsagiWriter,
+    "sssom": SssomWriter,
+    "stcm": StcmWriter,
+    "aatm": AatmWriter,
+}
+_FORMATS = (*_EXCHANGE, "csv", "jsonl", "parquet")
+_PROBABILITIES = ("usagi", "sssom", "aatm")  # their scores lie between 0 and 1
+
+
+@click.command("map")
+@click.argument("terms", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@options.vocabulary
+@click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
+@click.option("--format", "output_format", type=click.Choice(_FORMATS), default="usagi", show_default=True)
+@options.mapping_model
+@options.provider
+@options.threads
+@options.filters
+@click.option("--candidates", "retrieved", type=click.IntRange(1, 1000), default=50, show_default=True, help="To find.")
+@click.option("--top-k", "kept", type=click.IntRange(1, 100), default=5, show_default=True, help="To keep of them.")
+@click.option("--accept-above", type=float, help="Accept a first place from this score on; default: accept nothing.")
+@click.option("--margin", type=float, default=0.0, help="Accept it only if it is this much above the second.")
+@click.option("--match-above", type=float, default=0.01, show_default=True, help="Below it there is no match.")
+@click.option("--name-column", help="Of a CSV: the text to map.")
+@click.option("--code-column", help="Of a CSV: its code.")
+@click.option("--frequency-column", help="Of a CSV: how often it occurs.")
+@click.option("--clean/--no-clean", default=True, show_default=True, help="Read terms as a mapper would.")
+@click.option("--abbreviations", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="CSV: short, long.")
+@click.option("--source-vocabulary", default="", help="The vocabulary of the source codes (stcm, sssom, aatm).")
+@click.option("--target-prefix", default="OMOP", show_default=True, help="Of concept ids in SSSOM.")
+@click.option("--restart", is_flag=True, help="Forget what an ended run had scored.")
+def command(
+    terms: Path,
+    vocabulary: Path,
+    output: Path,
+    output_format: str,
+    model: str,
+    any_standard: bool,
+    retrieved: int,
+    kept: int,
+    accept_above: float | None,
+    margin: float,
+    match_above: float,
+    name_column: str | None,
+    code_column: str | None,
+    frequency_column: str | None,
+    clean: bool,
+    abbreviations: Path | None,
+    source_vocabulary: str,
+    target_prefix: str,
+    restart: bool,
+    **more: Any,
+) -> None:
+    """Map the TERMS of a source list to concepts, and write a file for review.
+
+    TERMS is a CSV, a file saved by Usagi, SOURCE_TO_CONCEPT_MAP, or aatm's input. What is scored is kept beside the
+    output until that is written: a run that was ended goes on where it was.
+    """
+    columns = TermColumns(name_column, code_column, frequency_column)
+    opened = Vocabulary(vocabulary)
+    filters = options.filters_of(opened, any_standard, more)
+    reranker = _reranker(model, output_format, **more)
+    proposer = Proposer(opened, reranker, retrieved, kept, filters)
+    read = _reader(clean, abbreviations)
+    texts = texts_to_score(read_terms(terms, columns), read)
+    journal_path = output.with_name(f".{output.name}.journal")
+    origin = Origin(
+        *(f"aatm-onnx {__version__}", model, source_vocabulary, target_prefix, date.today()),
+        f"https://w3id.org/sssom/mappings/{uuid.uuid5(uuid.NAMESPACE_URL, f'{opened.checksum}:{terms.name}')}",
+    )
+    with Journal(journal_path, proposer.describe(), restart=restart) as journal:
+        try:
+            with options.progress(len(texts), "Mapping") as advance:
+                score_texts(texts, proposer, journal, advance)
+        except KeyboardInterrupt:
+            click.echo(
+                f"{len(journal)} of {len(texts)} texts are scored and kept in {journal_path};"
+                " the same command goes on from there.",
+                err=True,
+            )
+            raise
+        summary = Summary()
+        mapped = mapped_terms(
+            read_terms(terms, columns), read, proposer, journal, Rules(accept_above, margin, match_above)
+        )
+        with whole_file(output) as stream, _writer(output_format, stream, origin) as writer:
+            for each in write_all(mapped, writer):
+                summary.add(each)
+        journal.remove()
+    for line in summary.lines():
+        click.echo(line)
+
+
+def _reranker(model: str, output_format: str, provider: str, threads: int | None, **_: Any) -> Reranker | None:
+    if model == "retriever":
+        return None
+    reranker = load_reranker(model, provider=provider, threads=threads)
+    if isinstance(reranker, BM25Reranker) and output_format in _PROBABILITIES:
+        raise click.UsageError(
+            f"BM25's scores have no upper bound, and those of --format {output_format} lie between 0 and 1;"
+            " use another model, or --model retriever."
+        )
+    return reranker
+
+
+def _reader(clean: bool, abbreviations: Path | None) -> Read:
+    if not clean:
+        return Reading
+    own = {}
+    if abbreviations is not None:
+        with abbreviations.open(encoding="utf-8-sig", newline="") as stream:
+            for number, row in enumerate(csv.reader(stream), 1):
+                if len(row) != 2:
+                    raise ValueError(f"{abbreviations}, line {number}: expected two fields, short and long.")
+                own[row[0].strip().lower()] = row[1].strip()
+    shorthand = {**SHORTHAND, **own}
+    return lambda name: read_term(name, shorthand)
+
+
+@contextmanager
+def _writer(output_format: str, stream: BinaryIO, origin: Origin) -> Iterator[Writer]:
+    if output_format == "parquet":
+        yield ParquetWriter(stream)
+        return
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+    if output_format in ("csv", "jsonl"):
+        yield CsvWriter(text) if output_format == "csv" else JsonlWriter(text)
+    else:
+        yield _EXCHANGE[output_format](text, origin)
+    text.flush()
+    text.detach()

@@ -1,0 +1,50 @@
+"""Reviewed terms from the files in which reviewers leave them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ..vocabulary import Vocabulary
+from .evaluate import Question
+from .terms import TermColumns, read_terms
+
+_CONCEPTS = ("conceptId", "target_concept_id", "concept_id", "targetConceptId")
+
+
+def read_gold(
+    path: Path,
+    vocabulary: Vocabulary,
+    read: Callable[[str], str],
+    name_column: str | None = None,
+    concept_column: str | None = None,
+) -> list[Question]:
+    """Read reviewed terms, each with all concepts that its rows name.
+
+    Args:
+        path: a file saved by Usagi, of which approved rows count, SOURCE_TO_CONCEPT_MAP, or a CSV.
+        vocabulary: where the concepts are.
+        read: how a term is read.
+        name_column: the term's column in a CSV.
+        concept_column: the concept id's column in a CSV.
+
+    Raises:
+        ValueError: there is no such column, a concept is not in the vocabulary, or there is no reviewed term.
+    """
+    right: dict[str, set[str]] = {}
+    for term in read_terms(path, TermColumns(name=name_column)):
+        for row in term.rows:
+            if row.get("mappingStatus", "APPROVED") != "APPROVED":
+                continue
+            column = concept_column or next((each for each in _CONCEPTS if each in row), None)
+            if column not in row:
+                known = ", ".join(row)
+                raise ValueError(f"{path}: no column of concept ids; give --concept-column, one of {known}.")
+            if (concept_id := row[column].strip()) in ("", "0"):
+                continue
+            if vocabulary.concept(concept_id) is None:
+                raise ValueError(
+                    f"{path}: {term.name!r} is mapped to {concept_id}, which {vocabulary.path} does not have."
+                )
+            right.setdefault(read(term.name), set()).add(concept_id)
+    if not right:
+        raise ValueError(f"{path} has no reviewed term: a name with the id of a concept (in Usagi: approved).")
+    return [Question(text, frozenset(ids)) for text, ids in right.items()]

@@ -1,0 +1,47 @@
+"""A term with what was found for it: what every output format writes."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from ..vocabulary import Concept
+from .cleaning import Reading
+from .decide import Decision
+from .term import Term
+
+
+class Proposed(NamedTuple):
+    """A candidate with its concept; attributes as in Candidate."""
+
+    concept: Concept
+    text: str
+    score: float
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class MappedTerm:
+    """A term, how it was read, and its candidates.
+
+    Attributes:
+        term: the source term.
+        reading: what was matched.
+        decision: "decided" is a term that a person had decided about before: it was not matched.
+        proposed: the candidates, best first.
+    """
+
+    term: Term
+    reading: Reading
+    decision: Decision | Literal["decided"]
+    proposed: tuple[Proposed, ...] = ()
+
+    @property
+    def first(self) -> Proposed | None:
+        """The first candidate, unless there is no match."""
+        return self.proposed[0] if self.proposed and self.decision != "no match" else None
+
+    @property
+    def margin(self) -> float:
+        """How far the first candidate's score is above the second's."""
+        if not self.proposed:
+            return 0.0
+        return self.proposed[0].score - (self.proposed[1].score if len(self.proposed) > 1 else 0.0)

@@ -1,0 +1,399 @@
+"""From a source list to a mapping file: what is read, what is proposed, what is never touched, and what survives."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aatm_onnx.mapping.cleaning import read_term
+from aatm_onnx.mapping.decide import Rules
+from aatm_onnx.mapping.journal import Journal
+from aatm_onnx.mapping.propose import Candidate
+from aatm_onnx.mapping.terms import TermColumns, read_terms
+from aatm_onnx.vocabulary import Damage, build_vocabulary, read_sources
+
+from .test_cli import run
+from .test_vocabulary import ATHENA
+
+# Usagi's own columns: WriteCodeMappingsToFile.java and SourceCode.java.
+USAGI = [
+    *("sourceCode", "sourceName", "sourceFrequency", "sourceAutoAssignedConceptIds", "matchScore", "mappingStatus"),
+    *("equivalence", "statusSetBy", "statusSetOn", "conceptId", "conceptName", "domainId", "mappingType", "comment"),
+    *("createdBy", "createdOn", "assignedReviewer"),
+]
+TERMS = """code,term,count
+A1,"ABD PAIN / R/O APPENDICITIS;",120
+A2,high blood pressure,30
+A3,Kidney stones,50
+A4,kidney  stones,5
+A5,zzzz qqqq,1
+"""
+
+
+@pytest.fixture(scope="module")
+def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_vocabulary(read_sources(ATHENA, Damage()), tmp_path_factory.mktemp("index") / "vocabulary").path
+
+
+@pytest.fixture
+def terms(tmp_path: Path) -> Path:
+    path = tmp_path / "terms.csv"
+    path.write_text(TERMS, "utf-8")
+    return path
+
+
+def mapped(terms: Path, vocabulary: Path, kind: str, *more: str) -> tuple[Path, str]:
+    output = terms.with_name(f"mapped.{kind}")
+    command = ("map", terms, "--vocabulary", vocabulary, "--format", kind, "--output", output, "--provider", "cpu")
+    done = run(*command, *more)
+    assert done.returncode == 0, done.stderr
+    return output, done.stdout
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def as_usagi_reads(line: str) -> list[str]:
+    """ReadCSVFile.java and StringUtilities.safeSplit: line by line, quotes only around a whole field."""
+    (fields,) = csv.reader([line])
+    return [field.replace("\\\\", "\\") for field in fields]
+
+
+COLUMNS = ("--name-column", "term", "--code-column", "code", "--frequency-column", "count")
+
+
+def test_usagi_opens_what_is_written(terms: Path, vocabulary: Path) -> None:
+    output, summary = mapped(terms, vocabulary, "usagi", *COLUMNS, "--accept-above", "0.8")
+    lines = output.read_text("utf-8").splitlines()
+    header = as_usagi_reads(lines[0])
+    assert [column for column in header if not column.startswith("ADD_INFO:")] == USAGI
+    found = [dict(zip(header, as_usagi_reads(line), strict=True)) for line in lines[1:]]
+    assert [row["sourceCode"] for row in found] == ["A1", "A2", "A3", "A4", "A5"]  # one row of each: a row is a target
+    for row in found:
+        int(row["sourceFrequency"])
+        int(row["statusSetOn"])
+        int(row["createdOn"])
+        [int(each) for each in row["sourceAutoAssignedConceptIds"].split(";") if each]
+        assert 0 <= float(row["matchScore"]) <= 1
+        assert row["mappingStatus"] in {"APPROVED", "UNCHECKED"}
+        assert row["equivalence"] == "UNREVIEWED"
+        assert row["mappingType"] == "MAPS_TO"
+    stones = found[2]
+    assert (stones["conceptId"], stones["conceptName"], stones["domainId"], stones["mappingStatus"]) == (
+        *("2000000787", "Nephrolithiasis", "Condition", "APPROVED"),
+    )
+    assert found[0]["conceptName"] == "Abdominal pain"
+    assert found[0]["ADD_INFO:matchedAs"] == (
+        "abdominal pain (left out: R/O APPENDICITIS; ABD read as abdominal; in lower case)"
+    )
+    nothing = found[4]
+    assert (nothing["conceptId"], nothing["conceptName"], nothing["comment"]) == ("0", "Unmapped", "no match")
+    assert "no match               1    20.0%         0.5%" in summary
+    assert not list(output.parent.glob(".*"))
+
+
+def test_decisions_in_a_usagi_file_are_never_touched(tmp_path: Path, vocabulary: Path) -> None:
+    """Approved, ignored, flagged rows and mappings of several targets keep every field; the others are proposed."""
+    kept = [
+        [
+            "1",
+            'a "b", c',
+            "7",
+            "",
+            "0.33",
+            "APPROVED",
+            "EQUAL",
+            "me",
+            "5",
+            "4",
+            "My\\\\Name",
+            "X",
+            "MAPS_TO",
+            "",
+            "me",
+            "5",
+            "",
+        ],
+        [
+            "2",
+            "fever",
+            "7",
+            "",
+            "0.10",
+            "IGNORED",
+            "UNMATCHED",
+            "me",
+            "5",
+            "0",
+            "Unmapped",
+            "",
+            "MAPS_TO",
+            "n\\no",
+            "",
+            "0",
+            "B",
+        ],
+        [
+            "3",
+            "cough",
+            "7",
+            "9",
+            "1.00",
+            "FLAGGED",
+            "INEXACT",
+            "me",
+            "5",
+            "4",
+            "N",
+            "X",
+            "MAPS_TO_VALUE",
+            "",
+            "me",
+            "5",
+            "",
+        ],
+        [
+            "4",
+            "two things",
+            "7",
+            "",
+            "1.00",
+            "UNCHECKED",
+            "UNREVIEWED",
+            "",
+            "0",
+            "4",
+            "N",
+            "X",
+            "MAPS_TO",
+            "",
+            "me",
+            "5",
+            "",
+        ],
+        [
+            "4",
+            "two things",
+            "7",
+            "",
+            "1.00",
+            "UNCHECKED",
+            "UNREVIEWED",
+            "",
+            "0",
+            "5",
+            "M",
+            "X",
+            "MAPS_TO",
+            "",
+            "me",
+            "5",
+            "",
+        ],
+    ]
+    fresh = [
+        "5",
+        "Kidney stones",
+        "7",
+        "",
+        "0.0",
+        "UNCHECKED",
+        "UNREVIEWED",
+        "",
+        "0",
+        "0",
+        "",
+        "",
+        "MAPS_TO",
+        "see x",
+        "",
+        "0",
+        "Ann",
+    ]
+    path = tmp_path / "terms.csv"
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([USAGI, *kept, fresh])
+    output, summary = mapped(path, vocabulary, "usagi", "--accept-above", "0.99")
+    *before, last = rows(output)
+    assert [[row[column] for column in USAGI] for row in before] == kept
+    assert (last["conceptId"], last["mappingStatus"], last["comment"], last["assignedReviewer"]) == (
+        *("2000000787", "UNCHECKED", "see x", "Ann"),
+    )
+    assert "decided before         4" in summary
+    again, _ = mapped(output.rename(tmp_path / "again.csv"), vocabulary, "usagi")
+    assert [[row[column] for column in USAGI] for row in rows(again)[:-1]] == kept
+    stcm, _ = mapped(path, vocabulary, "stcm", "--source-vocabulary", "MINE")
+    assert [row["target_concept_id"] for row in rows(stcm)] == ["4"]
+
+
+def test_source_to_concept_map_holds_only_what_was_accepted(terms: Path, vocabulary: Path) -> None:
+    output, _ = mapped(terms, vocabulary, "stcm", *COLUMNS, "--accept-above", "0.8", "--source-vocabulary", "MINE")
+    found = rows(output)
+    assert {row["source_code"] for row in found} <= {"A1", "A2", "A3", "A4"}
+    assert found[-1] == {
+        "source_code": "A4",
+        "source_concept_id": "0",
+        "source_vocabulary_id": "MINE",
+        "source_code_description": "kidney  stones",
+        "target_concept_id": "2000000787",
+        "target_vocabulary_id": "HPO",
+        "valid_start_date": "1970-01-01",
+        "valid_end_date": "2099-12-31",
+        "invalid_reason": "",
+    }
+    assert [term.name for term in read_terms(output)] == [row["source_code_description"] for row in found]
+    done = run("map", terms, "--vocabulary", vocabulary, "--format", "stcm", "--output", output, *COLUMNS,
+               "--accept-above", "0.8", "--model", "retriever")  # fmt: skip
+    assert "give --source-vocabulary" in done.stderr
+
+
+def test_csv_jsonl_aatm_and_sssom_say_the_same(terms: Path, vocabulary: Path) -> None:
+    tables = {kind: mapped(terms, vocabulary, kind, *COLUMNS)[0] for kind in ("csv", "jsonl", "aatm", "sssom")}
+    table = rows(tables["csv"])
+    lines = [json.loads(line) for line in tables["jsonl"].read_text("utf-8").splitlines()]
+    assert [row["concept_id"] for row in table] == [line["concept_id"] or "" for line in lines]
+    assert [line["decision"] for line in lines] == ["review"] * 4 + ["no match"]
+    for line in lines:
+        scores = [candidate["score"] for candidate in line["candidates"]]
+        assert scores == sorted(scores, reverse=True)
+    aatm = rows(tables["aatm"])
+    assert [row["target_concept_id"] for row in aatm] == [row["concept_id"] for row in table]
+    assert [row["source_code_description_original"] for row in aatm] == [row["source_name"] for row in table]
+    body = [line for line in tables["sssom"].read_text("utf-8").splitlines() if not line.startswith("#")]
+    sssom = list(csv.DictReader(body, delimiter="\t"))
+    assert [row["object_id"] for row in sssom] == [
+        f"OMOP:{row['concept_id']}" if row["concept_id"] else "sssom:NoTermFound" for row in table
+    ]
+    assert "confidence" not in sssom[0]  # the score is a similarity
+
+
+def test_a_run_that_was_interrupted_goes_on(tmp_path: Path, vocabulary: Path) -> None:
+    terms = tmp_path / "terms.csv"
+    words = [row.split("\t")[1] for row in ATHENA[1].read_text("utf-8").splitlines()[1::4]]
+    terms.write_text(
+        "name\n" + "".join(f'"{a} {b.replace(chr(34), "")}"\n' for a in ("severe", "mild") for b in words), "utf-8"
+    )
+    output, journal = tmp_path / "mapped.csv", tmp_path / ".mapped.csv.journal"
+    command = [
+        *("map", terms, "--vocabulary", vocabulary, "--format", "csv", "--output", output, "--model", "retriever")
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "aatm_onnx.cli", *map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (journal.exists() and journal.stat().st_size > 5000):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from there" in said
+    assert not output.exists()
+    kept = journal.read_bytes()
+    journal.write_bytes(kept + b'{"text": "half a li')
+    assert "of a run with other options" in run(*command, "--top-k", "3").stderr
+    assert run(*command).returncode == 0
+    assert not journal.exists()
+    interrupted = output.read_bytes()
+    assert run(*command).returncode == 0
+    assert output.read_bytes() == interrupted
+
+
+def test_a_half_written_line_of_a_journal_is_forgotten(tmp_path: Path) -> None:
+    path, candidates = tmp_path / "journal", [Candidate("1", "a", 0.5, 0.25)]
+    with Journal(path, {"model": "x"}) as journal:
+        journal.append([("one", candidates), ("two", [])])
+    path.write_bytes(path.read_bytes() + b'{"text": "three", "cand')
+    with Journal(path, {"model": "x"}) as journal:
+        assert ("one" in journal, "three" in journal, len(journal)) == (True, False, 2)
+        journal.append([("three", candidates)])
+        assert (journal["one"], journal["two"], journal["three"]) == (candidates, [], candidates)
+    with pytest.raises(ValueError, match="give --restart"):
+        Journal(path, {"model": "y"})
+    with Journal(path, {"model": "y"}, restart=True) as journal:
+        assert len(journal) == 0
+
+
+@pytest.mark.parametrize(
+    ("term", "text"),
+    [
+        ("ABD PAIN / R/O APPENDICITIS;", "abdominal pain"),
+        ("hx of CVA 2019 L sided", "history of cerebrovascular accident left sided"),
+        ("h/o DVT (R) leg", "history of deep vein thrombosis right leg"),
+        ("c/o headache", "headache"),
+        ("webbed toes 2/3", "webbed toes 2/3"),
+        ("Fever w/o cough", "Fever without cough"),
+        ("fracture - possible", "fracture"),
+        ("r/o sepsis", "r/o sepsis"),
+        ("L-carnitine", "L-carnitine"),
+        ("ALL", "ALL"),
+        ("2019", "2019"),
+        ("???", "???"),
+    ],
+)
+def test_terms_are_read_as_a_mapper_would(term: str, text: str) -> None:
+    assert read_term(term).text == text
+
+
+@given(st.text(max_size=40))
+def test_reading_never_loses_a_whole_term_and_says_what_it_did(term: str) -> None:
+    reading = read_term(term)
+    assert any(map(str.isalnum, reading.text)) or reading.text == term
+    if not reading.changes:
+        assert "".join(filter(str.isalnum, reading.text)) == "".join(filter(str.isalnum, term))
+
+
+def test_no_clean_and_own_abbreviations(terms: Path, vocabulary: Path, tmp_path: Path) -> None:
+    output, _ = mapped(terms, vocabulary, "csv", *COLUMNS, "--no-clean", "--model", "retriever")
+    first = rows(output)[0]
+    assert (first["matched_as"], first["changes"]) == ("ABD PAIN / R/O APPENDICITIS;", "")
+    (tmp_path / "short.csv").write_text("zzzz,renal\nqqqq,cyst\n", "utf-8")
+    output, _ = mapped(terms, vocabulary, "csv", *COLUMNS, "--abbreviations", str(tmp_path / "short.csv"))
+    assert rows(output)[-1]["concept_name"] == "Renal cyst"
+
+
+@given(st.lists(st.floats(0, 1), max_size=4), st.floats(0, 1), st.floats(0, 1))
+def test_what_is_accepted_is_above_the_threshold_and_the_margin(
+    scores: list[float], above: float, margin: float
+) -> None:
+    ordered = sorted(scores, reverse=True)
+    decision = Rules(above, margin, 0.01).decide([Candidate("1", "a", score, 0) for score in ordered])
+    second = ordered[1] if len(ordered) > 1 else 0
+    if decision == "accepted":
+        assert ordered[0] >= above
+        assert ordered[0] - second >= margin
+    assert (decision == "no match") == (not ordered or ordered[0] < 0.01)
+    assert Rules().decide([Candidate("1", "a", 1.0, 1.0)]) == "review"
+
+
+def test_columns_are_found_or_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("x;y\n1;fever\n", "utf-8")
+    with pytest.raises(ValueError, match="give --name-column, one of x, y"):
+        list(read_terms(path))
+    (term,) = read_terms(path, TermColumns(name="y", code="x"))
+    assert (term.code, term.name, term.frequency) == ("1", "fever", None)
+    path.write_text("name,count\nfever,many\n", "utf-8")
+    with pytest.raises(ValueError, match="line 2: the frequency 'many' is not a number"):
+        list(read_terms(path))
+
+
+def test_scores_without_a_bound_are_refused_where_they_must_have_one(terms: Path, vocabulary: Path) -> None:
+    done = run(
+        "map", terms, "--vocabulary", vocabulary, "--output", terms.with_name("o.csv"), *COLUMNS, "--model", "bm25"
+    )
+    assert done.returncode == 2
+    assert "BM25's scores have no upper bound" in done.stderr
+    output, _ = mapped(terms, vocabulary, "csv", *COLUMNS, "--model", "bm25")
+    assert rows(output)[2]["concept_name"] == "Nephrolithiasis"
