@@ -75,7 +75,7 @@ export class Reranker {
     const tokenBudget = checkedCount(options.tokenBudget ?? TOKEN_BUDGETS[provider], "tokenBudget");
     const bundle = await Bundle.open(openSource(place), options.onProgress);
     const { manifest } = bundle;
-    const loadSession = async () => openSession(bundle, await loadRuntime(provider), provider, threads);
+    const loadSession = async () => openSession(bundle, await loadRuntime(provider, threads), provider, threads);
     const [session, json] = await Promise.all([loadSession(), bundle.read(TOKENIZER_FILE)]);
     const tokenizer = new TokenizerReader(json, `${bundle.source.place}${TOKENIZER_FILE}`);
     const task = checkText(options.task ?? manifest.prompt.task, "The task");

@@ -14,7 +14,7 @@ import { type Ort, type Provider, Runtime } from "../runtime/providers.js";
 /** ONNX Runtime reports to its maker from 1.29 on unless this is set before it is loaded. "0" allows the reports. */
 const NO_TELEMETRY = "ORT_DISABLE_TELEMETRY";
 
-export async function loadRuntime(provider: Provider): Promise<Runtime> {
+export async function loadRuntime(provider: Provider, _threads: number): Promise<Runtime> {
   if (provider !== "cpu") throw new ProviderError('In Node only provider "cpu" can be used.');
   switchTelemetryOff();
   try {
