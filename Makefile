@@ -130,3 +130,19 @@ test-ontoaligner: .venv-ontoaligner/ready  ## OntoAligner's pipeline with our re
 	.venv-ontoaligner/bin/pip install --quiet --disable-pip-version-check \
 		--constraint tests/ontoaligner_whole/constraints.txt --editable '.[cpu]' ontoaligner pytest pytest-timeout
 	touch $@
+
+# The JavaScript package, in js/: Node 20 and npm, and a Chromium for its tests.
+.PHONY: js web test-js
+js: js/node_modules/ready  ## build the JavaScript package, in js/dist
+	cd js && npm run --silent build
+
+web: js  ## build the page that ranks in a browser, in build/web
+	cd js && npm run --silent web
+
+test-js: js web .venv-demo/ready  ## the JavaScript package and the page, in Node and in headless Chromium, against this package's scores
+	$(DEMO)/python js/test/make_vectors.py js/test/generated
+	cd js && npm test --silent
+
+js/node_modules/ready: js/package.json js/package-lock.json
+	cd js && ONNXRUNTIME_NODE_INSTALL=skip npm ci --silent --no-audit --no-fund
+	touch $@

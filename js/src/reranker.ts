@@ -1,0 +1,207 @@
+/** The reranker: check texts, score them, rank. */
+
+import { loadRuntime, openSource, usableThreads } from "#platform";
+import { Bundle, type Progress } from "./bundle/bundle.js";
+import { type Manifest, TOKENIZER_FILE } from "./bundle/manifest.js";
+import { BundleError, ProviderError, ScoreError, TooLongError } from "./errors.js";
+import { type EncodedPrompt, formatInstruction, PromptTokenizer } from "./prompt.js";
+import { checkDocuments, checkText, type PairScore, type RankedDocument, rankingOf } from "./ranking.js";
+import { REMEMBERED_TOKENS } from "./runtime/plan.js";
+import { checkProvider, type Provider } from "./runtime/providers.js";
+import { Scorer } from "./runtime/scorer.js";
+import { probabilityOfYes, TOKEN_BUDGETS } from "./runtime/scoring.js";
+import { openSession } from "./runtime/session.js";
+import { checkConformance, type Conformance } from "./runtime/verify.js";
+import { TokenizerReader } from "./tokenizer.js";
+
+export interface OpenOptions {
+  /** "cpu" (the default; WebAssembly in browsers) or "webgpu". */
+  provider?: Provider;
+  /** Threads that compute; by default as many as there are, and one where a browser does not allow more. */
+  threads?: number;
+  /** The instruction of calls that give none; by default the bundle's. */
+  task?: string;
+  /** The most tokens of a whole prompt; what is over is cut from the document's end. By default the bundle's. */
+  maxLength?: number;
+  /** The text before every pair; by default the bundle's. */
+  prefix?: string;
+  /** The text after every pair; by default the bundle's. */
+  suffix?: string;
+  /** Read `<|im_end|>`, `<think>` and their like inside a query or document as control tokens, not as text. */
+  allowSpecialTokens?: boolean;
+  /** The most tokens of a batch; memory grows with it. */
+  tokenBudget?: number;
+  /** How many tokens of shared prefixes to keep between calls. */
+  cachedTokens?: number;
+  /** Told as the bundle's files arrive. */
+  onProgress?: (progress: Progress) => void;
+}
+
+export interface ScoreOptions {
+  /** The instruction; by default the reranker's own. */
+  task?: string;
+  /** Cut a pair that is too long for the model (the default). false refuses it. */
+  truncate?: boolean;
+}
+
+export interface RankOptions extends ScoreOptions {
+  /** Return only this many of the best. */
+  topK?: number;
+}
+
+/** Gives every document the probability that a Qwen3 reranker answers "yes" for a query and that document. */
+export class Reranker {
+  private constructor(
+    private readonly bundle: Bundle,
+    private readonly tokenizer: TokenizerReader,
+    private readonly prompts: PromptTokenizer,
+    private readonly scorer: Scorer,
+    /** The instruction of calls that give none. */
+    readonly task: string,
+    /** The most tokens of a prompt. */
+    readonly maxLength: number,
+  ) {}
+
+  /**
+   * Open a bundle: a URL, or in Node also the path of a folder.
+   *
+   * @throws BundleError there is no bundle, or one of its files is not what its manifest says.
+   * @throws ProviderError the provider can't be used here, or does not compute the bundle's conformance vectors.
+   */
+  static async open(place: string | URL, options: OpenOptions = {}): Promise<Reranker> {
+    const provider = options.provider ?? "cpu";
+    checkProvider(provider);
+    const threads = checkedCount(options.threads ?? usableThreads(), "threads");
+    const tokenBudget = checkedCount(options.tokenBudget ?? TOKEN_BUDGETS[provider], "tokenBudget");
+    const bundle = await Bundle.open(openSource(place), options.onProgress);
+    const { manifest } = bundle;
+    const loadSession = async () => openSession(bundle, await loadRuntime(provider, threads), provider, threads);
+    const [session, json] = await Promise.all([loadSession(), bundle.read(TOKENIZER_FILE)]);
+    const tokenizer = new TokenizerReader(json, `${bundle.source.place}${TOKENIZER_FILE}`);
+    const task = checkText(options.task ?? manifest.prompt.task, "The task");
+    const maxLength = options.maxLength ?? manifest.max_length;
+    const prompts = promptTokenizer(manifest, tokenizer, options, maxLength);
+    const scorer = new Scorer(session, manifest.pad_token_id, tokenBudget, options.cachedTokens ?? REMEMBERED_TOKENS);
+    const reranker = new Reranker(bundle, tokenizer, prompts, scorer, task, maxLength);
+    if (provider !== "cpu") await reranker.proveProvider();
+    return reranker;
+  }
+
+  /** Score `documents[i]` against `queries[i]`: for every query one score per document, in the order given. */
+  async scorePairs(
+    queries: readonly string[],
+    documents: readonly (readonly string[])[],
+    { task = this.task, truncate = true }: ScoreOptions = {},
+  ): Promise<PairScore[][]> {
+    if (queries.length !== documents.length) {
+      throw new RangeError(`There are ${queries.length} queries but ${documents.length} lists of documents.`);
+    }
+    checkText(task, "The task");
+    const texts = documents.map((group, index) => checkDocuments(group, ` of query ${index}`));
+    const encoded = queries.map((query, index) => {
+      checkText(query, `Query ${index}`);
+      return texts[index]!.map((document) => this.prompts.encode(formatInstruction(task, query, document)));
+    });
+    if (!truncate) this.refuseCut(encoded);
+    const logits = (await this.scorer.logits(encoded.flat().map(({ ids }) => ids))).values();
+    return encoded.map((group, query) =>
+      group.map(({ ids, truncated }, index) => {
+        const pair = logits.next().value!;
+        if (!pair.every(Number.isFinite)) {
+          throw new ScoreError(
+            `Document ${index} of query ${query} has a score that is not a number, from ${this.bundle.source.place};` +
+              " call verify(), and export the bundle again if it fails.",
+          );
+        }
+        return { score: probabilityOfYes(pair), logit: pair[1] - pair[0], tokens: ids.length, truncated };
+      }),
+    );
+  }
+
+  /** Score documents against one query: one score each, in the order given; larger is better. */
+  async score(query: string, documents: Iterable<string>, options: ScoreOptions = {}): Promise<number[]> {
+    const [pairs] = await this.scorePairs([query], [checkDocuments(documents)], options);
+    return pairs!.map((pair) => pair.score);
+  }
+
+  /** Order documents by their score against one query, best first; equal scores keep the order given. */
+  async rank(query: string, documents: Iterable<string>, options: RankOptions = {}): Promise<RankedDocument[]> {
+    checkText(query, "The query");
+    const [ranking] = await this.rankMany([query], [checkDocuments(documents)], options);
+    return ranking!;
+  }
+
+  /** Like `rank` for many queries at once, which fills batches better: `documents[i]` against `queries[i]`. */
+  async rankMany(
+    queries: readonly string[],
+    documents: readonly (readonly string[])[],
+    { topK, ...options }: RankOptions = {},
+  ): Promise<RankedDocument[][]> {
+    const count = topK === undefined ? undefined : checkedCount(topK, "topK");
+    const scored = await this.scorePairs(queries, documents, options);
+    return scored.map((pairs, index) => rankingOf(documents[index]!, pairs).slice(0, count));
+  }
+
+  /** Prove that the bundle computes here the scores that it was exported with. */
+  async verify(): Promise<Conformance> {
+    return checkConformance(this.bundle, this.scorer.session, this.tokenizer, this.scorer.tokenBudget);
+  }
+
+  /** Give back the session's memory; the reranker can't be used any more. */
+  async close(): Promise<void> {
+    await this.scorer.close();
+  }
+
+  /** What runs it: provider, threads, and which bundle. */
+  get description(): { provider: Provider; threads: number; place: string; manifest: Manifest } {
+    const { provider, threads } = this.scorer.session;
+    return { provider, threads, place: this.bundle.source.place, manifest: this.bundle.manifest };
+  }
+
+  private refuseCut(encoded: readonly EncodedPrompt[][]): void {
+    encoded.forEach((group, query) => {
+      const index = group.findIndex(({ truncated }) => truncated);
+      if (index < 0) return;
+      throw new TooLongError(
+        `Document ${index} of query ${query} does not fit ${this.maxLength} tokens with its query; shorten it, raise` +
+          " maxLength, or allow it to be cut (truncate: true).",
+      );
+    });
+  }
+
+  private async proveProvider(): Promise<void> {
+    const { provider } = this.scorer.session;
+    let found: string;
+    try {
+      const { passed, largestDifference } = await this.verify();
+      if (passed) return;
+      found = `its scores are ${largestDifference.toPrecision(2)} from the bundle's conformance vectors`;
+    } catch (error) {
+      if (error instanceof BundleError) throw error;
+      found = (error as Error).message;
+    }
+    await this.close();
+    throw new ProviderError(`${provider} can't be used for ${this.bundle.source.place} here (${found}); take "cpu".`);
+  }
+}
+
+function promptTokenizer(
+  { prompt }: Manifest,
+  tokenizer: TokenizerReader,
+  options: OpenOptions,
+  maxLength: number,
+): PromptTokenizer {
+  const prefix = checkText(options.prefix ?? prompt.prefix, "The prefix");
+  const suffix = checkText(options.suffix ?? prompt.suffix, "The suffix");
+  const own = prefix === prompt.prefix && suffix === prompt.suffix;
+  const around = tokenizer.tokenizer(true);
+  const [prefixIds, suffixIds] = own
+    ? [prompt.prefix_ids, prompt.suffix_ids]
+    : [around.encode(prefix), around.encode(suffix)];
+  return new PromptTokenizer(tokenizer.tokenizer(options.allowSpecialTokens ?? false), prefixIds, suffixIds, maxLength);
+}
+
+function checkedCount(count: number, name: string): number {
+  if (!(Number.isInteger(count) && count >= 1)) throw new RangeError(`${name} must be a whole number from 1, not ${count}.`);
+  return count;
+}

@@ -1,0 +1,44 @@
+/** ONNX Runtime as a platform offers it: the package, and how a graph is opened with it. */
+
+import type { InferenceSession, Tensor } from "onnxruntime-common";
+import { productsSaturate, EXACT_PRODUCTS } from "./saturation.js";
+
+/** "cpu" is native code in Node and WebAssembly in browsers. */
+export type Provider = "cpu" | "webgpu";
+
+/** What this package uses of onnxruntime-node and onnxruntime-web. */
+export interface Ort {
+  InferenceSession: typeof InferenceSession;
+  Tensor: typeof Tensor;
+}
+
+/** An onnxruntime package on this platform. */
+export class Runtime {
+  /**
+   * @param ort the package.
+   * @param executionProviders its names of the providers that it has.
+   */
+  constructor(
+    readonly ort: Ort,
+    private readonly executionProviders: Partial<Record<Provider, string>>,
+  ) {}
+
+  /** How a bundle's graph is opened, for `threads` threads that compute. */
+  async options(precision: string, provider: Provider, threads: number): Promise<InferenceSession.SessionOptions> {
+    const exact = precision === "int8" && provider === "cpu" && (await productsSaturate(this.ort));
+    return {
+      executionProviders: [this.executionProviders[provider]!],
+      intraOpNumThreads: threads,
+      logSeverityLevel: 3, // errors only
+      enableMemPattern: false, // ONNX Runtime would plan the memory of each shape of batch as one block, beside others
+      ...(exact ? { extra: EXACT_PRODUCTS } : {}),
+    };
+  }
+}
+
+/** Refuse a provider that there is none of. */
+export function checkProvider(provider: string): asserts provider is Provider {
+  if (provider !== "cpu" && provider !== "webgpu") {
+    throw new RangeError(`provider must be "cpu" or "webgpu", not ${JSON.stringify(provider)}.`);
+  }
+}

@@ -1,0 +1,53 @@
+/** Prove that a bundle computes the scores it was exported with: on this machine, with this runtime. */
+
+import type { Bundle } from "../bundle/bundle.js";
+import { CONFORMANCE_FILE } from "../bundle/manifest.js";
+import { BundleError } from "../errors.js";
+import { formatInstruction, PromptTokenizer } from "../prompt.js";
+import type { TokenizerReader } from "../tokenizer.js";
+import { PrefixCache } from "./kv-cache.js";
+import { probabilityOfYes, promptLogits } from "./scoring.js";
+import type { Session } from "./session.js";
+
+/** How far the scores were from the bundle's conformance vectors. */
+export interface Conformance {
+  /** How many were scored. */
+  prompts: number;
+  largestDifference: number;
+  /** What the manifest allows. */
+  tolerance: number;
+  /** Whether every score is within the tolerance (never, where a score is not a number). */
+  passed: boolean;
+}
+
+/**
+ * Tokenize and score the conformance pairs and compare with what the bundle promises.
+ *
+ * @throws BundleError the vectors can't be read, or the tokenizer and the manifest's prompt give other token ids.
+ */
+export async function checkConformance(
+  bundle: Bundle,
+  session: Session,
+  tokenizer: TokenizerReader,
+  tokenBudget: number,
+): Promise<Conformance> {
+  const { prompt, max_length, pad_token_id, graph } = bundle.manifest;
+  const vectors = await bundle.conformance();
+  const encoder = new PromptTokenizer(tokenizer.tokenizer(false), prompt.prefix_ids, prompt.suffix_ids, max_length);
+  const prompts = vectors.map(({ query, document }) => encoder.encode(formatInstruction(prompt.task, query, document)).ids);
+  vectors.forEach((vector, index) => {
+    if (prompts[index]!.join() !== vector.input_ids.join()) {
+      throw new BundleError(
+        `${bundle.source.place}${CONFORMANCE_FILE}: the texts of vector ${index} have other token ids here than they` +
+          " had at the export.",
+      );
+    }
+  });
+  const logits = await promptLogits(session, prompts, pad_token_id, tokenBudget, new PrefixCache(0));
+  const differences = vectors.map(({ logits: [no, yes] }, index) =>
+    Math.abs(probabilityOfYes(logits[index]!) - probabilityOfYes([no!, yes!])),
+  );
+  const largestDifference = differences.reduce((most, difference) => (difference <= most ? most : difference), 0);
+  const passed = largestDifference <= graph.tolerance;
+  return { prompts: vectors.length, largestDifference, tolerance: graph.tolerance, passed };
+}

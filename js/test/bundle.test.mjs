@@ -1,0 +1,103 @@
+// Bundles that are missing, damaged or altered are refused, from a folder and over http.
+import assert from "node:assert/strict";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { after, before, test } from "node:test";
+import { Reranker } from "../dist/index.js";
+import { readNpz } from "../dist/bundle/npz.js";
+import { sealOf } from "../dist/bundle/manifest.js";
+import { readPrefix, PrefixKV } from "../dist/runtime/kv-cache.js";
+import { serveFolder } from "./server.mjs";
+import { DEFAULT_MODEL } from "./setup.mjs";
+
+let folder, server;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "bundle-"));
+  server = await serveFolder(folder);
+});
+after(async () => {
+  server.close();
+  await rm(folder, { recursive: true });
+});
+
+const rank = async (place) => {
+  const reranker = await Reranker.open(place);
+  const [best] = await reranker.rank("kidney stones", ["Gallstones", "Nephrolithiasis"]);
+  await reranker.close();
+  return best.document;
+};
+
+/** Change one file of a fresh copy, then open it both ways. */
+const refusals = async (file, change) => {
+  await cp(DEFAULT_MODEL, folder, { recursive: true });
+  await change(join(folder, file));
+  return Promise.all([folder, server.url].map((place) => rank(place).then(() => "opened", (error) => error)));
+};
+const flip = (at) => async (file) => {
+  const bytes = await readFile(file);
+  bytes[at] ^= 1;
+  await writeFile(file, bytes);
+};
+const edit = (from, to, seal) => async (file) => {
+  let text = (await readFile(file, "utf8")).replace(from, to);
+  if (seal) text = text.replace(/"seal": "\w+"/, `"seal": "${await sealOf(text)}"`);
+  await writeFile(file, text);
+};
+
+test("a bundle by its folder's path, as a file URL, and over http", async () => {
+  await cp(DEFAULT_MODEL, folder, { recursive: true });
+  for (const place of [folder, pathToFileURL(folder), server.url, new URL(server.url)]) {
+    assert.equal(await rank(place), "Nephrolithiasis");
+  }
+});
+
+const cases = [
+  ["one bit of the weights", "model.onnx.data", flip(5_000_000), /model\.onnx\.data was altered: its sha256/],
+  ["one bit of the graph", "model.onnx", flip(900), /model\.onnx was altered/],
+  ["one bit of the tokenizer", "tokenizer.json", flip(9000), /tokenizer\.json was altered/],
+  ["too short", "tokenizer.json", (file) => writeFile(file, "{}"), /has 2 bytes where the manifest says 413197/],
+  ["too long", "model.onnx", async (file) => writeFile(file, await readFile(file).then((b) => Buffer.concat([b, b]))), /more than 19661|has 39322 bytes/],
+  ["a missing file", "model.onnx.data", rm, /model\.onnx\.data/],
+  ["no manifest", "bundle.json", rm, /bundle\.json/],
+  ["a manifest that is not JSON", "bundle.json", (file) => writeFile(file, "{"), /is not a manifest/],
+  ["another task", "bundle.json", edit("relevant concepts", "opposite concepts"), /bundle\.json was altered: its seal/],
+  ["another tolerance", "bundle.json", edit("0.005", "0.5"), /was altered: its seal/],
+  ["an older format", "bundle.json", edit('"format_version": 2', '"format_version": 1'), /has format version 1/],
+  ["a number for a text", "bundle.json", edit(/"task": "[^"]*"/, '"task": 5'), /prompt\.task is 5 and not a string/],
+  ["an unknown token, sealed again", "bundle.json", edit('"pad_token_id": 6137', '"pad_token_id": 61370', true), /has no token 61370/],
+  ["a file elsewhere, sealed again", "bundle.json", edit('"model.onnx.data"', '"../model.onnx.data"', true), /outside the bundle/],
+  ["other conformance texts", "conformance.json", flip(40), null],
+];
+for (const [what, file, change, message] of cases) {
+  test(`refused: ${what}`, async () => {
+    for (const error of await refusals(file, change)) {
+      if (!message) assert.equal(error, "opened"); // only `verify` reads them
+      else {
+        assert.equal(error.name, "BundleError", String(error));
+        assert.match(error.message, message);
+      }
+    }
+  });
+}
+
+test("verify refuses altered conformance vectors", async () => {
+  const reranker = await Reranker.open(folder);
+  await assert.rejects(() => reranker.verify(), /conformance\.json was altered/);
+  await reranker.close();
+});
+
+test("the prefix file of a quantized bundle", async () => {
+  // numpy.savez of ids (2,) int32 and keys_values (1, 2, 1, 2, 2) float32, counted from 0; made by Python.
+  const file = new Uint8Array(await readFile(new URL("data/prefix_kv.npz", import.meta.url)));
+  assert.deepEqual(readNpz(file).get("keys_values").shape, [1, 2, 1, 2, 2]);
+  const empty = (heads) => new PrefixKV(new Int32Array(0), new Float32Array(0), [1, 2, heads, 0, 2]);
+  const prefix = readPrefix(file, empty(1), "prefix_kv.npz");
+  assert.deepEqual([...prefix.ids], [7, 9]);
+  assert.deepEqual([...prefix.first(1).values], [0, 1, 4, 5]);
+  assert.deepEqual([...prefix.followedBy(Int32Array.of(7, 9, 3), Float32Array.of(90, 91, 92, 93)).values],
+    [0, 1, 2, 3, 90, 91, 4, 5, 6, 7, 92, 93]); // prettier-ignore
+  assert.throws(() => readPrefix(file, empty(2), "prefix_kv.npz"), /the graph takes 1,2,2,0,2/);
+  assert.throws(() => readPrefix(file.slice(0, -30), empty(1), "prefix_kv.npz"), { name: "BundleError" });
+});

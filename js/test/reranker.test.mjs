@@ -1,0 +1,87 @@
+// The same scores as the Python package, in Node.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Reranker } from "../dist/index.js";
+import { DEFAULT_MODEL, largestDifference, vectors } from "./setup.mjs";
+
+let reranker;
+before(async () => (reranker = await Reranker.open(DEFAULT_MODEL, { threads: 1 })));
+after(() => reranker.close());
+
+test("the bundle's own conformance vectors", async () => {
+  const found = await reranker.verify();
+  assert.equal(found.prompts, 21);
+  assert.ok(found.passed && found.largestDifference < 1e-5, JSON.stringify(found));
+});
+
+test("scores, lengths and cuts of the Python package, one query after the other", async () => {
+  for (const { query, documents, scores, tokens, truncated } of vectors.groups) {
+    const [pairs] = await reranker.scorePairs([query], [documents]);
+    assert.ok(largestDifference(pairs.map((pair) => pair.score), scores) < 1e-5);
+    assert.deepEqual(pairs.map((pair) => pair.tokens), tokens);
+    assert.deepEqual(pairs.map((pair) => pair.truncated), truncated);
+  }
+  assert.ok(vectors.groups.some(({ truncated }) => truncated.includes(true)));
+});
+
+test("all queries at once, and calls that run into each other", async () => {
+  const groups = vectors.groups.slice(1);
+  const pairs = await reranker.scorePairs(
+    groups.map(({ query }) => query),
+    groups.map(({ documents }) => documents),
+  );
+  const calls = await Promise.all(groups.slice(0, 9).map(({ query, documents }) => reranker.score(query, documents)));
+  groups.forEach(({ scores }, index) => {
+    assert.ok(largestDifference(pairs[index].map((pair) => pair.score), scores) < 1e-5);
+    if (calls[index]) assert.ok(largestDifference(calls[index], scores) < 1e-5);
+  });
+});
+
+test("a ranking", async () => {
+  const documents = ["Gallstones", "Nephrolithiasis", "Renal cyst", "Nephrolithiasis"];
+  const ranking = await reranker.rank("kidney stones", documents);
+  assert.deepEqual(ranking.map(({ index }) => index), [1, 3, 0, 2]); // equal scores keep the order given
+  assert.equal(ranking[0].document, "Nephrolithiasis");
+  assert.equal(ranking[0].score, ranking[1].score);
+  assert.equal((await reranker.rank("kidney stones", documents, { topK: 1 })).length, 1);
+  assert.deepEqual(await reranker.rank("kidney stones", []), []);
+  assert.deepEqual(await reranker.rankMany([], []), []);
+});
+
+test("another task, other words around a pair, and a smaller budget", async () => {
+  const documents = ["Gallstones", "Nephrolithiasis"];
+  const plain = await reranker.score("kidney stones", documents);
+  const { prompt } = reranker.description.manifest;
+  const other = await Reranker.open(DEFAULT_MODEL, { prefix: `${prompt.prefix} `, tokenBudget: 64, task: "Rank these." });
+  const [[pair]] = await other.scorePairs(["kidney stones"], [documents]);
+  const [[same]] = await reranker.scorePairs(["kidney stones"], [documents], { task: "Rank these." });
+  assert.ok(pair.tokens > same.tokens); // the space is one more token
+  assert.notEqual((await other.score("kidney stones", documents))[0], plain[0]);
+  await other.close();
+});
+
+test("control tokens in a document are text unless they are allowed", async () => {
+  const document = "Gallstones<|im_end|>";
+  const allowing = await Reranker.open(DEFAULT_MODEL, { allowSpecialTokens: true });
+  const [[text]] = await reranker.scorePairs(["pain"], [[document]]);
+  const [[control]] = await allowing.scorePairs(["pain"], [[document]]);
+  assert.ok(control.tokens < text.tokens);
+  await allowing.close();
+});
+
+test("bad input is refused in one sentence", async () => {
+  const refused = [
+    [() => reranker.rank("pain", ["a", null]), /Document 1 of query 0 must be a string|Document 1 must be a string/],
+    [() => reranker.rank("pain", "a"), /must be a list of strings/],
+    [() => reranker.rank(undefined, ["a"]), /The query must be a string/],
+    [() => reranker.rank("pain", ["\ud800"]), /not valid Unicode/],
+    [() => reranker.rank("pain", ["a"], { topK: 0 }), /topK must be/],
+    [() => reranker.rankMany(["pain"], []), /1 queries but 0 lists/],
+    [() => reranker.rank("pain", ["a ".repeat(9000)], { truncate: false }), /Document 0 of query 0 does not fit 8192 tokens/],
+    [() => Reranker.open(DEFAULT_MODEL, { maxLength: 3 }), /give at least 4/],
+    [() => Reranker.open(DEFAULT_MODEL, { threads: 0 }), /threads must be/],
+    [() => Reranker.open(DEFAULT_MODEL, { provider: "cuda" }), /provider must be/],
+    [() => Reranker.open(DEFAULT_MODEL, { provider: "webgpu" }), /In Node only/],
+  ];
+  for (const [call, message] of refused) await assert.rejects(call, { message });
+});
