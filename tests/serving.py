@@ -3,10 +3,11 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import httpx
+from starlette.routing import BaseRoute
 
 from aatm_onnx.serve.app import create_app
 from aatm_onnx.serve.models import Loader, Wanted, loader
@@ -33,10 +34,16 @@ def models(*names: str, **options: object) -> Loader:
 
 
 @contextlib.contextmanager
-def serving(load: Loader | None = None, settings: Settings | None = None, *, ready: bool = True) -> Iterator[Running]:
+def serving(
+    load: Loader | None = None,
+    settings: Settings | None = None,
+    *,
+    ready: bool = True,
+    routes: Sequence[BaseRoute] = (),
+) -> Iterator[Running]:
     """Run a server; its client raises for nothing."""
     service = Service(settings or Settings())
-    app = create_app(load or models(), service.settings, service=service)
+    app = create_app(load or models(), service.settings, service=service, routes=routes)
     server = make_server(app, service, host="127.0.0.1", port=0, drain_seconds=20)
     sock = listen("127.0.0.1", 0)
     port = sock.getsockname()[1]

@@ -3,11 +3,14 @@
 import logging
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import options
+
+if TYPE_CHECKING:
+    from starlette.routing import Route
 
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -53,6 +56,11 @@ _LEVELS = ("debug", "info", "warning", "error")
 @click.option("--max-queued-pairs", type=click.IntRange(min=1), default=50_000, show_default=True)
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=300.0, show_default=True, help="Of an answer, in s.")
 @click.option("--drain", type=click.FloatRange(min=0), default=30.0, show_default=True, help="Time to finish, in s.")
+@click.option(
+    "--vocabulary",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="What `aatm-onnx index` made: adds /search, and /reconcile for OpenRefine.",
+)
 @click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
 def command(
     host: str,
@@ -71,6 +79,7 @@ def command(
     max_queued_pairs: int,
     timeout: float,
     drain: float,
+    vocabulary: Path | None,
     log_level: str,
     **model_options: Any,
 ) -> None:
@@ -112,4 +121,14 @@ def command(
         certificate=tls_certificate,
         private_key=tls_key,
         drain_seconds=drain,
+        routes=_vocabulary_routes(vocabulary) if vocabulary else (),
     )
+
+
+def _vocabulary_routes(folder: Path) -> "list[Route]":
+    from ..serve.lookup import Lookup
+    from ..serve.reconcile import Reconciliation
+    from ..vocabulary import Vocabulary
+
+    lookup = Lookup(Vocabulary(folder))
+    return [*lookup.routes(), *Reconciliation(lookup).routes()]

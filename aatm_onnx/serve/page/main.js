@@ -2,6 +2,7 @@ import { ask } from "./api.js";
 import { find, say } from "./dom.js";
 import "./one.js";
 import "./many.js";
+import "./search.js";
 
 async function showModel() {
   try {

