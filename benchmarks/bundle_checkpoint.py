@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from aatm_onnx_export.architecture import tensor_shapes
+from aatm_onnx_export.checkpoint.config import tensor_shapes
 from aatm_onnx_export.export import export_checkpoint
 from make_checkpoint import config_of
 from numpy.typing import NDArray
@@ -27,7 +27,10 @@ def default_checkpoint(folder: Path) -> Path:
     bundle = open_bundle(_DEFAULT)
     write_checkpoint_of(bundle, folder / "default")
     remade = export_checkpoint(str(folder / "default"), folder / "remade")
-    difference = largest_difference(open_session(remade, "cpu"), bundle.conformance(), bundle.manifest.pad_token_id)
+    vectors, session = bundle.conformance(), open_session(remade, "cpu")
+    prompts = [np.asarray(vector.input_ids, np.int32) for vector in vectors]
+    logits = np.asarray([vector.logits for vector in vectors], np.float32)  # (vectors, 2)
+    difference = largest_difference(session, prompts, logits, bundle.manifest.pad_token_id)
     if not difference <= bundle.manifest.graph.tolerance:
         raise SystemExit(f"{bundle.path} could not be made a checkpoint again: scores differ by {difference:.2g}.")
     return folder / "default"

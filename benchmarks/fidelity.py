@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from aatm_onnx_export.calibration import Scores, compare_scores
 from aatm_onnx_export.checkpoint import Checkpoint, open_checkpoint
 from aatm_onnx_export.export import export_checkpoint
-from aatm_onnx_export.fused import FUSED
-from aatm_onnx_export.reference import float32_logits
+from aatm_onnx_export.kinds import KINDS
+from aatm_onnx_export.proof.fidelity import Scores, compare_scores
+from aatm_onnx_export.proof.torch_reference import float32_logits
 from bundle_checkpoint import default_checkpoint
 from make_checkpoint import SIZES, write_checkpoint
 from massive import FIRST_TOKEN, add_massive_activations
@@ -42,7 +42,8 @@ sys.path.insert(0, str(ROOT / "models"))
 from recipe.pool import NgramIndex, Question, questions  # noqa: E402
 from recipe.sources import load_hpo  # noqa: E402
 
-PRECISIONS = ("fp32", "fp16", "int8", "int4")
+PRECISIONS = tuple(KINDS["fused"].strategies)
+QUANTIZED = ("int8", "int4")
 _SHARED_PER_UNSHARED = 10  # of so many queries one is also scored without sharing anything, which takes its time
 
 
@@ -65,13 +66,13 @@ class Test:
 
     def session(self, precision: str, folder: Path) -> tuple[Session, str]:
         """A session of the bundle that `aatm-onnx export` makes, and what to call it."""
-        min_tau = self.min_tau if precision in FUSED.min_taus else None
+        min_tau = self.min_tau if precision in QUANTIZED else None
         bundle = export_checkpoint(
             str(self.checkpoint.folder), folder / "bundle", precision=precision, prefix=self.prefix, min_tau=min_tau
         )
         fidelity = bundle.manifest.graph.fidelity
-        layers = fidelity.float_layers if fidelity else []
-        return open_session(bundle, "cpu"), f"{precision}, layers in float: {layers}" if layers else precision
+        done = [*fidelity.methods, *(f"layer {layer} in float" for layer in fidelity.float_layers)] if fidelity else []
+        return open_session(bundle, "cpu"), ", ".join([precision, *done])
 
 
 def run(test: Test, precisions: Sequence[str]) -> None:
@@ -107,7 +108,7 @@ def _row(
 ) -> str:
     scores = np.array(score(prompts, test.checkpoint.pad_token_id))
     asked = test.questions[: len(prompts) // len(test.questions[0].candidates)]
-    measured = compare_scores(scores, expected, [len(question.candidates) for question in asked])
+    measured = compare_scores(scores, expected, [len(question.candidates) for question in asked]).fidelity()
     return (
         f"| {name} | {measured.mean_difference:.2g} | {measured.largest_difference:.2g} | {measured.tau:.4f}"
         f" | {_hit_at_1(scores, asked):.4f} |"

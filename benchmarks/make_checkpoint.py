@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from aatm_onnx_export.architecture import tensor_shapes
-from aatm_onnx_export.safetensors_files import INDEX_FILE
+from aatm_onnx_export.checkpoint.config import tensor_shapes
+from aatm_onnx_export.checkpoint.safetensors import INDEX_FILE
 
 from aatm_onnx.bundle import ModelConfig
 

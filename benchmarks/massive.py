@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from aatm_onnx_export.safetensors_files import read_tensors
+from aatm_onnx_export.checkpoint.safetensors import read_tensors
 
 FIRST_TOKEN = "<|endoftext|>"  # which no prompt contains
 _FIRST_TOKEN_ID = 151_643

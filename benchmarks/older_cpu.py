@@ -12,12 +12,13 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
-from aatm_onnx_export.calibration import calibration_prompts
 from aatm_onnx_export.export import export_checkpoint
+from aatm_onnx_export.proof.fidelity import calibration_prompts
 from bundle_checkpoint import default_checkpoint
 from make_checkpoint import VOCABULARY, write_checkpoint
 
 from aatm_onnx.bundle import Bundle, ModelConfig, open_bundle
+from aatm_onnx.prompt import prompt_tokenizer
 from aatm_onnx.runtime.saturation import products_saturate
 from aatm_onnx.runtime.scoring import score_prompts
 from aatm_onnx.runtime.session import open_session
@@ -29,9 +30,10 @@ _PAIRS = 20
 def measure(bundle: Bundle) -> dict[str, bool | list[float]]:
     """What this processor is found to do to int8 products, and the scores that it gives if that is heeded, or not."""
     manifest = bundle.manifest
-    prompts = calibration_prompts(bundle.tokenizer_path, manifest.prompt, manifest.max_length)[0][:_PAIRS]
+    tokenizer = prompt_tokenizer(bundle, manifest.prompt.prefix, manifest.prompt.suffix, manifest.max_length)
+    prompts = calibration_prompts(tokenizer, manifest.prompt.task)[0][:_PAIRS]
     heeded = score_prompts(open_session(bundle, "cpu"), prompts, manifest.pad_token_id)
-    with patch("aatm_onnx.runtime.session.products_saturate", return_value=False):
+    with patch("aatm_onnx.runtime.providers.products_saturate", return_value=False):
         unheeded = score_prompts(open_session(bundle, "cpu"), prompts, manifest.pad_token_id)
     return {"saturate": products_saturate(), "heeded": heeded, "unheeded": unheeded}
 

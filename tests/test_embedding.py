@@ -7,11 +7,10 @@ import onnxruntime
 import pytest
 import torch
 from aatm_onnx_export import export_checkpoint
-from aatm_onnx_export.checkpoint import open_checkpoint
-from aatm_onnx_export.graphs import parameter_count
-from aatm_onnx_export.onnx_graph import OnnxGraph, WeightFile
-from aatm_onnx_export.qwen3 import read_qwen3
-from aatm_onnx_export.residual import embed
+from aatm_onnx_export.checkpoint import open_checkpoint, parameter_count, read_weights
+from aatm_onnx_export.graph.builder import OnnxGraph
+from aatm_onnx_export.graph.embedding import embed
+from aatm_onnx_export.graph.weight_file import WeightFile
 from safetensors.torch import load_file
 
 from .checkpoints import make_checkpoint, rewrite_weights
@@ -28,7 +27,7 @@ def test_eight_bits_are_within_half_a_step_of_the_largest_channel_near_by(
     rewrite_weights(folder, lambda weights: (weights[NAME][5, 1].mul_(1000), weights[NAME][7].zero_()))
     graph = OnnxGraph(tmp_path / "model.onnx", file := WeightFile(tmp_path / "model.onnx"))
     ids = graph.input("ids", np.int64, ("batch", "seq"))
-    embedded = embed(graph, read_qwen3(open_checkpoint(str(folder))), ids, np.int8)
+    embedded = embed(graph, read_weights(open_checkpoint(str(folder))), ids, np.int8)
     graph.output("embedded", embedded, np.float32, ("tokens", hidden))
     graph.save()
     file.close()

@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from aatm_onnx_export import compare_with_checkpoint, export_checkpoint, graph_file
+from aatm_onnx_export import compare_with_checkpoint, export_checkpoint
+from aatm_onnx_export.graph.standard import graph_file
 from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM
 
@@ -66,7 +67,9 @@ def test_a_bundle_scores_as_transformers_does(
     alone = np.concatenate([bundle_scores(bundle, [prompt]) for prompt in prompts])
     np.testing.assert_allclose(alone, expected, rtol=0, atol=tolerance)
     np.testing.assert_allclose(bundle_scores(bundle, prompts), expected, rtol=0, atol=tolerance)
-    assert bundle.manifest.graph.difference <= tolerance == bundle.manifest.graph.tolerance
+    difference, allowed = bundle.manifest.graph.difference, bundle.manifest.graph.tolerance
+    floor = 1e-5 if precision == "fp32" else 2e-5
+    assert allowed == min(tolerance, max(floor, 4 * difference)) and difference <= allowed
     bytes_per_weight = 2 if precision == "fp16" else 4
     embedding = VOCABULARY * bundle.manifest.config.hidden_size * bytes_per_weight
     assert embedding < bundle.graph_path.stat().st_size < 1.1 * embedding  # and the untied head is two rows of it

@@ -16,7 +16,9 @@ import onnx
 import pytest
 import torch
 from aatm_onnx_export import export as export_module
-from aatm_onnx_export import export_checkpoint, standard
+from aatm_onnx_export import export_checkpoint
+from aatm_onnx_export.graph import standard
+from aatm_onnx_export.kinds import KINDS, GraphKind
 from onnx import numpy_helper
 from safetensors.torch import save_file
 
@@ -224,9 +226,15 @@ def test_too_little_disk_space_is_refused(checkpoint: Path, tmp_path: Path, monk
 
 
 def test_what_is_not_installed_is_named(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standard, "STANDARD", replace(standard.STANDARD, requires=("no_such_package.part",)))
+    monkeypatch.setitem(KINDS, "standard", replace(KINDS["standard"], requires=("no_such_package.part",)))
     with pytest.raises(ExportError, match=r"needs no_such_package: pip install 'aatm-onnx\[export\]'"):
         export_checkpoint(str(checkpoint), tmp_path / "bundle", graph="standard")
+
+
+def standard_that_writes(write: Callable[..., None]) -> GraphKind:
+    """The kind `standard`, its float32 graph written by another function."""
+    kind = KINDS["standard"]
+    return replace(kind, strategies={"fp32": replace(kind.strategies["fp32"], write=write)})
 
 
 def damage_graph(folder: Path, factor: float) -> None:
@@ -245,7 +253,7 @@ def test_a_graph_with_wrong_scores_leaves_no_bundle(
         standard.write_graph(*arguments)
         damage_graph(arguments[1], np.float32(factor))
 
-    monkeypatch.setattr(standard, "STANDARD", replace(standard.STANDARD, write=write_damaged))
+    monkeypatch.setitem(KINDS, "standard", standard_that_writes(write_damaged))
     with pytest.raises(ExportError, match=r"differ from the float32 reference's by up to (inf|\d\S*), where 1e-05"):
         export_checkpoint(str(checkpoint), tmp_path / "bundle", graph="standard")
     assert list(tmp_path.iterdir()) == []
@@ -255,13 +263,13 @@ def test_a_graph_with_wrong_scores_leaves_no_bundle(
 def test_an_interrupted_export_leaves_the_older_bundle_as_it_was(
     checkpoint: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: type[BaseException]
 ) -> None:
-    def write_half(checkpoint: object, folder: Path, precision: str) -> None:
+    def write_half(checkpoint: object, folder: Path, *others: object) -> None:
         (folder / "model.onnx").write_bytes(b"half")
         raise failure
 
     output = tmp_path / "bundle"
     shutil.copytree(bundle, output)
-    monkeypatch.setattr(standard, "STANDARD", replace(standard.STANDARD, write=write_half))
+    monkeypatch.setitem(KINDS, "standard", standard_that_writes(write_half))
     with pytest.raises(failure):
         export_checkpoint(str(checkpoint), output, force=True, graph="standard")
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]

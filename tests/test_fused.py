@@ -11,8 +11,8 @@ import onnxruntime
 import pytest
 import torch
 from aatm_onnx_export.checkpoint import Checkpoint, open_checkpoint
-from aatm_onnx_export.cuda import write_graph as write_cuda_graph
-from aatm_onnx_export.fused import write_graph
+from aatm_onnx_export.graph import cuda as cuda_graph
+from aatm_onnx_export.graph.fused import Storage, write_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -63,9 +63,9 @@ class FusedGraph:
         return {"input_ids": input_ids, "attention_mask": attention_mask, "past": past}
 
 
-def _graph(folder: Path, precision: str, write: Callable[[Checkpoint, Path, str], None] = write_graph) -> FusedGraph:
+def _graph(folder: Path, write: Callable[[Checkpoint, Path], None]) -> FusedGraph:
     checkpoint = open_checkpoint(str(folder))
-    write(checkpoint, folder, precision)
+    write(checkpoint, folder)
     session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     model = Qwen3ForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     return FusedGraph(session, model, [checkpoint.no_token_id, checkpoint.yes_token_id])
@@ -74,20 +74,22 @@ def _graph(folder: Path, precision: str, write: Callable[[Checkpoint, Path, str]
 @pytest.fixture(scope="module")
 def fp32(tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
     """Untied embeddings, weights spread so far that logits differ by several units."""
-    return _graph(make_checkpoint(tmp_path_factory.mktemp("fp32"), tied=False, shards=3, spread=0.2), "fp32")
+    folder = make_checkpoint(tmp_path_factory.mktemp("fp32"), tied=False, shards=3, spread=0.2)
+    return _graph(folder, partial(write_graph, storage=Storage("fp32")))
 
 
 @pytest.fixture(scope="module", params=[(), (1,)], ids=["all layers rounded", "one in the middle in float"])
 def int8(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
     """The same in eight bits, tied."""
-    write = partial(write_graph, float_layers=request.param)
-    return _graph(make_checkpoint(tmp_path_factory.mktemp("int8"), spread=0.2), "int8", write)
+    storage = Storage("int8", float_layers=frozenset(request.param))
+    return _graph(make_checkpoint(tmp_path_factory.mktemp("int8"), spread=0.2), partial(write_graph, storage=storage))
 
 
 @pytest.fixture(scope="module")
 def cuda(tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
     """The graph for CUDA; here the CPU runs it, in float32 between casts."""
-    return _graph(make_checkpoint(tmp_path_factory.mktemp("cuda"), tied=False, spread=0.2), "fp16", write_cuda_graph)
+    folder = make_checkpoint(tmp_path_factory.mktemp("cuda"), tied=False, spread=0.2)
+    return _graph(folder, partial(cuda_graph.write_graph, precision="fp16"))
 
 
 tokens = st.integers(0, VOCABULARY - 1)
@@ -171,7 +173,7 @@ def test_every_input_is_required(fp32: FusedGraph) -> None:
 def test_biases_are_refused(tmp_path: Path) -> None:
     folder = make_checkpoint(tmp_path / "biased", attention_bias=True)
     with pytest.raises(ExportError, match=r"attention_bias.*--graph standard"):
-        write_graph(open_checkpoint(str(folder)), tmp_path, "fp32")
+        write_graph(open_checkpoint(str(folder)), tmp_path, Storage("fp32"))
 
 
 def _score(logits: NDArray[np.float32]) -> NDArray[np.float64]:

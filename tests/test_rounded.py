@@ -1,26 +1,31 @@
 """int8 and int4 bundles: they keep float32's order or are not written, and carry the head of the prompt in float32."""
 
 import json
+import re
+import shlex
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from aatm_onnx_export import compare_with_checkpoint, export_checkpoint
-from aatm_onnx_export.calibration import calibration_prompts, compare_scores, kendall_tau
-from aatm_onnx_export.checkpoint import open_checkpoint
-from aatm_onnx_export.fused import write_graph
-from aatm_onnx_export.reference import float32_logits
+from aatm_onnx_export import Progress, compare_with_checkpoint, export_checkpoint
+from aatm_onnx_export.checkpoint import open_checkpoint, parameter_count, read_weights
+from aatm_onnx_export.graph.fused import Storage, write_graph
+from aatm_onnx_export.graph.smoothing import smooth
+from aatm_onnx_export.proof.fidelity import calibration_prompts, compare_scores, kendall_tau
+from aatm_onnx_export.proof.numpy_reference import reference_run
+from aatm_onnx_export.proof.torch_reference import float32_logits
 
 from aatm_onnx import BundleError, Qwen3Reranker
-from aatm_onnx.bundle import MANIFEST_FILE, PREFIX_KV_FILE, open_bundle
+from aatm_onnx.bundle import GRAPH_FILE, MANIFEST_FILE, PREFIX_KV_FILE, open_bundle
 from aatm_onnx.bundle.manifest import seal_of
 from aatm_onnx.cli import cli
 from aatm_onnx.errors import ExportError
-from aatm_onnx.prompt import format_instruction, prompt_tokenizer
+from aatm_onnx.prompt import format_instruction, left_pad, prompt_tokenizer
 from aatm_onnx.runtime.kv_cache import PrefixKV, write_prefix
 from aatm_onnx.runtime.scoring import probability_of_yes, score_prompts
 from aatm_onnx.runtime.session import open_session
@@ -43,7 +48,8 @@ def gentle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def with_outliers(checkpoint: Path, folder: Path, layers: Sequence[int]) -> Path:
     """The same model, in which some layers' MLP has one input a thousand times the others, and small weights for it.
 
-    In float nothing changes; where a token has one scale for all its values, the others are rounded away.
+    In float nothing changes; where a token has one scale for all its values, the others are rounded away. Smoothing
+    undoes it.
     """
 
     def change(weights: dict[str, torch.Tensor]) -> None:
@@ -57,12 +63,29 @@ def with_outliers(checkpoint: Path, folder: Path, layers: Sequence[int]) -> Path
     return folder
 
 
+def with_outliers_in_attention(checkpoint: Path, folder: Path, layers: Sequence[int]) -> Path:
+    """The same model, in which one value channel is a thousand times the others: of o_proj's input, which stays so."""
+
+    def change(weights: dict[str, torch.Tensor]) -> None:
+        for layer in layers:
+            name = f"model.layers.{layer}.self_attn."
+            weights[name + "v_proj.weight"][0] *= 1000
+            weights[name + "o_proj.weight"][:, [0, 32]] /= 1000  # two query heads of 32 share a key/value head
+
+    shutil.copytree(checkpoint, folder)
+    rewrite_weights(folder, change)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def int8(gentle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle in int8, one layer of which only float keeps right."""
     folder = tmp_path_factory.mktemp("int8")
     return export_checkpoint(
-        str(with_outliers(gentle, folder / "checkpoint", [1])), folder / "bundle", precision="int8", min_tau=0.9
+        str(with_outliers_in_attention(gentle, folder / "checkpoint", [1])),
+        folder / "bundle",
+        precision="int8",
+        min_tau=0.9,
     ).path
 
 
@@ -99,19 +122,75 @@ def test_int4_takes_back_what_rounding_does_to_all_scores_alike(gentle: Path, tm
     prompts = [each.ids for each in encoded]
     expected = probability_of_yes(float32_logits(open_checkpoint(str(leaning)), prompts))
     corrected = np.array(score_prompts(open_session(bundle, "cpu"), prompts, bundle.manifest.pad_token_id))
-    write_graph(open_checkpoint(str(leaning)), bundle.path, "int4")  # knows nothing of what weights meet
+    write_graph(open_checkpoint(str(leaning)), bundle.path, Storage("int4"))  # knows nothing of what weights meet
     plain = np.array(score_prompts(open_session(bundle, "cpu"), prompts, bundle.manifest.pad_token_id))
     assert abs((corrected - expected).mean()) < 0.5 * abs((plain - expected).mean())
 
 
 def test_a_checkpoint_that_rounding_spoils_throughout_leaves_no_bundle(gentle: Path, tmp_path: Path) -> None:
-    spoilt = with_outliers(gentle, tmp_path / "spoilt", range(LAYERS))
+    spoilt = with_outliers_in_attention(gentle, tmp_path / "spoilt", range(LAYERS))
+    steps: list[Progress] = []
     with pytest.raises(
-        ExportError, match=r"to tau \S+ .* at best, .* where 0\.98 is asked for; .*--min-tau"
+        ExportError, match=r"to tau \S+ .* at best, with .* where 0\.98 is asked for .*--min-tau"
     ) as refusal:
-        export_checkpoint(str(spoilt), tmp_path / "bundle", precision="int8")
+        export_checkpoint(str(spoilt), tmp_path / "bundle", precision="int8", progress=steps.append)
     assert "\n" not in str(refusal.value)
     assert [path.name for path in tmp_path.iterdir()] == ["spoilt"]
+    # It tried what can help, and the command that it names accepts what it reached.
+    tried = [step.step for step in steps if step.step.startswith("Measured tau")]
+    for words in ("smoothing", "layer 3 in float", "down_proj in float", "gate_proj and up_proj in float"):
+        assert any(words in step for step in tried), tried
+    (command,) = re.findall("`(.*)`", str(refusal.value))
+    cli.main(shlex.split(command)[1:], standalone_mode=False)
+    fidelity = open_bundle(tmp_path / "bundle").manifest.graph.fidelity
+    assert fidelity is not None and f"to tau {fidelity.tau:.4f} " in str(refusal.value)
+
+
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_smoothing_undoes_outliers_in_every_layer(gentle: Path, tmp_path: Path, precision: str) -> None:
+    spoilt = with_outliers(gentle, tmp_path / "spoilt", range(LAYERS))
+    min_tau = {"int8": 0.9, "int4": 0.7}[precision]
+    bundle = export_checkpoint(str(spoilt), tmp_path / "bundle", precision=precision, min_tau=min_tau)
+    fidelity = bundle.manifest.graph.fidelity
+    assert fidelity is not None
+    assert fidelity.float_layers == []
+    assert precision == "int4" or fidelity.methods == ["smoothing"]  # int4 has a scale for every few values
+    assert check_conformance(open_bundle(bundle.path), open_session(bundle, "cpu")).largest_difference < 1e-6
+    # Only what belongs to the graph is in the file: nothing of what was tried before.
+    weights = parameter_count(open_checkpoint(str(spoilt)))
+    assert (bundle.path / "model.onnx.data").stat().st_size < 1.2 * weights
+
+
+def test_smoothing_changes_no_float_score(gentle: Path, tmp_path: Path) -> None:
+    """Its factors are powers of two, so not even a last bit of a weight is rounded."""
+    checkpoint = open_checkpoint(str(gentle))
+    rng = np.random.default_rng(0)
+    prompts = [rng.integers(0, 150_000, length).astype(np.int32) for length in (5, 17, 40)]
+    inputs = reference_run(checkpoint, [], prompts, prompts[0][:0]).inputs
+    weights, smoothed_inputs = smooth(read_weights(checkpoint), inputs)
+    assert any((factors != 1).any() for factors in weights.input_scales.values())
+    logits = []
+    for name, scaled in (("plain", None), ("smoothed", weights)):
+        (tmp_path / name).mkdir()
+        write_graph(checkpoint, tmp_path / name, Storage("fp32"), weights=scaled)
+        session = open_session(GraphFolder(tmp_path / name / GRAPH_FILE), "cpu")
+        logits.append(session.logits(*left_pad(prompts, 0)))
+    np.testing.assert_allclose(logits[0], logits[1], atol=2e-5)
+    spread = [
+        np.mean([np.log(each.largest[name] / np.median(each.largest[name])).max() for name in weights.input_scales])
+        for each in (inputs, smoothed_inputs)
+    ]
+    assert spread[1] < spread[0]
+
+
+@dataclass(frozen=True)
+class GraphFolder:
+    """A graph that is no bundle, as a session takes it."""
+
+    graph_path: Path
+    prefix_kv_path: None = None
+    kind: str = "fused"
+    precision: str = "fp32"
 
 
 @pytest.mark.parametrize("precision", ["int8", "int4"])
@@ -150,10 +229,11 @@ def test_the_bundle_does_what_was_measured(int8: Path) -> None:
     bundle = open_bundle(int8)
     fidelity, manifest = bundle.manifest.graph.fidelity, bundle.manifest
     assert fidelity is not None
-    prompts, sizes = calibration_prompts(bundle.tokenizer_path, manifest.prompt, manifest.max_length)
+    tokenizer = prompt_tokenizer(bundle, manifest.prompt.prefix, manifest.prompt.suffix, manifest.max_length)
+    prompts, sizes = calibration_prompts(tokenizer, manifest.prompt.task)
     expected = probability_of_yes(float32_logits(open_checkpoint(str(int8.parent / "checkpoint")), prompts))
     scores = np.array(score_prompts(open_session(bundle, "cpu"), prompts, manifest.pad_token_id))
-    measured = compare_scores(scores, expected, sizes)
+    measured = compare_scores(scores, expected, sizes).fidelity()
     assert measured.mean_difference == pytest.approx(fidelity.mean_difference, rel=1e-3)
     assert measured.tau == pytest.approx(fidelity.tau, abs=1e-3)
 
@@ -233,5 +313,5 @@ def test_kendall_tau() -> None:
 
 
 def test_scores_that_are_no_numbers_are_the_worst() -> None:
-    measured = compare_scores(np.array([0.1, np.nan, 0.3]), np.array([0.1, 0.2, 0.3]), [3])
+    measured = compare_scores(np.array([0.1, np.nan, 0.3]), np.array([0.1, 0.2, 0.3]), [3]).fidelity()
     assert (measured.tau, measured.largest_difference) == (-1, np.inf)

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ENTRIES = [
     ROOT / "aatm_onnx" / "__init__.py",
-    *sorted(ROOT.glob("export/aatm_onnx_export/*.py")),
+    *sorted(ROOT.glob("export/aatm_onnx_export/**/*.py")),
     *sorted(ROOT.glob("benchmarks/*.py")),
     ROOT / "tests" / "conftest.py",
 ]
@@ -37,10 +37,12 @@ for entry in sys.argv[1:]:
     folder, _, module = entry[:-3].rpartition("/")
     if module == "__init__":
         folder, _, module = folder.rpartition("/")
-    package = os.path.basename(folder) if os.path.exists(os.path.join(folder, "__init__.py")) else ""
-    sys.path.insert(0, os.path.dirname(folder) if package else folder)
+    while os.path.exists(os.path.join(folder, "__init__.py")):
+        folder, _, package = folder.rpartition("/")
+        module = f"{package}.{module}"
+    sys.path.insert(0, folder)
     try:
-        importlib.import_module(f"{package}.{module}" if package else module)
+        importlib.import_module(module)
     except (ImportError, SystemExit):
         pass
     print(entry, "leaves", os.environ.get("ORT_DISABLE_TELEMETRY"))

@@ -1,6 +1,6 @@
 """Bundles: the folder, its manifest, and how both are read."""
 
-from .bundle import Bundle, ConformanceVector, describe_files, open_bundle, sha256_of
+from .bundle import Bundle, ConformanceVector, GraphFiles, describe_files, open_bundle, sha256_of
 from .manifest import (
     CONFORMANCE_FILE,
     FORMAT_VERSION,
@@ -29,6 +29,7 @@ __all__ = [
     "Fidelity",
     "FileEntry",
     "Graph",
+    "GraphFiles",
     "Manifest",
     "ModelConfig",
     "Prompt",

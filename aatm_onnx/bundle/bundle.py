@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from ..errors import BundleError
 from .manifest import (
@@ -50,12 +51,42 @@ class ConformanceVector:
     logits: list[float]
 
 
+class GraphFiles(Protocol):
+    """What a session needs: an opened bundle has it, and so has one that an export is making."""
+
+    @property
+    def graph_path(self) -> Path:
+        """The ONNX file."""
+
+    @property
+    def prefix_kv_path(self) -> Path | None:
+        """Keys and values of the tokens that all prompts begin with, if there is such a file."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of graph: "standard", "fused" or "cuda"."""
+
+    @property
+    def precision(self) -> str:
+        """How weights are stored: "fp32", "fp16", "int8" or "int4"."""
+
+
 @dataclass(frozen=True)
 class Bundle:
     """An opened bundle: its folder and its manifest, all file sizes checked."""
 
     path: Path
     manifest: Manifest
+
+    @property
+    def kind(self) -> str:
+        """The kind of graph: "standard", "fused" or "cuda"."""
+        return self.manifest.graph.kind
+
+    @property
+    def precision(self) -> str:
+        """How weights are stored: "fp32", "fp16", "int8" or "int4"."""
+        return self.manifest.graph.precision
 
     @property
     def graph_path(self) -> Path:

@@ -64,6 +64,7 @@ class Fidelity:
         queries: how many queries were compared.
         pairs: how many query-document pairs were compared.
         float_layers: the layers that stay in float16, counted from 0.
+        methods: what else the export did to keep the order, "smoothing" or "down_proj in float".
     """
 
     tau: float
@@ -72,6 +73,7 @@ class Fidelity:
     queries: int
     pairs: int
     float_layers: list[int]
+    methods: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

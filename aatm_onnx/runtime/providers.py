@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
-from ..bundle import Bundle
+from ..bundle import GraphFiles
 from ..errors import INSTALL, BundleError, ProviderError
 from .cuda import why_no_cuda
 from .saturation import EXACT_PRODUCTS, products_saturate
@@ -60,7 +60,7 @@ def check_provider(provider: str) -> None:
         raise ValueError(f"provider must be 'auto', 'cpu' or 'cuda', not {provider!r}.")
 
 
-def open_on_cpu(bundle: Bundle, threads: int) -> "InferenceSession":
+def open_on_cpu(bundle: GraphFiles, threads: int) -> "InferenceSession":
     """Open a bundle's graph on the CPU, for `threads` threads that compute.
 
     Raises:
@@ -69,7 +69,7 @@ def open_on_cpu(bundle: Bundle, threads: int) -> "InferenceSession":
     return _open(bundle, cpu_options(bundle, threads), ["CPUExecutionProvider"])
 
 
-def open_on_cuda(bundle: Bundle, threads: int, *, required: bool) -> "InferenceSession | None":
+def open_on_cuda(bundle: GraphFiles, threads: int, *, required: bool) -> "InferenceSession | None":
     """Open a bundle's graph on CUDA.
 
     Returns:
@@ -92,7 +92,7 @@ def open_on_cuda(bundle: Bundle, threads: int, *, required: bool) -> "InferenceS
     return None
 
 
-def cpu_options(bundle: Bundle, threads: int) -> "SessionOptions":
+def cpu_options(bundle: GraphFiles, threads: int) -> "SessionOptions":
     """How a bundle's graph is opened on the CPU, for `threads` threads that compute."""
     options = _options(bundle, threads)
     # With it, ONNX Runtime plans the memory of each shape of batch as one block, beside those of other shapes.
@@ -111,18 +111,18 @@ def giving_back() -> "RunOptions":
     return options
 
 
-def _options(bundle: Bundle, threads: int) -> "SessionOptions":
+def _options(bundle: GraphFiles, threads: int) -> "SessionOptions":
     options: SessionOptions = import_onnxruntime().SessionOptions()
     options.log_severity_level = 3  # errors only
     # Two batches run at a time, so that no CPU waits for another at the end of every operator. Both their threads
     # compute, and ONNX Runtime adds one fewer than it is told.
     options.intra_op_num_threads = max(1, threads - 1)
-    if bundle.manifest.graph.precision == "int8" and products_saturate():
+    if bundle.precision == "int8" and products_saturate():
         options.add_session_config_entry(EXACT_PRODUCTS, "1")
     return options
 
 
-def _open(bundle: Bundle, options: "SessionOptions", providers: list[str]) -> "InferenceSession":
+def _open(bundle: GraphFiles, options: "SessionOptions", providers: list[str]) -> "InferenceSession":
     ort = import_onnxruntime()
     try:
         runtime: InferenceSession = ort.InferenceSession(str(bundle.graph_path), options, providers=providers)

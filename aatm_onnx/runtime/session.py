@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bundle import Bundle
+from ..bundle import GraphFiles
 from ..errors import BundleError, ScoreError
 from ..prompt import TokenIds
 from ..ranking import check_count
@@ -104,12 +104,12 @@ class Session:
 
 
 def open_session(
-    bundle: Bundle, provider: Provider = "auto", threads: int | None = None, *, keep_memory: bool = True
+    bundle: GraphFiles, provider: Provider = "auto", threads: int | None = None, *, keep_memory: bool = True
 ) -> Session:
     """Load a bundle's graph into ONNX Runtime.
 
     Args:
-        bundle: an opened bundle.
+        bundle: an opened bundle, or one in the making.
         provider: "cuda" and "cpu" are taken at their word; "auto" takes CUDA where ONNX Runtime really can.
         threads: threads that compute on the CPU; None lets every CPU that this process may use work, and more threads
             than these are not started.
@@ -125,7 +125,7 @@ def open_session(
     if threads is not None:
         check_count(threads, "threads", 1)
     threads = min(threads or usable_cpus(), usable_cpus())
-    joins_past = bundle.manifest.graph.kind == "cuda"
+    joins_past = bundle.kind == "cuda"
     if provider != "cpu" and (runtime := open_on_cuda(bundle, threads, required=provider == "cuda")):
         return Session(runtime, "cuda", _bundle_prefix(runtime, bundle), threads, joins_past=joins_past)
     runtime = open_on_cpu(bundle, threads)
@@ -140,7 +140,7 @@ def open_session(
     )
 
 
-def _bundle_prefix(runtime: "InferenceSession", bundle: Bundle) -> PrefixKV | None:
+def _bundle_prefix(runtime: "InferenceSession", bundle: GraphFiles) -> PrefixKV | None:
     """The bundle's own prefix, or one without tokens; None if the graph can't share prefixes.
 
     Raises:
@@ -148,7 +148,7 @@ def _bundle_prefix(runtime: "InferenceSession", bundle: Bundle) -> PrefixKV | No
     """
     inputs = {node.name for node in runtime.get_inputs()}
     outputs = {node.name for node in runtime.get_outputs()}
-    expected = _STANDARD_INPUTS if bundle.manifest.graph.kind == "standard" else _SHARING_INPUTS
+    expected = _STANDARD_INPUTS if bundle.kind == "standard" else _SHARING_INPUTS
     if inputs != expected or "logits" not in outputs:
         raise BundleError(
             f"{bundle.graph_path} has inputs {sorted(inputs)} and outputs {sorted(outputs)}, where a reranker has"

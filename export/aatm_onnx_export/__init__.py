@@ -2,5 +2,6 @@
 
 from .compare import compare_with_checkpoint
 from .export import export_checkpoint
+from .progress import Progress
 
-__all__ = ["compare_with_checkpoint", "export_checkpoint"]
+__all__ = ["Progress", "compare_with_checkpoint", "export_checkpoint"]

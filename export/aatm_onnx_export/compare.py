@@ -2,13 +2,14 @@
 
 from aatm_onnx.bundle import Bundle
 from aatm_onnx.errors import ExportError
+from aatm_onnx.prompt import prompt_tokenizer
 from aatm_onnx.runtime.session import Session
 from aatm_onnx.runtime.verify import Conformance, largest_difference
 
 from .checkpoint import open_checkpoint
-from .conformance import conformance_prompts
-from .graphs import check_installed
-from .reference import float32_logits
+from .installed import check_installed
+from .proof.conformance import conformance_prompts
+from .proof.torch_reference import float32_logits
 
 
 def compare_with_checkpoint(bundle: Bundle, session: Session, checkpoint: str) -> Conformance:
@@ -19,16 +20,19 @@ def compare_with_checkpoint(bundle: Bundle, session: Session, checkpoint: str) -
         session: a session over its graph.
         checkpoint: a local folder or a hub id.
 
+    Returns:
+        How far the scores are from each other.
+
     Raises:
         ExportError: the checkpoint can't be read or has other sizes than the bundle, or transformers is not installed.
     """
     check_installed(("torch", "transformers", "huggingface_hub"))
-    source = open_checkpoint(checkpoint)
-    manifest = bundle.manifest
-    if source.architecture != manifest.config:
+    source, manifest = open_checkpoint(checkpoint), bundle.manifest
+    if source.config != manifest.config:
         raise ExportError(f"{checkpoint} has other sizes than {bundle.path}: the bundle is of another checkpoint.")
-    prompts = conformance_prompts(bundle.tokenizer_path, manifest.prompt, manifest.max_length)
-    graph = manifest.graph
+    prompt, graph = manifest.prompt, manifest.graph
+    tokenizer = prompt_tokenizer(bundle, prompt.prefix, prompt.suffix, manifest.max_length)
+    prompts = conformance_prompts(tokenizer, prompt.task)
     difference = largest_difference(session, prompts, float32_logits(source, prompts), manifest.pad_token_id)
-    # A rounded graph is as far from float32 as its export found, give or take what another machine may change.
+    # A quantized graph is as far from float32 as its export found, give or take what another machine may change.
     return Conformance(len(prompts), difference, graph.tolerance + (graph.difference if graph.fidelity else 0))

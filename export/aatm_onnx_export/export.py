@@ -1,8 +1,8 @@
 """A checkpoint becomes a bundle, or nothing is written."""
 
 import contextlib
+import shlex
 import shutil
-from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -14,22 +14,20 @@ from aatm_onnx.bundle import (
     PREFIX_KV_FILE,
     TOKENIZER_FILE,
     Bundle,
-    Graph,
-    Manifest,
     Prompt,
-    describe_files,
     open_bundle,
 )
 from aatm_onnx.errors import ExportError
 from aatm_onnx.prompt import DEFAULT_MAX_LENGTH, DEFAULT_PREFIX, DEFAULT_SUFFIX, DEFAULT_TASK
 
 from .checkpoint import Checkpoint, open_checkpoint
-from .exact import write_exact
-from .graphs import GraphKind, Progress, check_installed, graph_kind
-from .rounded import write_rounded
+from .draft import Draft
+from .installed import check_installed
+from .kinds import graph_kind, strategy_of
+from .progress import Callback, Reporter
 
 _BUNDLE_FILES = {MANIFEST_FILE, TOKENIZER_FILE, CONFORMANCE_FILE, PREFIX_KV_FILE, GRAPH_FILE, GRAPH_FILE + ".data"}
-# What a bundle holds beside its graph: tokenizer, head (17 MB at 8B), vectors and manifest.
+# What a bundle holds beside its graph: tokenizer, shared prefix (17 MB at 8B), vectors and manifest.
 _OTHER_BYTES = 32 << 20
 
 
@@ -45,7 +43,7 @@ def export_checkpoint(
     suffix: str = DEFAULT_SUFFIX,
     max_length: int = DEFAULT_MAX_LENGTH,
     min_tau: float | None = None,
-    progress: Progress = lambda step: None,
+    progress: Callback = lambda progress: None,
 ) -> Bundle:
     """Write the bundle of a Qwen3 reranker checkpoint.
 
@@ -59,47 +57,41 @@ def export_checkpoint(
         precision: how weights are stored; each kind of graph has its own.
         graph: the kind of graph.
         force: replace the bundle that is at `output`; a folder that is not a bundle is never replaced.
-        task, prefix, suffix, max_length: the prompt that the bundle is for.
+        task: the instruction that the bundle is for.
+        prefix: the text before every pair.
+        suffix: the text after every pair.
+        max_length: the most tokens of a prompt.
         min_tau: for int8 and int4, the least Kendall's tau within a query of the calibration prompts, where the graph's
             own (0.98 and 0.95) is not wanted.
-        progress: called with a few words at every step.
+        progress: called with a `Progress` at the start of every step, and whenever a part of a long one is done.
+
+    Returns:
+        The bundle, opened.
 
     Raises:
         ExportError: the checkpoint, the output or this machine does not allow it, or the graph's scores are off.
     """
-    kind = graph_kind(graph)
-    _check_precision(kind, precision, min_tau)
+    report, kind = Reporter(progress), graph_kind(graph)
+    strategy = strategy_of(graph, precision, min_tau)
     target = output.resolve()  # where it is a link, what it leads to is replaced
     remove_leftovers(target)
     _check_output(output, force)
     check_installed(kind.requires)
-    progress(f"Reading {checkpoint}")
+    report.step(f"Reading {checkpoint}")
     source = open_checkpoint(checkpoint)
     _check_disk(target.parent, kind.disk_bytes(source, precision))
+    command = ["aatm-onnx", "export", checkpoint, "--output", str(output), "--graph", graph, "--precision", precision]
     with partial_folder(target) as folder:
         shutil.copyfile(source.folder / TOKENIZER_FILE, folder / TOKENIZER_FILE)
-        manifest = _describe(source, kind, precision, _prompt(source, task, prefix, suffix), max_length)
-        bundle = Bundle(folder, manifest)
-        if precision in kind.min_taus:
-            tau = kind.min_taus[precision] if min_tau is None else min_tau
-            proved = write_rounded(source, bundle, tau, progress)
-        else:
-            proved = write_exact(kind, source, bundle, progress)
-        progress("Hashing the files")
-        manifest = replace(manifest, graph=proved, files=describe_files(folder))
+        prompt = _prompt(source, task, prefix, suffix)
+        draft = Draft(folder, source, graph, precision, prompt, max_length, shlex.join(command))
+        proved = strategy.prove(draft, report)
+        report.step("Hashing the files")
+        manifest = draft.manifest(proved, _tool_versions(("aatm-onnx", *kind.tools, "onnxruntime", "onnxruntime-gpu")))
         (folder / MANIFEST_FILE).write_text(manifest.to_json(), "utf-8")
         _check_output(output, force)  # it may have appeared meanwhile
         move_folder(folder, target)
     return open_bundle(output)
-
-
-def _check_precision(kind: GraphKind, precision: str, min_tau: float | None) -> None:
-    if precision not in kind.tolerances:
-        raise ExportError(
-            f"The {kind.name} graph has no precision {precision!r}; choose from {', '.join(kind.tolerances)}."
-        )
-    if min_tau is not None and precision not in kind.min_taus:
-        raise ExportError(f"{precision} does not change the order of candidates: leave out --min-tau.")
 
 
 def _check_output(output: Path, force: bool) -> None:
@@ -119,22 +111,6 @@ def _check_output(output: Path, force: bool) -> None:
 def _prompt(checkpoint: Checkpoint, task: str, prefix: str, suffix: str) -> Prompt:
     ids = (checkpoint.tokenizer.encode(part, add_special_tokens=False).ids for part in (prefix, suffix))
     return Prompt(task, prefix, suffix, *ids)
-
-
-def _describe(checkpoint: Checkpoint, kind: GraphKind, precision: str, prompt: Prompt, max_length: int) -> Manifest:
-    """The manifest, but for what only the finished files can tell: their hashes and the measured difference."""
-    return Manifest(
-        source=checkpoint.source,
-        config=checkpoint.architecture,
-        graph=Graph(kind.name, precision, GRAPH_FILE, tolerance=kind.tolerances[precision], difference=float("nan")),
-        prompt=prompt,
-        yes_token_id=checkpoint.yes_token_id,
-        no_token_id=checkpoint.no_token_id,
-        pad_token_id=checkpoint.pad_token_id,
-        max_length=max_length,
-        files={},
-        tools=_tool_versions(("aatm-onnx", *kind.tools, "onnxruntime", "onnxruntime-gpu")),
-    )
 
 
 def _tool_versions(distributions: tuple[str, ...]) -> dict[str, str]:

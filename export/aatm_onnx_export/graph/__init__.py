@@ -1,0 +1,1 @@
+"""The graphs: decoder.py is the file to read first."""

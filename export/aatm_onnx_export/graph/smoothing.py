@@ -1,0 +1,66 @@
+"""Smoothing: what is hard to quantize moves from activations into weights, and no float score changes.
+
+A channel of an activation that is much larger than the others takes the scale that all share. Dividing it by a factor,
+and multiplying the weights that meet it by the same, changes nothing in float and leaves both with less spread
+(SmoothQuant: Xiao et al., 2023). The division costs nothing at run time: it is folded into the norm before, or into
+up_proj's rows for down_proj's input. Factors are powers of two, which round nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..checkpoint import CheckpointWeights, FloatArray
+
+# A norm or a weight, and the weights that meet what it puts out. v_proj's output is left alone: a bundle's
+# prefix_kv.npz has values that are not smoothed.
+_FOLDS = (
+    ("input_layernorm.weight", ("self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight")),
+    ("post_attention_layernorm.weight", ("mlp.gate_proj.weight", "mlp.up_proj.weight")),
+    ("mlp.up_proj.weight", ("mlp.down_proj.weight",)),
+)
+
+
+@dataclass(frozen=True)
+class InputStatistics:
+    """What the weights of the layers meet over the calibration prompts, by the weight's name.
+
+    Attributes:
+        mean: of each input, (in,).
+        largest: of each input's absolute values, (in,).
+        largest_weight: of the absolute weights that meet each input, (in,).
+    """
+
+    mean: Mapping[str, FloatArray]
+    largest: Mapping[str, FloatArray]
+    largest_weight: Mapping[str, FloatArray]
+
+
+def smooth(weights: CheckpointWeights, statistics: InputStatistics) -> tuple[CheckpointWeights, InputStatistics]:
+    """Rescale weights, and say what they meet then: the factor of a channel is sqrt(largest input / largest weight)."""
+    output_scales: dict[str, FloatArray] = {}
+    input_scales: dict[str, FloatArray] = {}
+    for layer in range(weights.config.num_hidden_layers):
+        name = f"model.layers.{layer}."
+        for producer, consumers in _FOLDS:
+            names = [name + consumer for consumer in consumers]
+            inputs = np.max([statistics.largest[each] for each in names], axis=0)
+            factors = _powers_of_two(inputs, np.max([statistics.largest_weight[each] for each in names], axis=0))
+            output_scales[name + producer] = np.float32(1) / factors
+            input_scales |= dict.fromkeys(names, factors)
+    return weights.rescaled(output_scales, input_scales), InputStatistics(
+        mean={name: mean / input_scales.get(name, np.float32(1)) for name, mean in statistics.mean.items()},
+        largest={name: largest / input_scales.get(name, np.float32(1)) for name, largest in statistics.largest.items()},
+        largest_weight={
+            name: largest * input_scales.get(name, np.float32(1)) for name, largest in statistics.largest_weight.items()
+        },
+    )
+
+
+def _powers_of_two(inputs: FloatArray, weights: FloatArray) -> FloatArray:
+    """The power of two nearest to sqrt(inputs / weights); 1 where one of them is 0."""
+    known = (inputs > 0) & (weights > 0)
+    exponents = (np.log2(np.where(known, inputs, 1)) - np.log2(np.where(known, weights, 1))) / 2
+    factors: FloatArray = np.exp2(np.round(exponents)).astype(np.float32)
+    return factors

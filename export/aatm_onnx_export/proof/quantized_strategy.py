@@ -1,0 +1,152 @@
+"""int8 and int4: the graph keeps float32's order of candidates, or there is no bundle."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aatm_onnx.bundle import CONFORMANCE_FILE, GRAPH_FILE, PREFIX_KV_FILE, Graph
+from aatm_onnx.errors import ExportError
+from aatm_onnx.prompt import TokenIds
+from aatm_onnx.runtime.kv_cache import write_prefix
+from aatm_onnx.runtime.scoring import probability_of_yes, prompt_logits
+
+from ..checkpoint import CheckpointWeights, read_weights
+from ..draft import Draft
+from ..graph.fused import Storage, write_graph
+from ..graph.smoothing import InputStatistics, smooth
+from ..graph.weight_file import WeightFile
+from ..progress import Reporter
+from .conformance import check_numbers, conformance_prompts, write_vectors
+from .fidelity import Calibration, Comparison, calibration_prompts, shared_prefix, standard_error
+from .numpy_reference import reference_run
+from .search import Attempt, Search, Variant
+
+
+@dataclass(frozen=True)
+class QuantizedStrategy:
+    """Searches for a graph that keeps the order.
+
+    Attributes:
+        min_tau: the least Kendall's tau within a query of the calibration prompts that will do.
+        tolerance: how far scores may be on other machines from those that the graph had at its export. There a float's
+            last bit may round to another step; where attention's sums differed like that, scores of 0.6B moved by up to
+            0.006.
+    """
+
+    min_tau: float
+    tolerance: float = 0.02
+
+    def prove(self, draft: Draft, report: Reporter) -> Graph:
+        """Write shared prefix, graph and conformance vectors of a draft, and measure it.
+
+        Returns:
+            The manifest's graph with what was measured.
+
+        Raises:
+            ExportError: nothing that was tried keeps the order.
+        """
+        checkpoint, layers = draft.checkpoint, draft.checkpoint.config.num_hidden_layers
+        asking = draft.tokenizer, draft.prompt.task
+        prompts, (calibration, sizes) = conformance_prompts(*asking), calibration_prompts(*asking)
+        done = report.step("Computing the reference scores and the shared prefix in float32")
+        reference = reference_run(checkpoint, prompts, calibration, shared_prefix(*asking), done)
+        check_numbers(checkpoint, reference.logits)
+        write_prefix(draft.folder / PREFIX_KV_FILE, reference.prefix)
+        expected = probability_of_yes(reference.logits)  # (prompts + calibration,)
+
+        trials = _Trials(draft, reference.inputs, Calibration(calibration, sizes, expected[len(prompts) :]), report)
+        try:
+            search = Search(trials.measure, layers, draft.precision == "int4", self.min_tau)
+            best = search.run()
+        finally:
+            trials.close()
+        self._check(draft, best, search)
+        trials.finish(best.variant)
+
+        logits = _logits(draft, prompts)
+        write_vectors(draft.folder / CONFORMANCE_FILE, prompts, logits)
+        check_numbers(checkpoint, logits)
+        difference = np.abs(probability_of_yes(logits) - expected[: len(prompts)]).max()
+        fidelity = best.comparison.fidelity(sorted(best.variant.float_layers), best.variant.methods)
+        return Graph(draft.kind, draft.precision, GRAPH_FILE, self.tolerance, float(difference), fidelity)
+
+    def _check(self, draft: Draft, best: Attempt, search: Search) -> None:
+        comparison, mean_difference = best.comparison, float(best.comparison.differences.mean())
+        if best.tau >= self.min_tau and np.isfinite(mean_difference):
+            return
+        plain = search.attempts[0]
+        raise ExportError(
+            f"In {draft.precision} the order of candidates agrees with float32's to tau {best.tau:.4f} (standard error"
+            f" {standard_error(comparison.taus):.4f}; scores differ by {mean_difference:.2g} on average) at best, with"
+            f" {best.variant}, where {self.min_tau:g} is asked for (as it is: {plain.tau:.4f};"
+            f" {len(search.attempts)} graphs were tried); export in another precision or accept this one with"
+            f" `{draft.command} --min-tau {math.floor(best.tau * 1000) / 1000:g}`; no bundle was written."
+        )
+
+
+@dataclass
+class _Trials:
+    """Writes graphs into a draft's folder and measures them. Graphs of equally scaled weights share one data file.
+
+    Attributes:
+        draft: the bundle in the making.
+        inputs: what weights meet.
+        calibration: what graphs are measured on.
+        report: told about every graph.
+    """
+
+    draft: Draft
+    inputs: InputStatistics
+    calibration: Calibration
+    report: Reporter
+    file: WeightFile | None = None
+    in_file: tuple[bool, bool] = (False, False)  # smoothed, fine scales
+    written: int = 0
+
+    def measure(self, variant: Variant) -> Comparison:
+        """Write a variant's graph and compare its scores."""
+        scaled = variant.smoothed, variant.fine_scales
+        if self.file is None or scaled != self.in_file:
+            self.close()
+            self.file, self.in_file = WeightFile(self.draft.graph_path), scaled
+            self.written = 0
+        self.written += 1
+        words = f"Writing the {self.draft.kind} graph in {self.draft.precision}"
+        if self.written > 1 or variant != Variant():
+            words += f", {variant}"
+        self._write(variant, self.file, words)
+        self.report.step("Measuring the order of candidates")
+        comparison = self.calibration.measure(self.draft.session(), self.draft.checkpoint.pad_token_id)
+        self.report.step(f"Measured tau {comparison.tau:.4f} with {variant}")
+        return comparison
+
+    def finish(self, variant: Variant) -> None:
+        """Leave in the folder the graph of a variant and its weights alone."""
+        if self.written > 1 or (variant.smoothed, variant.fine_scales) != self.in_file:
+            self._write(variant, None, "Writing the graph that was found")
+
+    def close(self) -> None:
+        """End the data file."""
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+    def _write(self, variant: Variant, file: WeightFile | None, words: str) -> None:
+        checkpoint = self.draft.checkpoint
+        weights, inputs = self._scaled(variant)
+        storage = Storage(
+            self.draft.precision, variant.float_layers, variant.float_weights, variant.fine_scales, inputs.mean
+        )
+        write_graph(checkpoint, self.draft.folder, storage, weights=weights, file=file, built=self.report.step(words))
+
+    def _scaled(self, variant: Variant) -> tuple[CheckpointWeights, InputStatistics]:
+        weights = read_weights(self.draft.checkpoint)
+        return smooth(weights, self.inputs) if variant.smoothed else (weights, self.inputs)
+
+
+def _logits(draft: Draft, prompts: list[TokenIds]) -> NDArray[np.float32]:
+    """The (no, yes) logits that the draft's graph gives for each prompt alone, (prompts, 2)."""
+    session, pad = draft.session(), draft.checkpoint.pad_token_id
+    return np.concatenate([prompt_logits(session, [prompt], pad) for prompt in prompts])
