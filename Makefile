@@ -22,6 +22,7 @@ fast: .venv/ready  ## the tests that take no export and no new environment, in u
 
 docs: .venv/ready  ## the documentation site, in build/site
 	$(DEV)/python docs/cli_reference.py > docs/reference/cli.md
+	$(DEV)/python docs/bundle_schema.py > docs/reference/bundle.schema.json
 	$(DEV)/mkdocs build --strict
 
 check: .venv/ready  ## lint, format, types

@@ -72,14 +72,7 @@ def test_an_error_spread_over_all_layers_ends_the_search_soon(seed: int) -> None
     found = search(model([0.01] * LAYERS, seed=seed))
     best = found.run()
     assert best.tau < MIN_TAU
-    assert len(found.attempts) <= 2 + 4 + 7 + 6 + 2  # by chance one quarter may stand out
-    assert np.median([len(_run(seed).attempts) for seed in range(5)]) <= 8
-
-
-def _run(seed: int) -> Search:
-    found = search(model([0.01] * LAYERS, seed=seed))
-    found.run()
-    return found
+    assert len(found.attempts) <= 2 + 4 + 2
 
 
 def test_what_helps_everywhere_is_tried() -> None:

@@ -240,7 +240,9 @@ def test_the_bundle_does_what_was_measured(int8: Path) -> None:
 
 def test_info_says_what_was_measured(int8: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["info", str(int8)], standalone_mode=False)
-    assert "layers left in float: 1)" in capsys.readouterr().out
+    fidelity = open_bundle(int8).manifest.graph.fidelity
+    assert fidelity is not None
+    assert f"{'; '.join(['layers left in float: 1', *fidelity.methods])})" in capsys.readouterr().out
 
 
 def test_the_head_is_the_prompt_up_to_the_query(int8: Path) -> None:

@@ -45,10 +45,11 @@ def fidelity_of(graph: Graph) -> str:
     if (fidelity := graph.fidelity) is None:
         return f"scores within {graph.difference:.1e} of float32"
     layers = ", ".join(map(str, fidelity.float_layers)) or "none"
+    also = "".join(f"; {method}" for method in fidelity.methods)
     return (
         f"tau {fidelity.tau:.4f} to float32's order, scores differ by {fidelity.mean_difference:.1e} on average,"
         f" {fidelity.largest_difference:.1e} at most ({fidelity.queries} queries, {fidelity.pairs} pairs;"
-        f" layers left in float: {layers})"
+        f" layers left in float: {layers}{also})"
     )
 
 

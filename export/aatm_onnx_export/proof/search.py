@@ -83,8 +83,7 @@ class Search:
         smoothed = replace(plain, smoothed=True)
         if enough := self._try(plain) or self._try(smoothed):
             return enough
-        base = self._best()
-        return self._few_layers(base) or self._everywhere(base) or self._best()
+        return self._few_layers(self._best()) or self._everywhere(self._best()) or self._best()
 
     def _try(self, variant: Variant) -> Attempt | None:
         """The attempt, if it is good enough."""
@@ -102,7 +101,8 @@ class Search:
         """Leave layers in float: quarters, then the layers of those quarters that stand out, alone and together.
 
         From the last layer on, whose errors no other layer evens out. Where no quarter stands out from the noise, the
-        error is spread over all layers, and no few of them can help.
+        error is spread over all layers, and no few of them can help. Where one does and is not good enough, neither is
+        a part of it.
         """
         most = -(-self.layers // _LAYERS_PER_FLOAT_LAYER)
         quarters = [frozenset(range(max(0, end - most), end)) for end in range(self.layers, 0, -most)]
@@ -113,6 +113,8 @@ class Search:
                 break
         tried = [self._attempt(base, quarter) for quarter in quarters]
         outstanding = [found] if found else _outstanding(tried, base)
+        if not found and len(outstanding) == 1:
+            return None
         alone: list[Attempt] = []
         for layer in sorted((layer for each in outstanding for layer in each.variant.float_layers), reverse=True):
             if enough := self._try(replace(base.variant, float_layers=frozenset([layer]))):
@@ -125,7 +127,7 @@ class Search:
         return found
 
     def _everywhere(self, base: Attempt) -> Attempt | None:
-        """Lower the error of all layers: finer scales, then one kind of weight in float."""
+        """Lower the error of all layers, on top of the best: finer scales, then one kind of weight in float."""
         if self.has_fine_scales:
             fine = replace(base.variant, fine_scales=True)
             if enough := self._try(fine):
