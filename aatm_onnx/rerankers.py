@@ -56,7 +56,7 @@ class Qwen3Reranker(Reranker, BatchMethods):
     Same prompt and same scores as `aatm.rerankers.Qwen3Reranker` (aatm 0.1.7), from an ONNX bundle, without PyTorch.
 
     It may be shared between threads: calls that wait are run together. Pickled, it is opened again from its bundle and
-    options. In a forked child it opens a session of its own with its first call.
+    options. In a forked child it opens a session of its own with its first call; a fork waits until no thread scores.
 
     Attributes:
         model_id: the model as it was named: a short name, a hub id, a bundle's path, or None for the default model.

@@ -27,7 +27,7 @@ def messages(source: str) -> Iterator[list[str]]:
 
 def leading_words(parts: list[str]) -> str:
     """The first fixed words of a message that are three or more, else the longest; up to the end of a sentence."""
-    words = [part.strip(" ('\"$") for part in parts]
+    words = [part.strip(" ('\"$:,;") for part in parts]
     return next((part for part in words if len(part.split()) >= 3), max(words, key=len))
 
 

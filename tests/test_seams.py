@@ -220,6 +220,51 @@ def test_a_forked_child_scores_with_a_session_of_its_own() -> None:
     subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=60)
 
 
+FORKED_WHILE_OTHERS_SCORE = """
+import os, signal, sys, threading, time
+import aatm_onnx.runtime.session
+aatm_onnx.runtime.session.usable_cpus = lambda: 5  # a session that has threads of its own, on any machine
+from aatm_onnx import Qwen3Reranker
+reranker = Qwen3Reranker(provider="cpu")
+documents = ["Gallstones", "Nephrolithiasis"] * 30
+mine = reranker.score("kidney stones", documents)
+
+def score_forever():
+    while True:
+        reranker.score("kidney stones", documents)
+
+for _ in range(int(sys.argv[1])):
+    threading.Thread(target=score_forever, daemon=True).start()
+for scores in (True, False):
+    child = os.fork()
+    if not child:
+        if scores:
+            assert max(abs(a - b) for a, b in zip(reranker.score("kidney stones", documents), mine)) < 1e-5
+        sys.exit(0)  # which frees what the child holds
+    for _ in range(600):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            break
+        time.sleep(0.1)
+    else:
+        os.kill(child, signal.SIGKILL)
+        status = "hangs"
+    if status:
+        print("the child", status, flush=True)
+        os._exit(1)
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+@pytest.mark.parametrize("busy_threads", [0, 4])
+def test_a_child_scores_and_ends_whatever_ran_when_it_was_forked(busy_threads: int) -> None:
+    """ONNX Runtime would wait for threads that the child doesn't have."""
+    command = [sys.executable, "-W", "ignore", "-c", FORKED_WHILE_OTHERS_SCORE, str(busy_threads)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_a_closed_reranker_says_that_it_is_closed(bundle: Path) -> None:
     with Qwen3Reranker(bundle, provider="cpu", threads=1) as reranker:
         assert repr(reranker).endswith("standard fp32, provider='cpu', threads=1)")

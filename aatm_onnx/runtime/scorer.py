@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, RLock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..prompt import TokenIds
+from .forks import guard
 from .kv_cache import PrefixCache
 from .plan import REMEMBERED_TOKENS
 from .scoring import TOKEN_BUDGETS, prompt_logits
@@ -59,7 +60,8 @@ class Scorer:
         self.token_budget = token_budget or TOKEN_BUDGETS[session.provider]
         self._pad_token_id = pad_token_id
         self._cache = PrefixCache(cached_tokens)
-        self._running = Lock()  # held by the thread that runs the session
+        self._running = RLock()  # held by the thread that runs the session
+        guard(session.runtime, self._running)
         self._lock = Lock()  # guards the list of calls
         self._waiting: list[_Call] = []
 
