@@ -98,7 +98,7 @@ clean:
 # aatm 0.1.7 whole: 2.2 GB of packages in an environment of its own.
 .PHONY: test-aatm bench-aatm
 test-aatm: .venv-aatm/ready  ## aatm's mapper, command line, task files and HTTP server with our rerankers
-	.venv-aatm/bin/python -m pytest tests/aatm_whole
+	.venv-aatm/bin/python -m pytest --timeout 2000 tests/aatm_whole
 
 bench-aatm: .venv-aatm/ready  ## what an aatm user saves: time, memory, install size
 	.venv-aatm/bin/python benchmarks/aatm_mapping.py

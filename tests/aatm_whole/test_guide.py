@@ -21,7 +21,7 @@ def block(language: str) -> str:
 def test_both_blocks_write_the_same_mapping_where_neither_abstains(here: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     command = block("sh").replace("aatm-onnx aatm", "aatm-onnx aatm --import hashing")
-    subprocess.run(command, shell=True, check=True, env={**os.environ, "PATH": path}, timeout=280)
+    subprocess.run(command, shell=True, check=True, env={**os.environ, "PATH": path}, timeout=900)
     everything = pd.read_csv(here / "out" / "mapped_source_concepts.csv")
     exec(block("python"), {})
     some = pd.read_csv(here / "out" / "mapped_source_concepts.csv")
