@@ -2,8 +2,8 @@
 
 Every request is a lane. A run takes one slice of each lane in turn, up to a budget, and scores them in one call. There
 is no timer: a run takes what waits. While one thread runs the model, the other tokenizes for the next run (20 % more
-pairs a second with the default model). A slice is about a batch: with the default model, calls of 10 pairs score as many
-a second as calls of 2,000, and a small request beside a large one waits for two runs at most.
+pairs a second with the default model). A slice is about a batch: with the default model, calls of 10 pairs score as
+many a second as calls of 2,000, and a small request beside a large one waits for two runs at most.
 """
 
 import logging
