@@ -18,6 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
+resource = pytest.importorskip("resource", reason="POSIX limits and signals")
+
 ASK = {"query": "kidney stones", "documents": ["Gallstones", "Nephrolithiasis"]}
 
 
@@ -45,9 +47,17 @@ class Process:
 
 
 @contextmanager
-def serve(*arguments: str | Path, **environment: str) -> Iterator[tuple[Process, str]]:
+def serve(*arguments: str | Path, file_bytes: int = -1, **environment: str) -> Iterator[tuple[Process, str]]:
+    """A ready server; `file_bytes` is the most that the system lets it write into a file."""
     command = [sys.executable, "-m", "aatm_onnx.cli", "serve", "--port", "0", "--provider", "cpu", *map(str, arguments)]
-    popen = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment})
+    limit = (file_bytes, file_bytes)
+    popen = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
+    )
     process = Process(popen)
     reader = Thread(target=process.read)
     reader.start()
@@ -217,3 +227,13 @@ def test_logs_have_request_ids_and_traces() -> None:
         assert (first["request_id"], first["trace_id"], first["status"]) == ("abc", trace[3:35], 200)
         assert (first["pairs"], first["path"], first["client"]) == (2, "/rerank", "127.0.0.1")
         assert second["status"] == 422
+
+
+def test_when_answers_can_not_be_kept_their_stream_ends_and_the_server_goes_on() -> None:
+    """As on a full disk: a client that does not read makes answers wait in a file."""
+    line = json.dumps({"query": "kidney", "candidates": [], "note": "x" * 50_000}).encode() + b"\n"
+    with serve("--model", "bm25", file_bytes=5_000_000) as (process, url):
+        with httpx.Client(base_url=url, timeout=30) as client, pytest.raises(httpx.HTTPError):
+            client.post("/v1/rerank/batch", content=line * 400)
+        assert httpx.post(f"{url}/rerank", json=ASK).status_code == 200
+        assert any("File too large" in line.get("error", "") for line in process.lines)

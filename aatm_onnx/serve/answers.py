@@ -33,7 +33,8 @@ async def body_parts(request: Request, limits: Limits) -> AsyncIterator[bytes]:
     stream = request.stream()
     while True:
         try:
-            part = await asyncio.wait_for(anext(stream), limits.body_seconds)
+            async with asyncio.timeout(limits.body_seconds):  # wait_for may lose a cancellation, until Python 3.12
+                part = await anext(stream)
         except StopAsyncIteration:
             return
         except ClientDisconnect:

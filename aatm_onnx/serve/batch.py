@@ -8,7 +8,7 @@ Memory is bounded: only a few lines are read ahead.
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -45,6 +45,10 @@ class Batch:
             stream = _Stream(self.service, request)
             try:
                 await stream.send_to(send)
+            except OSError:
+                await stream.close()
+                await _discard(request, self.service)  # most clients hear of it only once they have sent all
+                raise
             finally:
                 await stream.close()
 
@@ -69,15 +73,26 @@ class _Stream:
         Raises:
             Exception: the answers could not be kept, or the client went away. Half of them may be sent already.
         """
+        sending = asyncio.create_task(self._send(send))
+        try:
+            while not sending.done():
+                running = [task for task in self.tasks if not task.done()]
+                await asyncio.wait([sending, *running], return_when=asyncio.FIRST_COMPLETED)
+                for task in self.tasks:
+                    if task.done():
+                        task.result()  # it failed: a client that does not read would never hear of it
+            await sending
+        finally:
+            sending.cancel()
+
+    async def _send(self, send: Send) -> None:
         headers = [(b"content-type", b"application/x-ndjson")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         while part := await self.spool.read():
             await send({"type": "http.response.body", "body": part, "more_body": True})
-        for task in self.tasks:
-            if task.done():
-                task.result()
-        await send({"type": "http.response.body", "body": b""})
         self.request.state.log |= {"pairs": self.pairs, "tokens": self.tokens, "failed_lines": self.failed}
+        await self.tasks[1]  # ended well, or nothing more is sent
+        await send({"type": "http.response.body", "body": b""})
 
     async def close(self) -> None:
         """End everything that still runs for this stream."""
@@ -93,32 +108,38 @@ class _Stream:
         try:
             async for line in _lines(self.request, self.limits.body_bytes, self.service):
                 number += 1
-                await self._start(self._answered(number, line), 1 + len(line) // _BYTES_AHEAD)
+                room = await self._make_room(1 + len(line) // _BYTES_AHEAD)
+                self._start(self._answered(number, line), room)
         except ApiError as error:  # a line that does not end, or a client that stopped sending
-            await self._start(self._refused(number + 1, error), 1)
+            self._start(self._refused(number + 1, error), await self._make_room(1))
         except ClientGone:
             self.spool.end()
             raise
-        await self.answers.put(None)
+        self.answers.put_nowait(None)
         with suppress(ClientGone):
             await gone(self.request)
         self.spool.end()
         raise ClientGone
 
-    async def _start(self, answer: Any, lines: int) -> None:
-        for _ in range(min(lines, _LINES_AHEAD)):
+    async def _make_room(self, lines: int) -> int:
+        """Wait until so many lines may be read ahead, at most all; returns how many."""
+        room = min(lines, _LINES_AHEAD)
+        for _ in range(room):
             await self.room.acquire()
+        return room
+
+    def _start(self, answer: Coroutine[Any, Any, bytes], room: int) -> None:
         task = asyncio.create_task(answer)
         self.lines.add(task)
         task.add_done_callback(self.lines.discard)
-        await self.answers.put((task, min(lines, _LINES_AHEAD)))
+        self.answers.put_nowait((task, room))
 
     async def _write(self) -> None:
         try:
             while (next_answer := await self.answers.get()) is not None:
-                task, lines = next_answer
+                task, room = next_answer
                 await self.spool.write(await task + b"\n")
-                for _ in range(lines):
+                for _ in range(room):
                     self.room.release()
         finally:
             self.spool.end()
@@ -178,6 +199,15 @@ class _Stream:
             scored = await self.service.wait_for(self.request, model, Job([group], truncate), self.lane)
         self.pairs, self.tokens = self.pairs + scored.pairs, self.tokens + scored.tokens
         return scored.scores[0]
+
+
+async def _discard(request: Request, service: Service) -> None:
+    """Read what is left of the body, and throw it away."""
+    limits = service.settings.limits
+    with suppress(ApiError, ClientGone, TimeoutError):
+        async with asyncio.timeout(limits.answer_seconds):
+            async for _ in body_parts(request, limits):
+                pass
 
 
 def _expression(value: object, what: str) -> str:

@@ -5,6 +5,7 @@ other for ever, as soon as the system's buffers are full.
 """
 
 import asyncio
+import contextlib
 from tempfile import SpooledTemporaryFile
 
 _IN_MEMORY = 4_000_000
@@ -64,4 +65,5 @@ class Spool:
 
     def close(self) -> None:
         """Give the memory, or the file, back."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # what can't be written is not wanted any more
+            self._file.close()
