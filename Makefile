@@ -147,3 +147,24 @@ test-js: js web .venv-demo/ready  ## the JavaScript package and the page, in Nod
 js/node_modules/ready: js/package.json js/package-lock.json
 	cd js && ONNXRUNTIME_NODE_INSTALL=skip npm ci --silent --no-audit --no-fund
 	touch $@
+
+# Vocabularies and mapping.
+.PHONY: test-mapping bench-retrieval bench-mapping
+test-mapping: .venv-mapping/ready  ## mapping files read by sssom-pydantic and pyarrow
+	.venv-mapping/bin/python -m pytest --confcutdir tests/mapping_formats tests/mapping_formats
+
+bench-retrieval: .venv/mapping-ready  ## ways to find candidates: recall, time, size, memory
+	$(DEV)/python benchmarks/retrieval.py
+
+bench-mapping: .venv/mapping-ready  ## source strings to concept ids, end to end, on terminologies the model never saw
+	$(DEV)/python benchmarks/mapping.py
+
+.venv-mapping/ready: pyproject.toml tests/mapping_formats/constraints.txt
+	$(PYTHON) -m venv .venv-mapping
+	.venv-mapping/bin/pip install --quiet --disable-pip-version-check \
+		--constraint tests/mapping_formats/constraints.txt --editable '.[cpu]' sssom-pydantic pyarrow pytest pytest-timeout
+	touch $@
+
+.venv/mapping-ready: .venv/eval-ready
+	$(DEV)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps tantivy
+	touch $@

@@ -1,4 +1,4 @@
-"""From source strings to concept ids, end to end: a vocabulary is indexed, terms are mapped, and compared with the truth.
+"""From source strings to concept ids, end to end: a vocabulary is indexed, terms are mapped and compared with the truth.
 
     python benchmarks/mapping.py                     the default model, BM25 and the retriever alone
     ... --model DIR                                  also another bundle

@@ -215,7 +215,7 @@ class SssomWriter(Writer):
             "semapv": "https://w3id.org/semapv/vocab/",
             "sssom": "https://w3id.org/sssom/",
         }
-        stream.write("#curie_map:\n" + "".join(f"#  {name}: {uri}\n" for name, uri in prefixes.items()))
+        stream.write("#curie_map:\n" + "".join(f'#  {name}: "{uri}"\n' for name, uri in prefixes.items()))
         stream.write(f"#mapping_set_id: {origin.set_id}\n#license: https://w3id.org/sssom/license/unspecified\n")
         self._writer = csv.DictWriter(stream, _SSSOM, delimiter="\t", lineterminator="\n")
         self._writer.writeheader()
