@@ -168,3 +168,23 @@ bench-mapping: .venv/mapping-ready  ## source strings to concept ids, end to end
 .venv/mapping-ready: .venv/eval-ready
 	$(DEV)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps tantivy
 	touch $@
+
+# Clusters: Ray Data, Dask, multiprocessing; Spark alone, for it wants Java 17 and is 456 MB to download.
+.PHONY: test-ray test-spark
+test-ray: .venv-ray/ready  ## the same TableReranker in Ray, Dask and multiprocessing; a Ray worker and its driver are killed
+	.venv-ray/bin/python -m pytest --confcutdir tests/clusters tests/clusters
+
+test-spark: .venv-spark/ready  ## the same in Spark on this machine; needs Java 17
+	.venv-spark/bin/python -m pytest --confcutdir tests/clusters tests/clusters -k spark
+
+.venv-ray/ready: pyproject.toml tests/clusters/constraints.txt
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/pip install --quiet --disable-pip-version-check --constraint tests/clusters/constraints.txt \
+		--editable '.[cpu,parquet]' 'ray[data]' 'dask[dataframe]' distributed pytest pytest-timeout
+	touch $@
+
+.venv-spark/ready: pyproject.toml tests/clusters/constraints.txt
+	$(PYTHON) -m venv .venv-spark
+	.venv-spark/bin/pip install --quiet --disable-pip-version-check --constraint tests/clusters/constraints.txt \
+		--editable '.[cpu,parquet]' pyspark pandas pytest pytest-timeout
+	touch $@
