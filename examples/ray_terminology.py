@@ -34,8 +34,8 @@ parser.add_argument("--threads", type=int, default=1, help="of each worker")
 parser.add_argument("--block", type=int, default=1024, help="rows that a worker takes at once: what its death costs")
 options = parser.parse_args()
 
-# Two CPUs more than the workers': for reading and writing, and for the checkpoint's filter when a job goes on. Where the
-# workers reserve all, Ray waits for ever. On a cluster: ray.init("auto").
+# Two CPUs more than the workers': for reading and writing, and for the checkpoint's filter when a job goes on. Where
+# the workers reserve all, Ray waits for ever. On a cluster: ray.init("auto").
 ray.init(num_cpus=options.workers * options.threads + 2)
 DataContext.get_current().checkpoint_config = CheckpointConfig(
     id_column=options.id, checkpoint_path=options.checkpoint, delete_checkpoint_on_success=False

@@ -69,6 +69,7 @@ def test_parts_are_the_rows_in_order_each_with_its_ranking(terms: Path, undistur
         assert row["rank_score"] == sorted(row["rank_score"], reverse=True)
 
 
+@pytest.mark.slow
 def test_killed_ten_times_at_any_moment_nothing_is_lost_but_the_part_in_work(
     terms: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -98,6 +99,7 @@ def test_killed_ten_times_at_any_moment_nothing_is_lost_but_the_part_in_work(
     assert {path.name: scores_of(path) for path in output.iterdir()} == whole
 
 
+@pytest.mark.slow
 def test_a_part_of_other_options_or_another_model_is_never_taken(
     terms: Path, undisturbed: Path, bundle: Path, tmp_path: Path
 ) -> None:
