@@ -25,7 +25,14 @@ from aatm_onnx.bundle import GRAPH_FILE, MANIFEST_FILE, PREFIX_KV_FILE, open_bun
 from aatm_onnx.bundle.manifest import seal_of
 from aatm_onnx.cli import cli
 from aatm_onnx.errors import ExportError
-from aatm_onnx.prompt import format_instruction, left_pad, prompt_tokenizer
+from aatm_onnx.prompt import (
+    DEFAULT_PREFIX,
+    DEFAULT_SUFFIX,
+    DEFAULT_TASK,
+    format_instruction,
+    left_pad,
+    prompt_tokenizer,
+)
 from aatm_onnx.runtime.kv_cache import PrefixKV, write_prefix
 from aatm_onnx.runtime.scoring import probability_of_yes, score_prompts
 from aatm_onnx.runtime.session import open_session
@@ -205,9 +212,18 @@ def test_scores_that_are_no_numbers_leave_no_bundle_whatever_the_threshold(
     assert [path.name for path in tmp_path.iterdir()] == ["broken"]
 
 
-def test_a_bundle_whose_prompts_leave_no_room_for_words_is_written(gentle: Path, tmp_path: Path) -> None:
-    """Nothing is left to calibrate on; the export must still come to an end, and the scores be numbers."""
-    bundle = export_checkpoint(str(gentle), tmp_path / "bundle", precision="int4", max_length=50, min_tau=-1.0)
+def test_a_bundle_whose_prompts_have_no_room_for_words_is_refused(gentle: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="max_length is 50, which prefix, task and suffix take alone; give more"):
+        export_checkpoint(str(gentle), tmp_path / "bundle", precision="int4", max_length=50, min_tau=-1.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_whose_prompts_have_room_for_one_token_is_written(gentle: Path, tmp_path: Path) -> None:
+    """All calibration prompts of a query are the same; the export must still come to an end, and scores be numbers."""
+    tokenizer = read_tokenizer(gentle / "tokenizer.json")
+    parts = (DEFAULT_PREFIX, format_instruction(DEFAULT_TASK, "", ""), DEFAULT_SUFFIX)
+    least = sum(len(tokenizer.encode(part, add_special_tokens=False).ids) for part in parts) + 1
+    bundle = export_checkpoint(str(gentle), tmp_path / "bundle", precision="int4", max_length=least, min_tau=-1.0)
     assert 0 <= Qwen3Reranker(bundle.path, provider="cpu").score("pain", ["headache"])[0] <= 1
 
 
