@@ -34,7 +34,7 @@ def leading_words(parts: list[str]) -> str:
 def test_every_error_stands_on_the_page() -> None:
     page = re.sub(r"\s+", " ", PAGE.read_text("utf-8"))
     missing, found = [], 0
-    for file in sorted((ROOT / "aatm_onnx").rglob("*.py")):
+    for file in sorted([*(ROOT / "aatm_onnx").rglob("*.py"), *(ROOT / "export").rglob("*.py")]):
         if file.parent.name == "serve":
             continue
         for parts in messages(file.read_text("utf-8")):

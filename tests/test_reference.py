@@ -32,11 +32,12 @@ def test_keys_and_values_are_transformers(checkpoint: Path) -> None:
 
 def test_what_weights_meet_on_average_is_what_transformers_gives_them(checkpoint: Path) -> None:
     rng = np.random.default_rng(2)
-    head, *own = (rng.integers(0, 150_000, length) for length in (5, 9, 14))
-    prompts = [np.concatenate([head, ids]).astype(np.int32) for ids in own]
+    prefix, *own = (rng.integers(0, 150_000, length) for length in (5, 9, 14))
+    prompts = [np.concatenate([prefix, ids]).astype(np.int32) for ids in own]
     others = [prompts[0][:8], rng.integers(0, 150_000, 20).astype(np.int32)]  # whose tokens don't count
-    prefix = head.astype(np.int32)
-    inputs = numpy_reference.reference_run(open_checkpoint(str(checkpoint)), others, prompts, prefix).inputs
+    inputs = numpy_reference.reference_run(
+        open_checkpoint(str(checkpoint)), others, prompts, prefix.astype(np.int32)
+    ).inputs
     model = Qwen3ForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
     met: dict[str, list[torch.Tensor]] = {}
     for name, module in model.model.named_modules():
@@ -52,7 +53,7 @@ def test_what_weights_meet_on_average_is_what_transformers_gives_them(checkpoint
     for name, seen in met.items():
         # Of the last layer the graph computes keys and values for all tokens, the rest for each prompt's last one.
         alone = name.startswith(last) and not name.endswith(("k_proj.weight", "v_proj.weight"))
-        rows = torch.cat([x[-1:] if alone else x[len(head) :] for x in seen])
+        rows = torch.cat([x[-1:] if alone else x[len(prefix) :] for x in seen])
         np.testing.assert_allclose(inputs.mean[name], rows.mean(0).numpy(), atol=5e-5, err_msg=name)
         np.testing.assert_allclose(inputs.largest[name], rows.abs().max(0)[0].numpy(), atol=5e-5, err_msg=name)
         largest_weight = weights[name].detach().abs().max(0)[0]

@@ -18,7 +18,7 @@ from aatm_onnx.bundle import (
     open_bundle,
 )
 from aatm_onnx.errors import ExportError
-from aatm_onnx.prompt import DEFAULT_MAX_LENGTH, DEFAULT_PREFIX, DEFAULT_SUFFIX, DEFAULT_TASK
+from aatm_onnx.prompt import DEFAULT_MAX_LENGTH, DEFAULT_PREFIX, DEFAULT_SUFFIX, DEFAULT_TASK, format_instruction
 
 from .checkpoint import Checkpoint, open_checkpoint
 from .draft import Draft
@@ -85,6 +85,11 @@ def export_checkpoint(
         shutil.copyfile(source.folder / TOKENIZER_FILE, folder / TOKENIZER_FILE)
         prompt = _prompt(source, task, prefix, suffix)
         draft = Draft(folder, source, graph, precision, prompt, max_length, shlex.join(command))
+        if draft.tokenizer.fills_room(format_instruction(task, "", "")):
+            raise ExportError(
+                f"max_length is {max_length}, which prefix, task and suffix take alone; give more, so that query and"
+                " document have room."
+            )
         proved = strategy.prove(draft, report)
         report.step("Hashing the files")
         manifest = draft.manifest(proved, _tool_versions(("aatm-onnx", *kind.tools, "onnxruntime", "onnxruntime-gpu")))

@@ -64,8 +64,7 @@ class WeightFile:
             self._stream.write(as_type(rows, dtype, name).data)
         length = self._stream.tell() - offset
         expected = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        if length != expected:
-            raise ValueError(f"{name}: {length} bytes were written where {shape} needs {expected}")
+        assert length == expected, f"{name}: {length} bytes were written where {shape} needs {expected}"
         return offset, length
 
     def flush(self) -> None:

@@ -48,10 +48,11 @@ class QuantizedStrategy:
             ExportError: nothing that was tried keeps the order.
         """
         checkpoint, layers = draft.checkpoint, draft.checkpoint.config.num_hidden_layers
-        asking = draft.tokenizer, draft.prompt.task
-        prompts, (calibration, sizes) = conformance_prompts(*asking), calibration_prompts(*asking)
+        tokenizer, task = draft.tokenizer, draft.prompt.task
+        prompts = conformance_prompts(tokenizer, task)
+        calibration, sizes = calibration_prompts(tokenizer, task)
         done = report.step("Computing the reference scores and the shared prefix in float32")
-        reference = reference_run(checkpoint, prompts, calibration, shared_prefix(*asking), done)
+        reference = reference_run(checkpoint, prompts, calibration, shared_prefix(tokenizer, task), done)
         check_numbers(checkpoint, reference.logits)
         write_prefix(draft.folder / PREFIX_KV_FILE, reference.prefix)
         expected = probability_of_yes(reference.logits)  # (prompts + calibration,)

@@ -1,4 +1,4 @@
-"""int8 and int4 bundles: they keep float32's order or are not written, and carry the head of the prompt in float32."""
+"""int8 and int4 bundles: they keep float32's order or are not written, and carry the shared prefix in float32."""
 
 import json
 import re
@@ -25,7 +25,14 @@ from aatm_onnx.bundle import GRAPH_FILE, MANIFEST_FILE, PREFIX_KV_FILE, open_bun
 from aatm_onnx.bundle.manifest import seal_of
 from aatm_onnx.cli import cli
 from aatm_onnx.errors import ExportError
-from aatm_onnx.prompt import format_instruction, left_pad, prompt_tokenizer
+from aatm_onnx.prompt import (
+    DEFAULT_PREFIX,
+    DEFAULT_SUFFIX,
+    DEFAULT_TASK,
+    format_instruction,
+    left_pad,
+    prompt_tokenizer,
+)
 from aatm_onnx.runtime.kv_cache import PrefixKV, write_prefix
 from aatm_onnx.runtime.scoring import probability_of_yes, score_prompts
 from aatm_onnx.runtime.session import open_session
@@ -79,7 +86,7 @@ def with_outliers_in_attention(checkpoint: Path, folder: Path, layers: Sequence[
 
 @pytest.fixture(scope="module")
 def int8(gentle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle in int8, one layer of which only float keeps right."""
+    """A bundle in int8, of whose layers one is right only in float."""
     folder = tmp_path_factory.mktemp("int8")
     return export_checkpoint(
         str(with_outliers_in_attention(gentle, folder / "checkpoint", [1])),
@@ -89,7 +96,7 @@ def int8(gentle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ).path
 
 
-def test_the_layer_that_rounding_spoils_stays_in_float(int8: Path) -> None:
+def test_the_layer_that_quantization_spoils_stays_in_float(int8: Path) -> None:
     fidelity = open_bundle(int8).manifest.graph.fidelity
     assert fidelity is not None
     assert fidelity.float_layers == [1]
@@ -127,7 +134,7 @@ def test_int4_takes_back_what_rounding_does_to_all_scores_alike(gentle: Path, tm
     assert abs((corrected - expected).mean()) < 0.5 * abs((plain - expected).mean())
 
 
-def test_a_checkpoint_that_rounding_spoils_throughout_leaves_no_bundle(gentle: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_that_quantization_spoils_throughout_leaves_no_bundle(gentle: Path, tmp_path: Path) -> None:
     spoilt = with_outliers_in_attention(gentle, tmp_path / "spoilt", range(LAYERS))
     steps: list[Progress] = []
     with pytest.raises(
@@ -205,18 +212,27 @@ def test_scores_that_are_no_numbers_leave_no_bundle_whatever_the_threshold(
     assert [path.name for path in tmp_path.iterdir()] == ["broken"]
 
 
-def test_a_bundle_whose_prompts_leave_no_room_for_words_is_written(gentle: Path, tmp_path: Path) -> None:
-    """Nothing is left to calibrate on; the export must still come to an end, and the scores be numbers."""
-    bundle = export_checkpoint(str(gentle), tmp_path / "bundle", precision="int4", max_length=50, min_tau=-1.0)
+def test_a_bundle_whose_prompts_have_no_room_for_words_is_refused(gentle: Path, tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="max_length is 50, which prefix, task and suffix take alone; give more"):
+        export_checkpoint(str(gentle), tmp_path / "bundle", precision="int4", max_length=50, min_tau=-1.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_whose_prompts_have_room_for_one_token_is_written(gentle: Path, tmp_path: Path) -> None:
+    """All calibration prompts of a query are the same; the export must still come to an end, and scores be numbers."""
+    tokenizer = read_tokenizer(gentle / "tokenizer.json")
+    parts = (DEFAULT_PREFIX, format_instruction(DEFAULT_TASK, "", ""), DEFAULT_SUFFIX)
+    least = sum(len(tokenizer.encode(part, add_special_tokens=False).ids) for part in parts) + 1
+    bundle = export_checkpoint(str(gentle), tmp_path / "bundle", precision="int4", max_length=least, min_tau=-1.0)
     assert 0 <= Qwen3Reranker(bundle.path, provider="cpu").score("pain", ["headache"])[0] <= 1
 
 
-def test_a_threshold_is_for_precisions_that_round(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_threshold_is_for_quantized_precisions(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="fp32 does not change the order"):
         export_checkpoint(str(checkpoint), tmp_path / "bundle", precision="fp32", min_tau=0.9)
 
 
-def test_a_rounded_bundle_proves_itself(int8: Path) -> None:
+def test_a_quantized_bundle_proves_itself(int8: Path) -> None:
     bundle = open_bundle(int8)
     assert set(bundle.check_hashes()) >= {PREFIX_KV_FILE, "model.onnx.data"}
     session = open_session(bundle, "cpu")
@@ -245,7 +261,7 @@ def test_info_says_what_was_measured(int8: Path, capsys: pytest.CaptureFixture[s
     assert f"{'; '.join(['layers left in float: 1', *fidelity.methods])})" in capsys.readouterr().out
 
 
-def test_the_head_is_the_prompt_up_to_the_query(int8: Path) -> None:
+def test_the_shared_prefix_is_the_prompt_up_to_the_query(int8: Path) -> None:
     bundle = open_bundle(int8)
     session = open_session(bundle, "cpu")
     assert session.prefix is not None
@@ -261,7 +277,7 @@ def test_the_head_is_the_prompt_up_to_the_query(int8: Path) -> None:
     ids=lambda own: "".join(own) or "none",
 )
 def test_a_score_does_not_depend_on_its_neighbours(int8: Path, own: dict[str, str]) -> None:
-    """With all of the head, a part of it, or nothing."""
+    """With all of the shared prefix, a part of it, or nothing."""
     reranker = Qwen3Reranker(int8, provider="cpu", **own)
     pairs = reranker.score_pairs(["high blood pressure", "heart"], [TERMS, TERMS[:5]])
     together = [[pair.score for pair in row] for row in pairs]
@@ -273,7 +289,7 @@ def test_a_score_does_not_depend_on_its_neighbours(int8: Path, own: dict[str, st
         np.testing.assert_allclose(ours, theirs, atol=2e-3)
 
 
-def test_a_bundle_without_a_head_opens_and_scores_much_the_same(int8: Path, tmp_path: Path) -> None:
+def test_a_bundle_without_a_prefix_opens_and_scores_much_the_same(int8: Path, tmp_path: Path) -> None:
     older = Path(shutil.copytree(int8, tmp_path / "older"))
     (older / PREFIX_KV_FILE).unlink()
     manifest = json.loads((older / MANIFEST_FILE).read_text("utf-8"))
@@ -291,7 +307,7 @@ def write_sealed(bundle: Path, manifest: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("damage", ["another model's", "noise"])
-def test_a_head_that_does_not_fit_is_refused_by_name(int8: Path, tmp_path: Path, damage: str) -> None:
+def test_a_prefix_that_does_not_fit_is_refused_by_name(int8: Path, tmp_path: Path, damage: str) -> None:
     copy = Path(shutil.copytree(int8, tmp_path / "copy"))
     if damage == "noise":
         (copy / PREFIX_KV_FILE).write_bytes(b"PK\x03\x04 not an archive")
