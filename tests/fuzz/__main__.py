@@ -14,6 +14,11 @@ from collections import Counter
 
 # A case that takes longer hangs. Verifying takes a quarter of a second.
 SECONDS_A_CASE = 60
+# Cases that fell once; they are tried first, whatever else is asked for. What was found by hand stands, named, in
+# test_hostile_bundles.py.
+FOUND = (
+    1547,  # random keys and values of three tokens moved scores by 4e-5, and the vectors allowed it
+)
 BAD = ("SILENT", "WRONG", "other exception", "hang", "crash")
 
 
@@ -57,12 +62,12 @@ class Worker:
 
 
 def run(first: int, cases: int, seconds: float) -> tuple[Counter[str], list[tuple[int, str, str]]]:
-    """Try cases `first`, `first` + 1, ... and count their outcomes; also return the bad ones."""
+    """Try what was found, then cases `first`, `first` + 1, ... and count outcomes; also return the bad cases."""
     counts: Counter[str] = Counter()
     bad: list[tuple[int, str, str]] = []
     worker, end = Worker(), time.monotonic() + seconds
     try:
-        for seed in range(first, first + cases):
+        for seed in [*FOUND, *range(first, first + cases)]:
             if time.monotonic() > end:
                 break
             outcome, said = worker.ask(seed)
