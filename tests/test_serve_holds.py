@@ -294,3 +294,11 @@ def test_a_small_request_is_let_in_where_a_large_one_would_wait_too_long() -> No
         assert (refused.status_code, 1 <= int(refused.headers["retry-after"]) <= 60) == (429, True)
         assert server.client.post("/rerank", json=small).status_code == 200
         sender.join()
+
+
+def test_an_answer_does_not_wait_for_the_clients_acknowledgement(server: Running) -> None:
+    """Head and body of an answer are two packets; Nagle's algorithm would hold the second one back for 40 ms."""
+    server.client.post("/rerank", json=requests(1, 1)[0])
+    connections = [each.transport.get_extra_info("socket") for each in server.server.server_state.connections]
+    assert connections
+    assert all(each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for each in connections)
