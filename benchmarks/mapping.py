@@ -70,18 +70,19 @@ def peak() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", action="append", default=[])
+    parser.add_argument("--terms", type=int, default=500, help="of each terminology")
+    parser.add_argument("--vocabularies", nargs="+", choices=["names", "all"], default=["names", "all"])
     options = parser.parse_args()
     rerankers = {"the retriever alone": None, "BM25": load_reranker("bm25")}
     rerankers |= {name: load_reranker(name, provider="cpu") for name in ["default", *options.model]}
     heads = ("Hit@1", "Hit@5", "MRR", "found", "at 95 %", "above", "ms")
-    for name, load in {"HPO": load_hpo, "ICD-10-CM": load_icd, **UNSEEN}.items():
+    for name, load in {**UNSEEN, "HPO": load_hpo, "ICD-10-CM": load_icd}.items():
         concepts = load()
         unseen = name in UNSEEN
-        terms = drawn(concepts, ("test", "train") if unseen else ("test",), 500 if unseen else 1000)
-        for synonyms in (False, True):
+        terms = drawn(concepts, ("test", "train") if unseen else ("test",), options.terms)
+        for kind in options.vocabularies:
             with tempfile.TemporaryDirectory() as folder:
-                vocabulary: Vocabulary = build_vocabulary(items(concepts, terms, synonyms), Path(folder) / "v")
-                kind = "all" if synonyms else "names"
+                vocabulary: Vocabulary = build_vocabulary(items(concepts, terms, kind == "all"), Path(folder) / "v")
                 print(f"\n{name}, {kind}: {len(terms)} terms, {len(vocabulary)} concepts, {vocabulary.names} names")
                 print(f"{'':<22}" + "".join(f"{head:>9}" for head in heads))
                 for label, reranker in rerankers.items():
