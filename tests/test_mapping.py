@@ -17,7 +17,8 @@ from aatm_onnx.mapping.decide import Rules
 from aatm_onnx.mapping.journal import Journal
 from aatm_onnx.mapping.propose import Candidate
 from aatm_onnx.mapping.terms import TermColumns, read_terms
-from aatm_onnx.vocabulary import Damage, build_vocabulary, read_sources
+from aatm_onnx.vocabulary import Concept, Damage, Match, build_vocabulary, read_sources
+from aatm_onnx.vocabulary.both_names import combined, documents_of
 
 from .test_cli import run
 from .test_vocabulary import ATHENA
@@ -278,7 +279,7 @@ def test_csv_jsonl_aatm_and_sssom_say_the_same(terms: Path, vocabulary: Path) ->
 
 def test_a_run_that_was_interrupted_goes_on(tmp_path: Path, vocabulary: Path) -> None:
     terms = tmp_path / "terms.csv"
-    words = [row.split("\t")[1] for row in ATHENA[1].read_text("utf-8").splitlines()[1::4]]
+    words = [row.split("\t")[1] for row in ATHENA[1].read_text("utf-8").splitlines()[1::6]]
     terms.write_text(
         "name\n" + "".join(f'"{a} {b.replace(chr(34), "")}"\n' for a in ("severe", "mild") for b in words), "utf-8"
     )
@@ -375,6 +376,18 @@ def test_what_is_accepted_is_above_the_threshold_and_the_margin(
         assert ordered[0] - second >= margin
     assert (decision == "no match") == (not ordered or ordered[0] < 0.01)
     assert Rules().decide([Candidate("1", "a", 1.0, 1.0)]) == "review"
+
+
+def test_a_found_synonym_and_the_preferred_name_both_count_unless_one_is_the_very_term() -> None:
+    concept = Concept("1", "Nephrolithiasis")
+    found = [
+        Match(concept, "Kidney stones", 1.0),
+        Match(concept, "Kidney stone disease", 0.5),
+        Match(concept, "Nephrolithiasis", 0.5),
+    ]
+    assert documents_of(found) == ["Kidney stones", "Kidney stone disease", "Nephrolithiasis", "Nephrolithiasis"]
+    assert combined(found, [0.9, 0.5, 0.2, 0.1]) == [0.9, 0.3, 0.2]
+    assert combined([], []) == []
 
 
 def test_columns_are_found_or_asked_for(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from ..bundle.manifest import seal_of
 from ..reranker import Reranker
 from ..rerankers import BM25Reranker
 from ..vocabulary import Filters, Vocabulary
+from ..vocabulary.both_names import combined, documents_of
 
 TEXTS_AT_ONCE = 32
 
@@ -55,9 +56,11 @@ class Proposer:
         else:
             case = str.lower if isinstance(self.reranker, BM25Reranker) else str  # BM25 compares words as they are
             pairs = self.reranker.score_pairs(
-                [case(text) for text in texts], [[case(match.text) for match in matches] for matches in found]
+                [case(text) for text in texts], [list(map(case, documents_of(matches))) for matches in found]
             )
-            scored = [[pair.score for pair in row] for row in pairs]
+            scored = [
+                combined(matches, [pair.score for pair in row]) for matches, row in zip(found, pairs, strict=True)
+            ]
         return [
             sorted(
                 (

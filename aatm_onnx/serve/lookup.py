@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..vocabulary import Filters, Match, Vocabulary
+from ..vocabulary.both_names import combined, documents_of
 from .answers import JsonAnswer
 from .errors import invalid
 from .queue import Group
@@ -61,12 +62,13 @@ class Lookup:
         found = await asyncio.to_thread(self._search, wishes)
         model, _ = service.models.choose(None)
         asked = [place for place, matches in enumerate(found) if matches]
-        groups = [Group(wishes[place].text, [match.text for match in found[place]]) for place in asked]
+        groups = [Group(wishes[place].text, documents_of(found[place])) for place in asked]
         results: list[list[Scored]] = [[] for _ in wishes]
         if groups:
             scored = await service.score(request, model, groups, True)
             for place, pairs in zip(asked, scored.scores, strict=True):
-                both = [Scored(match, pair.score) for match, pair in zip(found[place], pairs, strict=True)]
+                scores = combined(found[place], [pair.score for pair in pairs])
+                both = [Scored(match, score) for match, score in zip(found[place], scores, strict=True)]
                 results[place] = sorted(both, key=lambda each: -each.score)[: wishes[place].limit]
         return results
 
