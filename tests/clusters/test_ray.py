@@ -61,6 +61,7 @@ def wait_for(what: Callable[[], bool], process: subprocess.Popen[str], seconds: 
         time.sleep(0.1)
 
 
+@pytest.mark.timeout(1200)
 def test_a_killed_worker_and_a_killed_driver_cost_no_row(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
