@@ -68,7 +68,7 @@ def test_a_score_is_the_same_alone_and_together_with_other_requests(
 ) -> None:
     model = "default" if precision == "fp16" else str(request.getfixturevalue("int8_bundle"))
     alone = Qwen3Reranker(model, provider="cpu", cached_tokens=0)
-    bodies = requests(24, 5)
+    bodies = [*requests(24, 2), *requests(24, 5)]
     expected = [alone.score(body["query"], body["documents"], task=body["instruction"]) for body in bodies]
     with serving(models(f"m={model}")) as server:
         together = asyncio.run(post_all(server.url, bodies))
@@ -119,11 +119,11 @@ def test_small_requests_overtake_a_large_one() -> None:
         assert max(map(sum, watched.calls)) < 100  # whatever waits, a run is short
 
 
-def test_requests_that_wait_are_scored_in_one_call() -> None:
+def test_requests_of_few_documents_that_wait_are_scored_in_one_call() -> None:
     watched = Watched(seconds=0.1)
     with serving(watched) as server:
         watched.calls.clear()
-        asyncio.run(post_all(server.url, requests(24, 5)))
+        asyncio.run(post_all(server.url, requests(24, 2)))
         assert len(watched.calls) <= 6
 
 

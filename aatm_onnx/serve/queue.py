@@ -1,9 +1,8 @@
-"""Admitted work waits here: slices of large requests and whole small ones take turns, and are scored together.
+"""Admitted work waits here: slices of large requests and whole small ones take turns, the smallest scored together.
 
-Every request is a lane. A run takes one slice of each lane in turn, up to a budget, and scores them in one call. There
-is no timer: a run takes what waits. While one thread runs the model, the other tokenizes for the next run (20 % more
-pairs a second with the default model). A slice is about a batch: with the default model, calls of 10 pairs score as
-many a second as calls of 2,000, and a small request beside a large one waits for two runs at most.
+Every request is a lane. A run takes one slice of each lane in turn, up to a budget. There is no timer: a run takes what
+waits. While one thread runs the model, the other tokenizes for the next run. A slice is about a batch: with the default
+model, calls of 10 pairs score as many a second as calls of 2,000, and a small request waits for two runs at most.
 """
 
 import logging
@@ -21,6 +20,9 @@ from .metrics import Metrics
 
 SLICE_TOKENS = 384
 _RUN_TOKENS = 4 * SLICE_TOKENS
+# Queries with one document gain from a common call (eight together: 2.8 times as many a second, 2 cores, default model).
+# With ten documents they lose (0.6 times), because each query has a prefix of its own.
+_FEW_DOCUMENTS = 3
 _THREADS = 2
 _RATE_MEMORY = 10.0  # seconds of work after which the measured rate has forgotten two thirds
 
@@ -124,6 +126,17 @@ class Lane:
             yield piece
 
 
+def _calls(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
+    """Pieces that are worth one call: those of few documents together, every other one by itself."""
+    few: dict[bool, list[Piece]] = {True: [], False: []}
+    for piece in pieces:
+        if piece.stop - piece.start <= _FEW_DOCUMENTS:
+            few[piece.job.truncate].append(piece)
+        else:
+            yield [piece]
+    yield from filter(None, few.values())
+
+
 class WorkQueue:
     """Scores jobs with one reranker.
 
@@ -205,9 +218,8 @@ class WorkQueue:
 
     def _run(self, pieces: Sequence[Piece]) -> None:
         started = time.monotonic()
-        for truncate in (True, False):
-            if some := [piece for piece in pieces if piece.job.truncate is truncate]:
-                self._score(some, truncate)
+        for call in _calls(pieces):
+            self._score(call, call[0].job.truncate)
         self._measure(started, pieces)
 
     def _score(self, pieces: Sequence[Piece], truncate: bool) -> None:
