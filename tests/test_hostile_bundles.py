@@ -364,6 +364,20 @@ def test_a_graph_that_gives_other_shapes_is_an_error(copy: Path) -> None:
         Qwen3Reranker(copy, provider="cpu").score(QUERY, DOCUMENTS)
 
 
+def test_a_graph_that_can_not_be_loaded_is_said_once_and_nowhere_else(
+    copy: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    graph = onnx.load(copy / "model.onnx", load_external_data=False)
+    graph.graph.node[0].op_type = "NoSuchOperator"
+    (copy / "model.onnx").write_bytes(graph.SerializeToString())
+    reseal(copy)
+    with pytest.raises(BundleError, match=r"ONNX Runtime can't load .*model\.onnx"):
+        Qwen3Reranker(copy, provider="cpu")
+    assert capfd.readouterr().out == ""
+    # Where loading fails with another kind of exception, ONNX Runtime prints and tries again, unless told not to.
+    assert open_session(open_bundle(find_bundle()), "cpu").runtime._enable_fallback is False
+
+
 def test_whatever_is_wrong_bm25_takes_its_place(copy: Path) -> None:
     plant_prefix(copy, MALFORMED["a bomb"](copy))
     with pytest.warns(RuntimeWarning, match="BM25 takes its place"):

@@ -124,8 +124,11 @@ def _options(bundle: GraphFiles, threads: int) -> "SessionOptions":
 
 def _open(bundle: GraphFiles, options: "SessionOptions", providers: list[str]) -> "InferenceSession":
     ort = import_onnxruntime()
+    falls_back = len(providers) > 1  # else ONNX Runtime would try the CPU twice, and print that to standard output
     try:
-        runtime: InferenceSession = ort.InferenceSession(str(bundle.graph_path), options, providers=providers)
+        runtime: InferenceSession = ort.InferenceSession(
+            str(bundle.graph_path), options, providers=providers, enable_fallback=falls_back
+        )
     except Exception as error:  # ONNX Runtime's exceptions share no base class
         raise BundleError(f"ONNX Runtime can't load {bundle.graph_path} ({error}); export the bundle again.") from error
     return runtime
