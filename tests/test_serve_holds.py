@@ -101,7 +101,7 @@ class Watched:
 def test_small_requests_overtake_a_large_one() -> None:
     watched = Watched(seconds=0.02)
     with serving(watched) as server:
-        (large,), small = requests(1, 2000), requests(10, 5)
+        (large,), small = requests(1, 10_000), requests(10, 5)
         answered: list[str] = []
 
         def post(name: str, body: dict[str, Any]) -> None:
