@@ -13,6 +13,8 @@ import sys
 import time
 from pathlib import Path
 
+import aatm_onnx  # noqa: F401  # before anything else can import ONNX Runtime: no telemetry
+
 ROOT = Path(__file__).parent.parent
 MODEL = "Qwen/Qwen3-Reranker-0.6B"
 sys.path[:0] = [str(ROOT / "tests" / "aatm_whole"), str(ROOT / "benchmarks")]
