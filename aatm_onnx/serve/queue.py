@@ -20,7 +20,7 @@ from .metrics import Metrics
 
 SLICE_TOKENS = 384
 _RUN_TOKENS = 4 * SLICE_TOKENS
-# Queries with one document gain from a common call (eight together: 2.8 times as many a second, 2 cores, default model).
+# Queries with one document gain from a common call (eight together: 2.8 times as many a second, on 2 cores).
 # With ten documents they lose (0.6 times), because each query has a prefix of its own.
 _FEW_DOCUMENTS = 3
 _THREADS = 2
