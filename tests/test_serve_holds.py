@@ -188,6 +188,13 @@ def test_a_batch_answers_every_line_in_order_with_its_fields(server: Running) ->
     assert (rows[5]["line"], rows[5]["message"]) == (6, "candidates[1] must be a string, not a number.")
 
 
+def test_a_connection_can_be_used_again_after_a_batch(server: Running, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(30):
+        assert len(batch(server, [{"query": "kidney", "candidates": ["a", "b"]}])) == 1
+        assert server.client.post("/rerank", json=requests(1, 1)[0]).status_code == 200
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 def test_a_batch_answers_while_the_client_still_sends(server: Running) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
         connection.sendall(

@@ -45,6 +45,9 @@ class Batch:
             stream = _Stream(self.service, request)
             try:
                 await stream.send_to(send)
+            except ClientGone:
+                self.service.metrics.cancelled.inc()
+                request.state.log["client_gone"] = True
             except OSError:
                 await stream.close()
                 await _discard(request, self.service)  # most clients hear of it only once they have sent all
@@ -78,7 +81,9 @@ class _Stream:
             while not sending.done():
                 running = [task for task in self.tasks if not task.done()]
                 await asyncio.wait([sending, *running], return_when=asyncio.FIRST_COMPLETED)
-                for task in self.tasks:
+                for task in (
+                    () if sending.done() else self.tasks
+                ):  # once all is sent, reading ends as if the client left
                     if task.done():
                         task.result()  # it failed: a client that does not read would never hear of it
             await sending
