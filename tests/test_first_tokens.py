@@ -3,6 +3,7 @@
 import gzip
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,10 +16,10 @@ from aatm_onnx.models import find_bundle
 from aatm_onnx.prompt import PromptTokenizer
 from aatm_onnx.tokenizer import read_tokenizer, token_ids
 
-from .checkpoints import TOKENIZER
 from .long_texts import PARTS
 
-QWEN3 = Tokenizer.from_buffer(gzip.decompress((TOKENIZER / "tokenizer.json.gz").read_bytes()))
+FILE = Path(__file__).parent / "data" / "qwen3-tokenizer" / "tokenizer.json.gz"
+QWEN3 = Tokenizer.from_buffer(gzip.decompress(FILE.read_bytes()))
 OWN = read_tokenizer(find_bundle() / "tokenizer.json", control_tokens=False)
 WITH_CONTROL_TOKENS = read_tokenizer(find_bundle() / "tokenizer.json")
 TOKENIZERS = {"qwen3": QWEN3, "default": OWN, "default with control tokens": WITH_CONTROL_TOKENS}
