@@ -88,7 +88,7 @@ def test_our_names_stand_beside_aatms_and_aatms_can_lead_to_ours(light: Any, fus
     assert RERANKERS_REGISTRY["qwen3-reranker-4b"].reranker_class is Aatms
     try:
         ours.register(aatm_names=True, bundles={"mine": fused_bundle}, provider="cpu", threads=1)
-        assert load_reranker("mine", max_length=64).max_length == 64
+        assert load_reranker("mine", max_length=512).max_length == 512
         assert RERANKERS_REGISTRY["qwen3-reranker-4b"].reranker_class is Qwen3Reranker
         assert isinstance(load_reranker("bm25-reranker"), BM25Reranker)
         with pytest.raises(ValueError, match="name of aatm's"):
