@@ -133,7 +133,7 @@ test-ontoaligner: .venv-ontoaligner/ready  ## OntoAligner's pipeline with our re
 	touch $@
 
 # The JavaScript package, in js/: Node 20 and npm, and a Chromium for its tests.
-.PHONY: js web test-js
+.PHONY: js web test-js bench-js
 js: js/node_modules/ready  ## build the JavaScript package, in js/dist
 	cd js && npm run --silent build
 
@@ -143,6 +143,9 @@ web: js  ## build the page that ranks in a browser, in build/web
 test-js: js web .venv-demo/ready  ## the JavaScript package and the page, in Node and in headless Chromium, against this package's scores
 	$(DEMO)/python js/test/make_vectors.py js/test/generated
 	cd js && npm test --silent
+
+bench-js: web  ## what ranking costs in Node and in the page
+	cd js && node bench.mjs
 
 js/node_modules/ready: js/package.json js/package-lock.json
 	cd js && ONNXRUNTIME_NODE_INSTALL=skip npm ci --silent --no-audit --no-fund

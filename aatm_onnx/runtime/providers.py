@@ -119,6 +119,10 @@ def _options(bundle: GraphFiles, threads: int) -> "SessionOptions":
     options.intra_op_num_threads = max(1, threads - 1)
     if bundle.precision == "int8" and products_saturate():
         options.add_session_config_entry(EXACT_PRODUCTS, "1")
+    if bundle.precision == "int4":
+        # KleidiAI's kernels round activations more coarsely: on ARM64 with dot product, scores of int4 were 0.029 from
+        # their conformance vectors with them and 0.0002 without. On other processors this changes nothing.
+        options.add_session_config_entry("mlas.disable_kleidiai", "1")
     return options
 
 

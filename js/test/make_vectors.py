@@ -26,7 +26,8 @@ WORDS = [
     "ΟΔΥΣΣΕΥΣ", "ΣΑΣ", "σας", "İstanbul", "\u017f'\u017f", "DON'T", "it'S", "we'LL", "Straße", "ﬁbrosis", "cafe\u0301",
     "K\u0323\u0307",
     "<|IM_END|>", "<|im_end|>", "<|im_start|>system", "<think>", "</think>", "<|endoftext|>", "12345", "3,5 mmol/L",
-    "\r\n", "\n\n", "\t", "  ", "   x", "\u00a0", "\u0085", "\ufeff", "\u2028", "\u200d", "👩‍⚕️", "\U0001d4b3", "가각", "각",
+    "\r\n", "\n\n", "\t", "  ", "   x", "\u00a0", "\u0085", "\ufeff", "\u2028", "\u200d", "👩‍⚕️", "\U0001d4b3", "가각",
+    "각",
     "hypertension", "Nephrolithiasis", "kidney", "stones", "(disorder)", "-", "/", "yes", "no", "\x00", "\x7f",
 ]  # fmt: skip
 

@@ -13,7 +13,7 @@ export const PREFIX_KV_FILE = "prefix_kv.npz";
 const MANIFEST = {
   source: { checkpoint: "string" },
   config: { vocab_size: "number" },
-  graph: { kind: "string", precision: "string", file: "string", tolerance: "number" },
+  graph: { kind: "string", precision: "string", file: "string", tolerance: "number", difference: "number" },
   prompt: { task: "string", prefix: "string", suffix: "string", prefix_ids: ["number"], suffix_ids: ["number"] },
   pad_token_id: "number",
   max_length: "number",

@@ -3,6 +3,9 @@
 import type { InferenceSession, Tensor } from "onnxruntime-common";
 import { productsSaturate, EXACT_PRODUCTS } from "./saturation.js";
 
+/** ARM's own kernels round activations of int4 more coarsely; the Python package's providers.py has the figures. */
+const NO_KLEIDIAI = { mlas: { disable_kleidiai: "1" } };
+
 /** "cpu" is native code in Node and WebAssembly in browsers. */
 export type Provider = "cpu" | "webgpu";
 
@@ -25,13 +28,14 @@ export class Runtime {
 
   /** How a bundle's graph is opened, for `threads` threads that compute. */
   async options(precision: string, provider: Provider, threads: number): Promise<InferenceSession.SessionOptions> {
-    const exact = precision === "int8" && provider === "cpu" && (await productsSaturate(this.ort));
+    const saturates = precision === "int8" && provider === "cpu" && (await productsSaturate(this.ort));
+    const extra = precision === "int4" ? NO_KLEIDIAI : saturates ? EXACT_PRODUCTS : undefined;
     return {
       executionProviders: [this.executionProviders[provider]!],
       intraOpNumThreads: threads,
       logSeverityLevel: 3, // errors only
       enableMemPattern: false, // ONNX Runtime would plan the memory of each shape of batch as one block, beside others
-      ...(exact ? { extra: EXACT_PRODUCTS } : {}),
+      ...(extra && { extra }),
     };
   }
 }
