@@ -71,15 +71,31 @@ def _check_replacements(tokenizer: "Tokenizer") -> None:
     if tokenizer.normalizer is None:
         return
     content = json.loads(tokenizer.normalizer.__getstate__())
-    growth = 1.0
+    growth, alone, written = 1.0, 1.0, set[str]()
     for part in content["normalizers"] if content["type"] == "Sequence" else [content]:
-        if part["type"] in ("Sequence", "Prepend"):
-            growth *= _MOST_GROWTH if part["type"] == "Sequence" else 2
+        if part["type"] == "Sequence":
+            growth *= _MOST_GROWTH
+        elif part["type"] == "Prepend":
+            growth *= 2
         elif part["type"] == "Replace":
-            replaced = part["pattern"].get("String", "")
-            growth *= max(1, len(part["content"].encode()) / len(replaced.encode()) if replaced else _MOST_GROWTH)
-    if growth >= _MOST_GROWTH:
+            replaced, factor = part["pattern"].get("String"), _growth(part)
+            if replaced and not written & set(replaced):  # it never meets what an earlier replacement wrote
+                alone = max(alone, factor)
+            else:
+                growth *= factor
+            written |= set(part["content"])
+    if growth * alone >= _MOST_GROWTH:
         raise ValueError("its normalizer may make texts longer without bound")
+
+
+def _growth(part: dict[str, Any]) -> float:
+    """How many times as long, in bytes, a replacement makes a text at most."""
+    written, replaced = len(part["content"].encode()), part["pattern"].get("String")
+    if replaced == "":
+        return _MOST_GROWTH
+    if replaced is None:  # a regular expression, which may match the empty text beside every character
+        return 1 + written
+    return float(max(1, written / len(replaced.encode())))
 
 
 def import_tokenizer() -> "type[Tokenizer]":
