@@ -156,8 +156,9 @@ def main() -> None:
     def train() -> np.ndarray:
         terms: list[Terminology] = kept(work / "pools.pkl", lambda: [make_terminology(c) for c in learned.values()])
         encoder.learn(sorted({t for s in terms for t in [*s.queries, *(c.name for c in s.concepts)]}))
+        begin = kept(work / "start.pkl", lambda: start(encoder, voting, taught))
         draw = Draw(terms, [SHARE[n] for n in learned], CANDIDATES)
-        return train_words(start(encoder, voting, taught), draw, encoder, options.steps, device, options.seed)
+        return train_words(begin, draw, encoder, options.steps, device, options.seed)
 
     vectors = kept(work / "vectors.pkl", train)
     calibrated_on = [n for n in tested if n in learned] or ["hpo"]

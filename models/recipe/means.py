@@ -1,8 +1,8 @@
 """The training: token vectors, so that the mean vectors of synonyms come together.
 
-The score is the one that `wired.py` builds into the network: how alike two means are, 2 q.d / (|q|^2 + |d|^2). A token's
-vector has two parts: what it means is free; how it is spelt keeps its direction, and only how much that counts is fitted.
-So words that training never saw are still told apart by their letters.
+The score is the one that `wired.py` builds into the network: how alike two means are, 2 q.d / (|q|^2 + |d|^2). A
+token's vector has two parts: what it means is free; how it is spelt keeps its direction, and only how much that counts
+is fitted. So words that training never saw are still told apart by their letters.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,6 @@ SCALE = 12.0
 ROWS = 256
 RATE, WEIGHT_RATE, SCALE_RATE = 0.01, 0.01, 0.05
 SLOWED = 0.02  # the rates' share that is left after the second half of the steps
-LONGEST = 12.0  # spelling and meaning start at a length that is a token's rarity, which is less than this
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""A small byte-level BPE whose words are the same wherever they stand: no case, accents, plurals, punctuation or spaces.
+"""A small byte-level BPE whose words are the same wherever they stand: no case, accents, plurals or punctuation.
 
 Special tokens are Qwen3's; the prompt's constant ends are one token each.
 """
@@ -12,7 +12,7 @@ from aatm_onnx.prompt import DEFAULT_PREFIX, DEFAULT_SUFFIX, DEFAULT_TASK
 
 # A word is letters, a number, a mark that means something, or two letters with a slash ("s/p"); the rest separates.
 WORD = r"<(?:instruct|query|document)>:|\b\p{L}/\p{L}\b|\p{N}+(?:\.\p{N}+)?|\p{L}+|[%#+&<>=]"
-GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "μ": "u"}
+GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "μ": "u"}  # noqa: RUF001
 PLURALS = ((r"(?<=\p{L}{3})ies\b", "y"), (r"(?<=ss|sh|ch|\p{L}x)es\b", ""), (r"(?<=\p{L}{2}[^siu\P{L}])s\b", ""))
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
 # The prompt's constant ends are one token each way, but for <|im_end|>, which closes the document and is kept apart.

@@ -18,25 +18,11 @@ import zstandard
 from recipe.coding import load_index_keys
 from recipe.ontologies import PROCEDURES, different, read_mesh, resources
 from recipe.patterns import laboratory, medicines
-from recipe.sources import Concept, load_hpo, load_icd, package_folder, split_of
+from recipe.sources import Concept, load_hpo, load_icd, package_folder, read_words, split_of
 from recipe.wording import telegram
 
 MEASUREMENT = "0001444"
 LONG_WORD = re.compile(r"\w{5,}")
-TESTED_ANALYTES = """
-Glucose;Sodium;Creatinine;Hemoglobin A1c;Bilirubin.total;Bilirubin.direct;Alanine aminotransferase;Thyrotropin;Thyroxine free;
-Cholesterol in HDL;Cholesterol in LDL;Triglyceride;Ferritin;Iron;Iron binding capacity;Vitamin B12;Folate;Prothrombin time;
-Fibrinogen;D-dimer;C reactive protein;Lactate;Ammonia;Amylase;Lipase;Albumin;Protein;Urea nitrogen;Uric acid;Phosphate;Magnesium;
-Cortisol;Testosterone;Estradiol;Follitropin;Lutropin;Prolactin;Parathyrin intact;Digoxin;Vancomycin;Gentamicin;Lithium;Valproate;
-Phenytoin;Hepatitis B virus surface Ag;Hepatitis C virus Ab;HIV 1 RNA;Influenza virus A RNA;SARS coronavirus 2 RNA;Treponema pallidum Ab;
-Rheumatoid factor;Nuclear Ab;DNA double strand Ab;Complement C3;Complement C4;Immunoglobulin G;Immunoglobulin E;Troponin I.cardiac;
-Natriuretic peptide B;Creatine kinase.MB;Lactate dehydrogenase;Haptoglobin;Ceruloplasmin;Copper;Zinc;Lead;Mercury;Ethanol;
-Cannabinoids;Opiates;Cocaine;Benzodiazepines;Barbiturates;Methadone;Neutrophils;Lymphocytes;Monocytes;Eosinophils;Basophils;
-Erythrocytes;Leukocytes;Platelets;Reticulocytes;Hematocrit;Epithelial cells;Casts;Ketones;Nitrite;Leukocyte esterase;
-Borrelia burgdorferi Ab;Cytomegalovirus DNA;Epstein Barr virus capsid Ab;Toxoplasma gondii Ab;Rubella virus Ab;Measles virus Ab;
-Cat dander Ab.IgE;Peanut Ab.IgE;Timothy grass Ab.IgE;Egg white Ab.IgE;Prostate specific Ag;Carcinoembryonic Ag;Cancer Ag 125;
-Alpha-1-Fetoprotein;Choriogonadotropin;Gamma glutamyl transferase;Alkaline phosphatase;Aspartate aminotransferase
-""".replace("\n", "").split(";")
 
 
 def load_drugs() -> list[Concept]:
@@ -90,7 +76,7 @@ def load_imaging() -> list[Concept]:
 
 def load_tests() -> list[Concept]:
     """Names of laboratory tests, built by a pattern."""
-    return laboratory(TESTED_ANALYTES, "unseen")
+    return laboratory(read_words("analytes_tested.txt"), "unseen")
 
 
 def load_prescriptions() -> list[Concept]:

@@ -1,7 +1,7 @@
 """What the token vectors start from: what a token means, from MiniLM, and how it is spelt.
 
-Meaning: vectors whose means point where MiniLM puts the whole text. Spelling: pairs and triples of letters, each a random
-direction, so that words of like letters are alike and all others nearly at right angles.
+Meaning: vectors whose means point where MiniLM puts the whole text. Spelling: pairs and triples of letters, each a
+random direction, so that words of like letters are alike and all others nearly at right angles.
 """
 
 from collections import Counter

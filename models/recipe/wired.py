@@ -2,8 +2,8 @@
 
 - The first layer tells every token whether it belongs to the query or the document: two heads look for the markers.
 - The last layer lets the last token take the mean of the document's and of the query's vectors, and its MLP squares
-  their sums and differences: silu(e x) x is e x^2 / 2 for a small e, and (d + q)^2 - (d - q)^2 = 4 d q. A mixture of the
-  squares becomes so large a constant that the last norm divides by it and sees nothing else.
+  their sums and differences: silu(e x) x is e x^2 / 2 for a small e, and (d + q)^2 - (d - q)^2 = 4 d q. A mixture of
+  the squares becomes so large a constant that the last norm divides by it and sees nothing else.
 """
 
 import numpy as np

@@ -3,45 +3,10 @@
 import random
 import re
 
-# General clinical short forms; each may stand for its word or words, and back.
-SHORT_FORMS = """
-with=w/ w; without=w/o wo; status post=s/p sp; history of=h/o hx hx.of; rule out=r/o; due to=d/t 2/2; and=& +;
-secondary to=2/2; fracture=fx frac; diagnosis=dx; treatment=tx; symptoms=sx sxs; history=hx; disease=dz dis; disorder=d/o;
-left=l lt lft; right=r rt; bilateral=bilat b/l bil; acute=ac a/c; chronic=chr chron; abdominal=abd abdom; pain=pn;
-unspecified=unsp nos; other=oth; not otherwise specified=nos; not elsewhere classified=nec; encounter=enc encntr;
-infection=infx inf infec; syndrome=synd syn; carcinoma=ca; cancer=ca; malignant=malig mal; neoplasm=neopl neo; metastatic=mets met;
-hypertension=htn; diabetes mellitus=dm; type 2 diabetes mellitus=t2dm dm2 niddm; type 1 diabetes mellitus=t1dm dm1 iddm;
-myocardial infarction=mi; congestive heart failure=chf; heart failure=hf; coronary artery disease=cad;
-atrial fibrillation=afib a.fib af; deep vein thrombosis=dvt; pulmonary embolism=pe; cerebrovascular accident=cva;
-transient ischemic attack=tia; chronic obstructive pulmonary disease=copd; urinary tract infection=uti;
-upper respiratory infection=uri; pneumonia=pna pneum; shortness of breath=sob; gastrointestinal=gi; gastroesophageal reflux disease=gerd;
-chronic kidney disease=ckd; end stage renal disease=esrd; acute kidney injury=aki; renal failure=rf; hepatitis=hep;
-rheumatoid arthritis=ra; osteoarthritis=oa; multiple sclerosis=ms; seizure=sz; headache=ha; hemorrhage=hem hemorr bleed;
-altered mental status=ams; loss of consciousness=loc; motor vehicle accident=mva; gunshot wound=gsw; foreign body=fb;
-pregnancy=preg; delivery=deliv; newborn=nb newbn; premature=prem; congenital=cong congen; hereditary=hered; familial=fam;
-upper=up upr; lower=low lwr; extremity=ext extrem; anterior=ant; posterior=post; superior=sup; inferior=inf; lateral=lat; medial=med;
-proximal=prox; distal=dist; vertebra=vert; lumbar=lumb l-; cervical=cerv c-; thoracic=thor t-; ventricular=ventr vent;
-artery=art a.; vein=v. vn; muscle=musc m.; nerve=n. nrv; ligament=lig; joint=jt; tendon=tend; stenosis=sten; insufficiency=insuff;
-obstruction=obstr obst; perforation=perf; complication=compl comp; procedure=proc; operation=op; replacement=repl; repair=rep;
-excision=exc; biopsy=bx; computed tomography=ct; magnetic resonance imaging=mri mr; ultrasound=us u/s; x-ray=xr; examination=exam;
-laparoscopic=lap; percutaneous=perc; endoscopic=endo; transplant=txp tx; removal=rem rmvl; injection=inj; catheter=cath;
-temperature=temp; pressure=press; blood pressure=bp; heart rate=hr; respiratory=resp; cardiac=card; pulmonary=pulm;
-disorder of=d/o; deficiency=def; increased=incr inc ↑; decreased=decr dec ↓; elevated=elev; abnormal=abn abnl; severe=sev;
-moderate=mod; mild=mld; recurrent=recur rec; multiple=mult; bacterial=bact; poisoning=poison; accidental=acc; initial=init;
-subsequent=subs; level=lvl; measurement=meas; test=tst; antibody=ab; antigen=ag; hemoglobin=hgb hb; hematocrit=hct; white blood cell=wbc;
-red blood cell=rbc; platelets=plt; potassium=k; sodium=na; calcium=ca; creatinine=cr creat; count=ct cnt; total=tot; screening=scrn;
-intensive care unit=icu; emergency department=ed; tracheostomy=trach; mechanical ventilation=mech vent; major=maj; minor=min;
-age=yo; years=yrs; days=d; hours=hrs h; week=wk; month=mo; patient=pt; female=f; male=m; without complication=w/o cc; with complication=w cc
-"""
-PAIRS = [
-    (long.strip(), short.replace(".of", " of"))
-    for entry in SHORT_FORMS.replace("\n", " ").split(";")
-    for long, shorts in [entry.split("=")]
-    for short in shorts.split()
-]
-BY_LONG: dict[str, list[str]] = {}
-for _long, _short in PAIRS:
-    BY_LONG.setdefault(_long, []).append(_short)
+from recipe.sources import read_words
+
+# General clinical short forms: a word or words, and what may stand for them.
+BY_LONG = {long: shorts.split(", ") for long, shorts in (line.split(" = ") for line in read_words("short_forms.txt"))}
 LONGEST_FIRST = re.compile(
     r"\b(" + "|".join(sorted(map(re.escape, BY_LONG), key=len, reverse=True)) + r")\b", re.IGNORECASE
 )
