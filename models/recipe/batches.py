@@ -32,14 +32,18 @@ class Encoder:
     def ids(self, texts: list[str]) -> list[list[int]]:
         """Token ids of each text as it stands in the prompt: after a space."""
         new = [text for text in texts if text not in self.known]
+        self.tokenizer.encode_special_tokens = True  # as text, as the runtime does
         found = dict(zip(new, (e.ids for e in self.tokenizer.encode_batch_fast([f" {t}" for t in new])), strict=True))
         return [self.known[text] if text in self.known else found[text] for text in texts]
 
     def prompts(self, item: Question) -> list[list[int]]:
         """Token ids of the prompt of every candidate."""
-        head = [i for text in (DEFAULT_PREFIX, HEAD, query_text(item.query)) for i in self.tokenizer.encode(text).ids]
+        documents = self.ids(item.candidates)
+        query = self.tokenizer.encode(query_text(item.query)).ids
+        self.tokenizer.encode_special_tokens = False
+        head = [i for text in (DEFAULT_PREFIX, HEAD) for i in self.tokenizer.encode(text).ids] + query
         suffix = self.tokenizer.encode(DEFAULT_SUFFIX).ids
-        return [head + ids + suffix for ids in self.ids(item.candidates)]
+        return [head + ids + suffix for ids in documents]
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """The training: token vectors, so that the mean vectors of synonyms come together.
 
 The score is the one that `wired.py` builds into the network: how alike two means are, 2 q.d / (|q|^2 + |d|^2). A
-token's vector has two parts: what it means is free; how it is spelt keeps its direction, and only how much that counts
-is fitted. So words that training never saw are still told apart by their letters.
+token's vector has two parts: what it means is free; how it is spelt hardly turns, and how much that counts is fitted.
+So words that training never saw are still told apart by their letters.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from recipe.rows import Draw, Row
 
 SCALE = 12.0
 ROWS = 256
-RATE, WEIGHT_RATE, SCALE_RATE = 0.01, 0.01, 0.05
+RATE, WEIGHT_RATE, SPELLING_RATE, SCALE_RATE = 0.01, 0.01, 0.0005, 0.05
 SLOWED = 0.02  # the rates' share that is left after the second half of the steps
 
 
@@ -36,7 +36,7 @@ class Words(torch.nn.Module):
         super().__init__()
         self.meaning = torch.nn.Parameter(torch.from_numpy(start.meaning).float().clone())
         self.weight = torch.nn.Parameter(torch.from_numpy(start.weight).float().clone())
-        self.register_buffer("spelling", torch.from_numpy(start.spelling).float())
+        self.spelling = torch.nn.Parameter(torch.from_numpy(start.spelling).float().clone())
 
     def vectors(self) -> torch.Tensor:
         """Token vectors (vocabulary, both widths)."""
@@ -67,7 +67,7 @@ def train_words(
 
     words = Words(start).to(device)
     scale = torch.nn.Parameter(torch.tensor(SCALE, device=device))
-    rated = (words.meaning, RATE), (words.weight, WEIGHT_RATE), (scale, SCALE_RATE)
+    rated = [(words.meaning, RATE), (words.weight, WEIGHT_RATE), (words.spelling, SPELLING_RATE), (scale, SCALE_RATE)]
     optimizer = torch.optim.Adam([{"params": [p], "lr": rate} for p, rate in rated], betas=(0.9, 0.99))
     for step, (asked, named, labels) in enumerate(stream(draw, build, ROWS, steps, seed)):
         for group in optimizer.param_groups:

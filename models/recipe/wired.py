@@ -62,6 +62,7 @@ def embeddings(config: Config, vectors: np.ndarray, tokenizer: Tokenizer) -> tor
     table = torch.zeros(config.vocab_size, config.hidden_size)
     table[:, :WIDTH] = torch.from_numpy(before_norm(vectors))
     table[:, CONSTANT] = CONSTANT_SIZE
+    tokenizer.encode_special_tokens = False
     document, query, end, *ends = (
         tokenizer.encode(text).ids[0] for text in ("<document>:", "<query>:", "<|im_end|>", *PROMPT_ENDS)
     )
