@@ -17,14 +17,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "models"))
 from recipe.batches import Encoder, make_bags
 from recipe.calibrate import Scale, fit_scale, with_scale
 from recipe.checkpoint import Config, open_model, save_checkpoint
-from recipe.means import likeness, means
+from recipe.means import Joints, likeness, means
 from recipe.ontologies import apart_from, different, without_words
 from recipe.patterns import laboratory, medicines
 from recipe.pool import Question
 from recipe.rows import Draw, make_terminology
 from recipe.sources import Concept, fold, held_out_strings, load_hpo, split_of, training_concepts
 from recipe.tokenizer import train_tokenizer
-from recipe.vectors import spelling_vectors
+from recipe.vectors import joints, spelling_vectors
 from recipe.wired import WIDTH, wired_weights
 from recipe.wording import tag_some, telegram
 from reliability import reliability_plot
@@ -93,11 +93,16 @@ def word_vectors(encoder: Encoder) -> np.ndarray:
     return draw.standard_normal((encoder.tokenizer.get_vocab_size(), WIDTH)).astype(np.float32)
 
 
+def meeting(encoder: Encoder) -> Joints:
+    """What is added where two tokens of a word meet."""
+    return joints(encoder.tokenizer, WIDTH, 160)
+
+
 def trained_likeness(encoder: Encoder, vectors: np.ndarray, item: Question) -> torch.Tensor:
     """What the training's own arithmetic makes of every candidate, shape (candidates,)."""
     table = torch.from_numpy(vectors)
-    query = means(table, make_bags(encoder.ids([item.query])))
-    return likeness(query, means(table, make_bags(encoder.ids(item.candidates)))[None])[0]
+    query = means(table, make_bags(encoder.ids([item.query])), meeting(encoder))
+    return likeness(query, means(table, make_bags(encoder.ids(item.candidates)), meeting(encoder))[None])[0]
 
 
 @torch.inference_mode()
@@ -105,7 +110,7 @@ def network_logits(encoder: Encoder, vectors: np.ndarray, item: Question, scale:
     """What the network makes of them, shape (candidates,)."""
     config = Config(encoder.tokenizer.get_vocab_size())
     yes, no = (encoder.tokenizer.token_to_id(word) for word in ("yes", "no"))
-    weights = wired_weights(config, vectors, encoder.tokenizer, scale.bend)
+    weights = wired_weights(config, vectors, meeting(encoder), encoder.tokenizer, scale.bend)
     model = open_model(with_scale(weights, config, yes, no, scale), config)
     found = [model(torch.tensor([prompt])).logits[0, -1] for prompt in encoder.prompts(item)]
     return torch.stack([logits[yes] - logits[no] for logits in found])
@@ -113,7 +118,8 @@ def network_logits(encoder: Encoder, vectors: np.ndarray, item: Question, scale:
 
 def test_the_network_scores_as_the_training_did(encoder: Encoder) -> None:
     vectors, scale = word_vectors(encoder), Scale(0.5, 3.0, -1.0)
-    item = Question("acute renal failure", sorted({" ".join(words) for words in combinations()})[:40], 0)
+    names = [*sorted({" ".join(words) for words in combinations()})[:40], "hydroxyzine", "acutte renal failuer"]
+    item = Question("acute renal failur hydrox", names, 0)
     expected = scale.logits(trained_likeness(encoder, vectors, item))
     assert network_logits(encoder, vectors, item, scale).tolist() == pytest.approx(expected.tolist(), abs=0.05)
     assert np.ptp(expected) > 1
@@ -147,9 +153,9 @@ def test_no_text_becomes_an_answer(encoder: Encoder) -> None:
 
 
 def test_words_of_like_letters_have_like_spelling(encoder: Encoder) -> None:
-    table = torch.from_numpy(spelling_vectors(encoder.tokenizer, 160))
+    table = np.pad(8 * spelling_vectors(encoder.tokenizer, 160), ((0, 0), (WIDTH - 160, 0)))
     item = Question("hydroxyzine", ["hydroxyzin", "amlodipine"], 0)
-    near, far = trained_likeness(encoder, table.numpy(), item).tolist()
+    near, far = trained_likeness(encoder, table, item).tolist()
     assert near > 0.7 > far
 
 
@@ -184,7 +190,9 @@ def test_a_checkpoint_answers_in_transformers(encoder: Encoder, tmp_path: Path) 
     config = Config(encoder.tokenizer.get_vocab_size())
     vectors, scale = word_vectors(encoder), Scale(0.5, 3.0, -1.0)
     yes, no = (encoder.tokenizer.token_to_id(word) for word in ("yes", "no"))
-    weights = with_scale(wired_weights(config, vectors, encoder.tokenizer, scale.bend), config, yes, no, scale)
+    weights = with_scale(
+        wired_weights(config, vectors, meeting(encoder), encoder.tokenizer, scale.bend), config, yes, no, scale
+    )
     save_checkpoint(weights, config, encoder.tokenizer, tmp_path)
     model = Qwen3ForCausalLM.from_pretrained(tmp_path).eval()
     item = Question("renal stone", ["Stones, renal", "ear pain"], 0)

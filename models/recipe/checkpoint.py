@@ -20,7 +20,7 @@ class Config:
 
     vocab_size: int
     hidden_size: int = 608  # a multiple of 32, as int4 wants it
-    intermediate_size: int = 576
+    intermediate_size: int = 704
     num_hidden_layers: int = 2
     num_attention_heads: int = 12
     num_key_value_heads: int = 6

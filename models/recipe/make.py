@@ -25,7 +25,7 @@ from recipe.calibrate import Scale, fit_scale, with_scale
 from recipe.checkpoint import Config, save_checkpoint
 from recipe.coding import load_operations, short_titles
 from recipe.generated import load_laboratory, load_medicines
-from recipe.means import Start, likeness, means, train_words
+from recipe.means import Joints, Start, likeness, means, train_words
 from recipe.ontologies import apart_from, load_go, load_mesh, load_mondo, load_substances, without_words
 from recipe.pool import NgramIndex, Question, questions
 from recipe.rows import Draw, Terminology, make_terminology
@@ -33,7 +33,7 @@ from recipe.sources import Concept, fold, held_out_strings, load_hpo, load_icd, 
 from recipe.teacher import open_teacher
 from recipe.tokenizer import train_tokenizer
 from recipe.unseen import unseen_strings
-from recipe.vectors import meaning_vectors, rarity, spelling_vectors
+from recipe.vectors import joints, meaning_vectors, rarity, spelling_vectors
 from recipe.wired import WIDTH, wired_weights
 from recipe.wording import telegram
 
@@ -114,11 +114,11 @@ def start(encoder: Encoder, voting: list[str], taught: tuple[list[str], np.ndarr
     return Start(meaning, spelling_vectors(encoder.tokenizer, WIDTH - MEANING), rare)
 
 
-def calibration(vectors: np.ndarray, encoder: Encoder, items: list[Question]) -> Scale:
+def calibration(vectors: np.ndarray, joints: Joints, encoder: Encoder, items: list[Question]) -> Scale:
     """Fitted on questions, and on every one's name, which is as sure as anything is."""
     table = torch.from_numpy(vectors)
-    asked = means(table, make_bags(encoder.ids([item.query for item in items])))
-    named = means(table, make_bags(encoder.ids([text for item in items for text in item.candidates])))
+    asked = means(table, make_bags(encoder.ids([item.query for item in items])), joints)
+    named = means(table, make_bags(encoder.ids([text for item in items for text in item.candidates])), joints)
     found = likeness(asked, named.view(len(items), -1, named.shape[-1])).flatten()
     right = torch.tensor([float(i == item.gold) for item in items for i in range(len(item.candidates))])
     same = torch.ones(len(items))
@@ -163,10 +163,11 @@ def main() -> None:
     vectors = kept(work / "vectors.pkl", train)
     calibrated_on = [n for n in tested if n in learned] or ["hpo"]
     asked = [question for name in calibrated_on for question in dev_questions(tested[name], 400)]
-    scale = calibration(vectors, encoder, asked)
+    meeting = joints(encoder.tokenizer, WIDTH, WIDTH - MEANING)
+    scale = calibration(vectors, meeting, encoder, asked)
     print(scale, flush=True)
     config = Config(encoder.tokenizer.get_vocab_size())
-    weights = wired_weights(config, vectors, encoder.tokenizer, scale.bend)
+    weights = wired_weights(config, vectors, meeting, encoder.tokenizer, scale.bend)
     yes, no = (encoder.tokenizer.token_to_id(word) for word in ("yes", "no"))
     save_checkpoint(with_scale(weights, config, yes, no, scale), config, encoder.tokenizer, options.out)
     print(f"made in {time.time() - begun:.0f} s: {options.out}")

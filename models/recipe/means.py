@@ -43,9 +43,25 @@ class Words(torch.nn.Module):
         return torch.cat([self.meaning, self.weight.unsqueeze(1) * self.spelling], 1)
 
 
-def means(vectors: torch.Tensor, bags: Bags) -> torch.Tensor:
+@dataclass
+class Joints:
+    """What the end of a token and the beginning of the next add where a word was cut; added after the training."""
+
+    pairs: np.ndarray  # (26, 26, width)
+    first: np.ndarray  # (vocabulary,) number of a token's first letter if it goes on with a word, otherwise -1
+    last: np.ndarray  # (vocabulary,) number of its last letter, otherwise -1
+
+
+def means(vectors: torch.Tensor, bags: Bags, joints: Joints | None = None) -> torch.Tensor:
     """Mean of each list's vectors, shape (lists, width)."""
-    return F.embedding_bag(bags.ids, vectors, bags.sizes.cumsum(0) - bags.sizes, mode="mean")
+    found = F.embedding_bag(bags.ids, vectors, bags.sizes.cumsum(0) - bags.sizes, mode="mean")
+    if joints is not None:
+        of = torch.arange(len(bags.sizes)).repeat_interleave(bags.sizes)
+        last, first = (torch.from_numpy(letters)[bags.ids] for letters in (joints.last, joints.first))
+        meet = (of[1:] == of[:-1]) & (last[:-1] >= 0) & (first[1:] >= 0)
+        added = torch.from_numpy(joints.pairs)[last[:-1][meet], first[1:][meet]]
+        found = found.index_add(0, of[1:][meet], added / bags.sizes[of[1:][meet], None])
+    return found
 
 
 def likeness(query: torch.Tensor, document: torch.Tensor) -> torch.Tensor:

@@ -12,8 +12,11 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 
 from recipe.batches import Bags, Encoder, make_bags
+from recipe.disturb import LETTERS
+from recipe.means import Joints
 
 EPOCHS, ROWS, RATE = 12, 512, 0.01
+JOINT = 0.06  # of the vectors of pairs of letters, in the lengths that training gives to spelling
 
 
 def meaning_vectors(encoder: Encoder, texts: list[str], targets: np.ndarray, width: int) -> np.ndarray:
@@ -47,17 +50,38 @@ def sums(vectors: torch.Tensor, bags: Bags) -> torch.Tensor:
 
 def spelling_vectors(tokenizer: Tokenizer, width: int) -> np.ndarray:
     """Unit vectors (vocabulary, width); a word's beginning counts as a letter."""
-    counts = [Counter(t[i : i + n] for n in (2, 3) for i in range(len(t) - n + 1)) for t in spelt(tokenizer)]
-    tokens = Counter(gram for count in counts for gram in count)
-    grams = {gram: i for i, gram in enumerate(sorted(tokens))}
-    directions = np.random.default_rng(0).standard_normal((len(grams), width)).astype(np.float32)
+    counts = gram_counts(tokenizer)
+    grams = gram_vectors(counts, width)
     vectors = np.zeros((len(counts), width), dtype=np.float32)
     for row, count in enumerate(counts):
         for gram, times in count.items():
-            vectors[row] += (
-                times * np.sqrt(len(gram) - 1) * np.log(len(counts) / tokens[gram]) * directions[grams[gram]]
-            )
+            vectors[row] += times * grams[gram]
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+
+
+def joints(tokenizer: Tokenizer, width: int, spelling: int) -> Joints:
+    """The pair of letters that two tokens of a word make where they meet, in the last `spelling` of `width` entries."""
+    grams = gram_vectors(gram_counts(tokenizer), spelling)
+    pairs = np.zeros((len(LETTERS), len(LETTERS), width), dtype=np.float32)
+    for i, j in np.ndindex(pairs.shape[:2]):
+        pairs[i, j, -spelling:] = JOINT * grams.get(LETTERS[i] + LETTERS[j], 0)
+    first, last = (np.array([LETTERS.find(t[at : at + 1] or " ") for t in spelt(tokenizer)]) for at in (0, -1))
+    return Joints(pairs, first, last)
+
+
+def gram_counts(tokenizer: Tokenizer) -> list[Counter]:
+    """The pairs and triples of letters of every token."""
+    return [Counter(t[i : i + n] for n in (2, 3) for i in range(len(t) - n + 1)) for t in spelt(tokenizer)]
+
+
+def gram_vectors(counts: list[Counter], width: int) -> dict[str, np.ndarray]:
+    """A direction for each, the longer the rarer it is."""
+    tokens = Counter(gram for count in counts for gram in count)
+    directions = np.random.default_rng(0).standard_normal((len(tokens), width)).astype(np.float32)
+    return {
+        gram: np.float32(np.sqrt(len(gram) - 1) * np.log(len(counts) / tokens[gram])) * directions[i]
+        for i, gram in enumerate(sorted(tokens))
+    }
 
 
 def spelt(tokenizer: Tokenizer) -> list[str]:
