@@ -2,7 +2,7 @@
 PYTHON ?= python3
 DEV := .venv/bin
 DEMO := .venv-demo/bin
-DEFAULT_GRAPH := --graph fused --precision fp16
+DEFAULT_GRAPH := --graph fused --precision int8
 DEFAULT_NAME := aatm-onnx-terminology-5m
 
 .PHONY: demo test check bench bench-default bench-gpu fidelity eval model clean

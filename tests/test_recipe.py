@@ -125,6 +125,15 @@ def test_the_network_scores_as_the_training_did(encoder: Encoder) -> None:
     assert np.ptp(expected) > 1
 
 
+def test_letters_that_meet_where_a_word_is_cut_count(encoder: Encoder) -> None:
+    pieces = encoder.ids(["hydroxyzine"])[0]
+    with_joints, without = (
+        means(torch.from_numpy(word_vectors(encoder)), make_bags([pieces, pieces[::-1]]), joints)
+        for joints in (meeting(encoder), None)
+    )
+    assert torch.allclose(*without, atol=1e-4) and not torch.allclose(*with_joints, atol=1e-2)
+
+
 @settings(deadline=None, max_examples=10)
 @given(st.lists(TERMS, min_size=2, max_size=5, unique_by=lambda text: " ".join(sorted(text.lower().split()))))
 def test_nothing_is_more_like_a_term_than_itself(encoder: Encoder, names: list[str]) -> None:

@@ -121,7 +121,7 @@ def wrong_pairs() -> list[tuple[str, str]]:
 
 
 def letters(text: str) -> str:
-    """A text's letters and digits: what differs in punctuation alone ("BC-2", "BC2") can't be told apart by its words."""
+    """A text's letters and digits; what differs in punctuation alone ("BC-2", "BC2") can't be told apart by them."""
     return re.sub(r"[\W_]", "", bag_of_words(text))
 
 

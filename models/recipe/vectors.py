@@ -16,7 +16,7 @@ from recipe.disturb import LETTERS
 from recipe.means import Joints
 
 EPOCHS, ROWS, RATE = 12, 512, 0.01
-JOINT = 0.06  # of the vectors of pairs of letters, in the lengths that training gives to spelling
+JOINT = 0.12  # of the vectors of pairs of letters, in the lengths that training gives to spelling
 
 
 def meaning_vectors(encoder: Encoder, texts: list[str], targets: np.ndarray, width: int) -> np.ndarray:
@@ -65,7 +65,8 @@ def joints(tokenizer: Tokenizer, width: int, spelling: int) -> Joints:
     pairs = np.zeros((len(LETTERS), len(LETTERS), width), dtype=np.float32)
     for i, j in np.ndindex(pairs.shape[:2]):
         pairs[i, j, -spelling:] = JOINT * grams.get(LETTERS[i] + LETTERS[j], 0)
-    first, last = (np.array([LETTERS.find(t[at : at + 1] or " ") for t in spelt(tokenizer)]) for at in (0, -1))
+    ends = [(LETTERS.find(t[:1] or " "), LETTERS.find(t[-1:] or " ")) for t in spelt(tokenizer)]
+    first, last = np.array(ends).T
     return Joints(pairs, first, last)
 
 
