@@ -165,7 +165,7 @@ def test_words_of_like_letters_have_like_spelling(encoder: Encoder) -> None:
     table = np.pad(8 * spelling_vectors(encoder.tokenizer, 160), ((0, 0), (WIDTH - 160, 0)))
     item = Question("hydroxyzine", ["hydroxyzin", "amlodipine"], 0)
     near, far = trained_likeness(encoder, table, item).tolist()
-    assert near > 0.7 > far
+    assert near > 0.8 and near > far + 0.15
 
 
 def test_names_by_pattern_differ_and_say_what_they_are() -> None:
