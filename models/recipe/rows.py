@@ -8,12 +8,15 @@ import numpy as np
 from recipe.disturb import disturb, rename
 from recipe.pool import NgramIndex
 from recipe.sources import Concept, fold
+from recipe.wording import tag_some, telegram
 
 POOL = 50
 MOST_SYNONYMS, MOST_NAMES = 30_000, 8_000  # of a source that are asked for
 SYNONYMS = 0.8  # of the rows ask with a synonym, the others with a name, disturbed
 DISTURBED = 0.15  # of the synonyms
 TURNED = 0.1  # of the synonyms are the answer to their own name
+TYPED = 0.5  # of the altered queries are as clinics type them
+TAGGED = 0.08  # of the rows have a tag or a layer of wording
 RENAMED = 0.15  # of the rows have one word of theirs replaced by one that nobody ever saw
 
 
@@ -86,5 +89,7 @@ class Draw:
         if draw.random() < RENAMED:
             texts = rename(texts, draw)
         if not as_synonym or draw.random() < DISTURBED:
-            texts[0] = disturb(texts[0], draw)
+            texts[0] = (telegram if draw.random() < TYPED else disturb)(texts[0], draw)
+        if draw.random() < TAGGED:
+            texts = tag_some(texts, draw)
         return Row(texts[0], texts[1:], (which, right))
