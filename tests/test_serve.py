@@ -46,7 +46,7 @@ def test_cohere_gets_scores_best_first(server: Running, expected: list[float]) -
     )
     assert all("document" not in result for result in answer["results"])
     assert answer["usage"]["total_tokens"] == answer["meta"]["tokens"]["input_tokens"] > 0
-    assert answer["model"] == "aatm-onnx-terminology-5m"
+    assert answer["model"] == "aatm-onnx-terminology-12m"
     assert "warnings" not in answer["meta"]
 
 
