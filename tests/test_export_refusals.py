@@ -15,7 +15,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from aatm_onnx_export import export as export_module
 from aatm_onnx_export import export_checkpoint
 from aatm_onnx_export.graph import standard
 from aatm_onnx_export.kinds import KINDS, GraphKind
@@ -219,7 +218,7 @@ def test_a_weight_that_is_no_number_is_refused(checkpoint: Path, tmp_path: Path,
 
 def test_too_little_disk_space_is_refused(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(export_module.shutil, "disk_usage", lambda path: usage._replace(free=50_000_000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=50_000_000))
     with pytest.raises(ExportError, match=r"has 50\.0 MB of free disk space"):
         export_checkpoint(str(checkpoint), tmp_path / "bundle", graph="standard")
     assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,7 @@
 """Execution providers, and graphs that are no rerankers."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -69,7 +70,7 @@ def test_a_containers_quota_limits_the_threads(
 ) -> None:
     (tmp_path / "cpu.max").write_text(quota)
     monkeypatch.setattr(providers, "_CPU_QUOTA", tmp_path / "cpu.max")
-    monkeypatch.setattr(providers.os, "sched_getaffinity", lambda process: range(4))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(4))
     assert providers.usable_cpus() == cpus
 
 
