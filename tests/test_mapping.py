@@ -280,9 +280,9 @@ def test_csv_jsonl_aatm_and_sssom_say_the_same(terms: Path, vocabulary: Path) ->
 def test_a_run_that_was_interrupted_goes_on(tmp_path: Path, vocabulary: Path) -> None:
     terms = tmp_path / "terms.csv"
     words = [row.split("\t")[1] for row in ATHENA[1].read_text("utf-8").splitlines()[1::6]]
-    terms.write_text(
-        "name\n" + "".join(f'"{a} {b.replace(chr(34), "")}"\n' for a in ("severe", "mild", "old", "new", "left", "right") for b in words), "utf-8"
-    )
+    grades = ("severe", "mild", "old", "new", "left", "right")
+    rows = [f'"{grade} {word.replace(chr(34), "")}"\n' for grade in grades for word in words]
+    terms.write_text("name\n" + "".join(rows), "utf-8")
     output, journal = tmp_path / "mapped.csv", tmp_path / ".mapped.csv.journal"
     command = [
         *("map", terms, "--vocabulary", vocabulary, "--format", "csv", "--output", output, "--model", "retriever")
