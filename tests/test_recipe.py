@@ -1,7 +1,7 @@
 """The default model's recipe: an honest split, rows that are what they say, and a network that is transformers' own."""
 
+import random
 import sys
-from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,17 +14,21 @@ from transformers import Qwen3ForCausalLM
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "models"))
 
-from recipe.batches import Encoder
-from recipe.calibrate import calibrate, last_states
-from recipe.checkpoint import Config, save_checkpoint
-from recipe.make import SPELLING, spelling_kept, token_counts
-from recipe.means import Words, likeness, make_bags
+from recipe.batches import Encoder, make_bags
+from recipe.calibrate import Scale, fit_scale, with_scale
+from recipe.checkpoint import Config, open_model, save_checkpoint
+from recipe.foreign import as_salt, foreign, in_two
+from recipe.means import Joints, Start, Taught, likeness, means, train_words
 from recipe.ontologies import apart_from, different, without_words
+from recipe.patterns import laboratory, medicines
 from recipe.pool import Question
-from recipe.rows import Draw, Row, make_terminology
+from recipe.rows import Draw, make_terminology
 from recipe.sources import Concept, fold, held_out_strings, load_hpo, split_of, training_concepts
+from recipe.teaching import taught_texts
 from recipe.tokenizer import train_tokenizer
-from recipe.wired import CONSTANT, DOCUMENT_BLANKS, EDGE, QUERY_BLANKS, SCORE, WIDTH, Learned, wired_weights
+from recipe.vectors import joints, spelling_vectors
+from recipe.wired import WIDTH, wired_weights
+from recipe.wording import tag_some, telegram
 from reliability import reliability_plot
 
 WORDS = ["renal", "calculus", "stone", "kidney", "left", "failure", "acute", "chronic", "of", "the", "ear", "Pain"]
@@ -85,79 +89,165 @@ def combinations() -> list[tuple[str, str, str]]:
     return [(a, b, c) for a in WORDS[:5] for b in WORDS[5:9] for c in WORDS[8:]]
 
 
-def learned(vocabulary: int, units: int = 40) -> Learned:
+def word_vectors(encoder: Encoder) -> np.ndarray:
     """As after a training, at random."""
     draw = np.random.default_rng(0)
-    shapes = ((vocabulary, WIDTH), (vocabulary, 2 * EDGE), (units, EDGE), (units, EDGE), (WIDTH, units))
-    return Learned(*(draw.standard_normal(shape).astype(np.float32) * 0.5 for shape in shapes))
+    return draw.standard_normal((encoder.tokenizer.get_vocab_size(), WIDTH)).astype(np.float32)
 
 
-def network_likeness(encoder: Encoder, words: Learned, item: Question) -> np.ndarray:
-    """What the network makes of every candidate, up to a factor, shape (candidates,)."""
+def meeting(encoder: Encoder) -> Joints:
+    """What is added where two tokens of a word meet."""
+    return joints(encoder.tokenizer, WIDTH, 160)
+
+
+def trained_likeness(encoder: Encoder, vectors: np.ndarray, item: Question) -> torch.Tensor:
+    """What the training's own arithmetic makes of every candidate, shape (candidates,)."""
+    table = torch.from_numpy(vectors)
+    query = means(table, make_bags(encoder.ids([item.query])), meeting(encoder))
+    return likeness(query, means(table, make_bags(encoder.ids(item.candidates)), meeting(encoder))[None])[0]
+
+
+@torch.inference_mode()
+def network_logits(encoder: Encoder, vectors: np.ndarray, item: Question, scale: Scale) -> torch.Tensor:
+    """What the network makes of them, shape (candidates,)."""
     config = Config(encoder.tokenizer.get_vocab_size())
-    states = last_states(wired_weights(config, words, encoder.tokenizer), config, encoder, [item])
-    return (states[:, SCORE] / states[:, CONSTANT]).numpy()
+    yes, no = (encoder.tokenizer.token_to_id(word) for word in ("yes", "no"))
+    weights = wired_weights(config, vectors, meeting(encoder), encoder.tokenizer, scale.bend)
+    model = open_model(with_scale(weights, config, yes, no, scale), config)
+    found = [model(torch.tensor([prompt])).logits[0, -1] for prompt in encoder.prompts(item)]
+    return torch.stack([logits[yes] - logits[no] for logits in found])
 
 
 def test_the_network_scores_as_the_training_did(encoder: Encoder) -> None:
-    words = learned(encoder.tokenizer.get_vocab_size())
-    item = Question("acute renal failure", sorted({" ".join(words) for words in combinations()})[:40], 0)
-    with torch.inference_mode():
-        query = Words(words).means(make_bags(encoder.ids([item.query])), QUERY_BLANKS)
-        names = Words(words).means(make_bags(encoder.ids(item.candidates)), DOCUMENT_BLANKS)
-        expected = likeness(query, names[None])[0].numpy()
-    found = network_likeness(encoder, words, item)
-    factor = (found @ expected) / (expected @ expected)
-    assert found / factor == pytest.approx(expected, abs=0.02)  # scores from 0 to 1
-    assert np.ptp(expected) > 0.3
+    vectors, scale = word_vectors(encoder), Scale(0.5, 3.0, -1.0)
+    names = [*sorted({" ".join(words) for words in combinations()})[:40], "hydroxyzine", "acutte renal failuer"]
+    item = Question("acute renal failur hydrox", names, 0)
+    expected = scale.logits(trained_likeness(encoder, vectors, item))
+    assert network_logits(encoder, vectors, item, scale).tolist() == pytest.approx(expected.tolist(), abs=0.05)
+    assert np.ptp(expected) > 1
+
+
+def test_letters_that_meet_where_a_word_is_cut_count(encoder: Encoder) -> None:
+    pieces = encoder.ids(["hydroxyzine"])[0]
+    with_joints, without = (
+        means(torch.from_numpy(word_vectors(encoder)), make_bags([pieces, pieces[::-1]]), joints)
+        for joints in (meeting(encoder), None)
+    )
+    assert torch.allclose(*without, atol=1e-4) and not torch.allclose(*with_joints, atol=1e-2)
 
 
 @settings(deadline=None, max_examples=10)
 @given(st.lists(TERMS, min_size=2, max_size=5, unique_by=lambda text: " ".join(sorted(text.lower().split()))))
 def test_nothing_is_more_like_a_term_than_itself(encoder: Encoder, names: list[str]) -> None:
-    found = network_likeness(encoder, learned(encoder.tokenizer.get_vocab_size()), Question(names[0], names, 0))
-    assert found.argmax() == 0
+    found = network_logits(encoder, word_vectors(encoder), Question(names[0], names, 0), Scale())
+    assert found.argmax() == 0 and found[0] > 0.98
 
 
-def test_letters_that_meet_where_a_word_is_cut_count(encoder: Encoder) -> None:
-    words = learned(encoder.tokenizer.get_vocab_size())
-    whole, cut = Words(words), Words(replace(words, edges=0 * words.edges))
-    pieces = encoder.ids(["kidney renal"])[0]
-    bags = make_bags([pieces, pieces[::-1]])
-    with torch.inference_mode():
-        assert torch.allclose(*cut.means(bags, 1), atol=1e-4)
-        assert not torch.allclose(*whole.means(bags, 1), atol=1e-2)
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("Kidney Stones", "stone, kidney"),
+        ("abscesses", "Abscess"),
+        ("Ménière", "meniere"),
+        ("500mg", "500 MG"),
+        ("β-thalassemia", "Beta thalassemia"),
+    ],
+)
+def test_case_order_number_accents_and_spaces_are_no_difference(encoder: Encoder, text: str, other: str) -> None:
+    ours, theirs = encoder.ids([text, other])
+    assert sorted(ours) == sorted(theirs)
 
 
-def test_what_training_seldom_saw_keeps_its_spelling(encoder: Encoder) -> None:
-    words = learned(encoder.tokenizer.get_vocab_size())
-    first = replace(words, vectors=np.ones_like(words.vectors))
-    rows = [Row("kidney", ["kidney stone", "ear"], (0, 0))]
-    counts = token_counts(encoder, rows)
-    often, never = encoder.ids(["kidney"])[0][0], encoder.ids(["ear"])[0][0]
-    assert counts[often] > 0 == counts[never]
-    added = spelling_kept(words, first, counts).vectors - words.vectors
-    assert added[never, -SPELLING:] == pytest.approx(1) and np.all(added[often, -SPELLING:] < 0.5)
-    assert not added[:, :-SPELLING].any()
+def test_a_word_in_two_tokens_is_the_same_word(encoder: Encoder) -> None:
+    whole, cut = encoder.ids(["kidney failure"])[0], encoder.cut_ids(["kidney failure"] * 20, True, 0)
+    spelt = ["".join(encoder.tokenizer.id_to_token(i) for i in ids) for ids in [whole, *cut]]
+    assert len(set(spelt)) == 1 and len(whole) < max(map(len, cut)) <= 2 * len(whole)
+    assert encoder.cut_ids(["kidney failure"], False, 0) == [whole]
 
 
-def test_a_calibrated_checkpoint_answers_in_transformers(encoder: Encoder, tmp_path: Path) -> None:
+def test_what_is_taught_is_nothing_forbidden() -> None:
+    given, words = ["Left kidney stone", "Right ear pain again"], ["mother", "pain"]
+    texts = taught_texts(given, words, {"left kidney stone", "pain", "right ear"})
+    assert {"Right ear pain again", "kidney", "stone", "mother"} < set(texts)
+    assert not {"Left kidney stone", "pain", "right ear"} & set(texts)
+
+
+@given(st.integers(0, 10**6))
+def test_other_spellings_are_near(seed: int) -> None:
+    draw = random.Random(seed)
+    assert sum(a != b for a, b in zip(foreign("carnitine", draw), "carnitine", strict=False)) <= 6
+    assert "".join(filter(str.isalpha, in_two("carnitine", draw))) == "carnitine"
+    assert as_salt("carnitine", draw).startswith("carnitine")
+
+
+def test_training_brings_synonyms_together(encoder: Encoder) -> None:
+    others = [Concept(str(i), " ".join(words)) for i, words in enumerate(combinations())]
+    concepts = [Concept("kidney", "kidney failure", [("ear pain", "EXACT")]), *others]
+    table = word_vectors(encoder)
+    begin = Start(table[:, :128], spelling_vectors(encoder.tokenizer, WIDTH - 128), np.ones(len(table), np.float32))
+    taught = Taught(encoder.ids(WORDS), torch.randn(len(WORDS), 16))
+    draw = Draw([make_terminology(concepts)], [1.0], candidates=6)
+    bags = make_bags(encoder.ids(["ear pain", "kidney failure"]))
+    found = []
+    for vectors in (train_words(begin, draw, encoder, taught, steps, rate=0.1) for steps in (1, 12)):
+        query, name = means(torch.from_numpy(vectors), bags)
+        found.append(float(likeness(query[None], name[None, None])))
+    assert found[1] > found[0] + 0.2
+
+
+def test_no_text_becomes_an_answer(encoder: Encoder) -> None:
+    answers = {encoder.tokenizer.token_to_id(word) for word in ("yes", "no")}
+    assert None not in answers and not answers & {i for ids in encoder.ids(["yes", "no", "Yes no"]) for i in ids}
+
+
+def test_words_of_like_letters_have_like_spelling(encoder: Encoder) -> None:
+    table = torch.from_numpy(spelling_vectors(encoder.tokenizer, 160))
+    query, *names = means(table, make_bags(encoder.ids(["hydroxyzine", "hydroxyzin", "amlodipine"])))
+    near, far = likeness(query[None], torch.stack(names)[None])[0].tolist()
+    assert near > 0.7 > far
+
+
+def test_names_by_pattern_differ_and_say_what_they_are() -> None:
+    tests, drugs = laboratory(["Sodium", "Lactate"], "x"), medicines(["amoxal", "betin"], "x")
+    for concepts in (tests, drugs):
+        assert len({c.name for c in concepts}) == len(concepts) > 4
+        assert all(len(c.exact) > 0 for c in concepts)
+    assert all(c.name.startswith(("Sodium [", "Lactate [")) for c in tests)
+    assert concepts == medicines(["amoxal", "betin"], "x")  # equal seeds, equal names
+
+
+@given(TERMS, st.integers(0, 10**6))
+def test_a_telegram_is_never_empty_and_a_tag_stands_on_one_side(text: str, seed: int) -> None:
+    draw = random.Random(seed)
+    assert telegram(text, draw).strip()
+    query, *candidates = tag_some([text, text, text], draw)
+    assert (query == text) != (candidates == [text, text])
+
+
+def test_the_scale_tells_how_often_a_likeness_is_right() -> None:
+    draw = torch.Generator().manual_seed(0)
+    found = torch.rand(20_000, generator=draw) * 2 - 1
+    truth = Scale(0.6, 2.0, -3.0)
+    right = torch.bernoulli(truth.logits(found).sigmoid(), generator=draw)
+    fitted = fit_scale(found, right)
+    top = torch.linspace(0.85, 1, 10)
+    assert torch.allclose(fitted.logits(top).sigmoid(), truth.logits(top).sigmoid(), atol=0.06)
+
+
+def test_a_checkpoint_answers_in_transformers(encoder: Encoder, tmp_path: Path) -> None:
     config = Config(encoder.tokenizer.get_vocab_size())
-    names = sorted({" ".join(words) for words in combinations()})
-    items = [Question(name, [name, *names[:i], *names[i + 1 :]][:40], 0) for i, name in enumerate(names[:20])]
-    weights = calibrate(wired_weights(config, learned(config.vocab_size), encoder.tokenizer), config, encoder, items)
+    vectors, scale = word_vectors(encoder), Scale(0.5, 3.0, -1.0)
+    yes, no = (encoder.tokenizer.token_to_id(word) for word in ("yes", "no"))
+    weights = with_scale(
+        wired_weights(config, vectors, meeting(encoder), encoder.tokenizer, scale.bend), config, yes, no, scale
+    )
     save_checkpoint(weights, config, encoder.tokenizer, tmp_path)
     model = Qwen3ForCausalLM.from_pretrained(tmp_path).eval()
-    yes, no = (encoder.tokenizer.token_to_id(word) for word in ("yes", "no"))
-    scores = []
-    for prompt in (ids for item in items for ids in encoder.prompts(item)):
-        with torch.no_grad():
-            logits = model(torch.tensor([prompt])).logits[0, -1]
-        scores.append(float((logits[yes] - logits[no]).sigmoid()))
-    right = np.array([i == 0 for item in items for i in range(len(item.candidates))])
-    likely = np.argsort(scores)[-len(scores) // 10 :]
-    assert np.mean(np.array(scores)[likely]) == pytest.approx(right[likely].mean(), abs=0.05)
-    assert np.mean(np.array(scores)[right]) > 2 * np.mean(np.array(scores)[~right])
+    item = Question("renal stone", ["Stones, renal", "ear pain"], 0)
+    with torch.inference_mode():
+        found = [model(torch.tensor([prompt])).logits[0, -1] for prompt in encoder.prompts(item)]
+    scores = [float((logits[yes] - logits[no]).sigmoid()) for logits in found]
+    assert scores == pytest.approx(scale.logits(trained_likeness(encoder, vectors, item)).sigmoid().tolist(), abs=0.01)
 
 
 def test_the_plot_is_a_picture_with_every_bin() -> None:

@@ -1,10 +1,13 @@
 """Training rows become tensors in processes of their own, ahead of the steps that take them."""
 
+import json
 import os
+import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
@@ -14,6 +17,7 @@ from recipe.pool import Question
 from recipe.rows import Draw, Row
 from recipe.tokenizer import HEAD, query_text
 
+CUT = 0.2  # of the tokens of a text, where any are
 T = TypeVar("T")
 
 
@@ -22,16 +26,64 @@ class Encoder:
     """Token ids of names, and of whole prompts, as the package's runtime makes them."""
 
     tokenizer: Tokenizer
+    known: dict[str, list[int]] = field(default_factory=dict)  # what is asked for again and again
+
+    def __post_init__(self) -> None:
+        self.halves = token_halves(self.tokenizer)
+
+    def learn(self, texts: list[str]) -> None:
+        """Keep the ids of these texts."""
+        self.known.update(zip(texts, self.ids(texts), strict=True))
 
     def ids(self, texts: list[str]) -> list[list[int]]:
         """Token ids of each text as it stands in the prompt: after a space."""
-        return [e.ids for e in self.tokenizer.encode_batch([f" {text}" for text in texts])]
+        new = [text for text in texts if text not in self.known]
+        self.tokenizer.encode_special_tokens = True  # as text, as the runtime does
+        found = dict(zip(new, (e.ids for e in self.tokenizer.encode_batch_fast([f" {t}" for t in new])), strict=True))
+        return [self.known[text] if text in self.known else found[text] for text in texts]
+
+    def cut_ids(self, texts: list[str], cut: bool, seed: int) -> list[list[int]]:
+        """Token ids of each text; some tokens cut in two where they may be, as those of rarer words are."""
+        lists = self.ids(texts)
+        if not cut:
+            return lists
+        draw = random.Random(seed)
+        return [
+            [half for i in ids for half in (self.halves.get(i, (i,)) if draw.random() < CUT else (i,))] for ids in lists
+        ]
 
     def prompts(self, item: Question) -> list[list[int]]:
         """Token ids of the prompt of every candidate."""
-        head = [i for text in (DEFAULT_PREFIX, HEAD, query_text(item.query)) for i in self.tokenizer.encode(text).ids]
+        documents = self.ids(item.candidates)
+        query = self.tokenizer.encode(query_text(item.query)).ids
+        self.tokenizer.encode_special_tokens = False
+        head = [i for text in (DEFAULT_PREFIX, HEAD) for i in self.tokenizer.encode(text).ids] + query
         suffix = self.tokenizer.encode(DEFAULT_SUFFIX).ids
-        return [head + ids + suffix for ids in self.ids(item.candidates)]
+        return [head + ids + suffix for ids in documents]
+
+
+def token_halves(tokenizer: Tokenizer) -> dict[int, tuple[int, int]]:
+    """The two tokens that each was made of, for tokens that were made of two."""
+    merges = (
+        tuple(m) if isinstance(m, list) else tuple(m.split(" "))
+        for m in json.loads(tokenizer.to_str())["model"]["merges"]
+    )
+    number = tokenizer.token_to_id
+    return {number(a + b): (number(a), number(b)) for a, b in merges}
+
+
+@dataclass
+class Bags:
+    """Lists of token ids, laid end to end."""
+
+    ids: torch.Tensor  # (tokens,)
+    sizes: torch.Tensor  # (lists,)
+
+
+def make_bags(lists: list[list[int]]) -> Bags:
+    """Token ids as bags; an empty list counts as token 0."""
+    lists = [ids or [0] for ids in lists]
+    return Bags(torch.from_numpy(np.concatenate(lists)).long(), torch.tensor([len(ids) for ids in lists]))
 
 
 class Stream(IterableDataset, Generic[T]):

@@ -1,57 +1,42 @@
 """The default model's checkpoint from nothing: `python -m recipe.make OUT` in the folder `models`.
 
-With `--only` it learns from some of the sources, so that another can be its test.
+What takes long is kept in OUT/work and found there again. With `--only` it learns from some of the sources, so that
+another can be its test.
 """
 
 import argparse
-import random
-import re
+import pickle
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from recipe.batches import Encoder
-from recipe.calibrate import calibrate
+from recipe.batches import Encoder, make_bags
+from recipe.calibrate import Scale, fit_scale, with_scale
 from recipe.checkpoint import Config, save_checkpoint
-from recipe.means import train_words
-from recipe.ontologies import apart_from, load_go, load_mesh, load_mondo, load_substances, without_words
+from recipe.learning import SOURCES, forbidden_strings, learning_sources, strings, voting_strings
+from recipe.means import Joints, Start, Taught, likeness, means, train_words
 from recipe.pool import NgramIndex, Question, questions
-from recipe.rows import Draw, Row, make_terminology
-from recipe.sources import Concept, fold, held_out_strings, load_hpo, load_icd, training_concepts
-from recipe.teacher import open_teacher
+from recipe.rows import Draw, Terminology, make_terminology
+from recipe.sources import Concept, load_hpo, load_icd
+from recipe.teaching import everyday_words, taught_texts, told
 from recipe.tokenizer import train_tokenizer
-from recipe.unseen import unseen_strings
-from recipe.vectors import edge_letters, occurrence_means, reduce_vectors, spelling_vectors
-from recipe.wired import EDGE, WIDTH, Learned, wired_weights
+from recipe.vectors import joints, meaning_vectors, rarity, spelling_vectors
+from recipe.wired import WIDTH, wired_weights
 
-VOCABULARY = 6144
-STEPS = 2000
+T = TypeVar("T")
+VOCABULARY = 20_480
+STEPS = 4800
 CANDIDATES = 25  # of a row
-SPELLING = 106  # entries of a token vector that tell its letters; the others tell its meaning
-PAIR_SEEN = (6.0, 0.22)  # how strongly a unit reads the two letters of its pair, so that it answers with about 1
-LONG_WORD = re.compile(r"\w{5,}")
-RARE = 0.3  # so often, relative to the mean, a token stands in training that gets half of its first spelling again
-COUNTED_ROWS = 20_000
-VOTING = 12_000  # strings of a source, at most, that have a say in tokenizer and vectors
-SHARE = {"hpo": 0.35, "icd": 0.25, "mondo": 0.2, "mesh": 0.12, "go": 0.08, "substances": 0.35}  # of the rows, relative
-
-
-def learning_sources(tested: dict[str, list[Concept]]) -> dict[str, list[Concept]]:
-    """What there is to learn from: nothing that is held out or stands in a terminology that is to stay unseen."""
-    unseen = unseen_strings()
-    forbidden = set.union(*(held_out_strings(concepts) for concepts in tested.values())) | unseen
-    drugs = {fold(text) for text in unseen if LONG_WORD.fullmatch(text)}
-    more = {"mondo": load_mondo(), "mesh": load_mesh(), "go": load_go()}
-    more["substances"] = without_words(load_substances(), drugs)[::3]
-    return {n: training_concepts(c, forbidden) for n, c in tested.items()} | {
-        n: apart_from(c, forbidden) for n, c in more.items()
-    }
+MEANING = 128  # entries of a token vector that tell what it means; the others tell its letters
 
 
 def dev_questions(concepts: list[Concept], count: int) -> list[Question]:
@@ -59,53 +44,57 @@ def dev_questions(concepts: list[Concept], count: int) -> list[Question]:
     return questions(concepts, NgramIndex([c.name for c in concepts]), ("dev",), count)
 
 
-def strings(concepts: list[Concept], count: int) -> list[str]:
-    """Names and synonyms, `count` of them at most."""
-    found = [t for c in concepts for t in c.strings]
-    return random.Random(0).sample(found, min(count, len(found)))
+def voting_words(learned: dict[str, list[Concept]]) -> list[str]:
+    """What the tokenizer is made from: strings of all sources, and everyday words that no test asks for."""
+    return [*voting_strings(learned), *(w for w in everyday_words() if w not in forbidden_strings())]
 
 
-def train(learned: dict[str, list[Concept]], steps: int, seed: int) -> tuple[Encoder, Learned]:
-    """A tokenizer and what is to be wired, out of these sources."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    voting = [t for n, c in learned.items() for t in strings(c, VOTING) * (2 if n == "hpo" else 1)]
-    encoder = Encoder(train_tokenizer(voting, VOCABULARY))
-    means = occurrence_means(open_teacher(device), encoder.tokenizer, sorted(set(voting)))
-    first = untrained(encoder, means)
-    print("MiniLM's vectors are there; now the pools", flush=True)
-    draw = Draw([make_terminology(concepts) for concepts in learned.values()], [SHARE[n] for n in learned], CANDIDATES)
-    words = train_words(first, draw, encoder, steps, device, seed)
-    return encoder, spelling_kept(words, first, token_counts(encoder, draw.rows(COUNTED_ROWS, seed)))
+def start(encoder: Encoder, voting: list[str], taught: Taught) -> Start:
+    """Both parts of a token's vector; their lengths are of the size of its rarity."""
+    rare = rarity(encoder, voting)
+    meaning = meaning_vectors(encoder.tokenizer.get_vocab_size(), taught, MEANING)
+    lengths = np.linalg.norm(meaning, axis=1)
+    meaning *= np.median(rare) / np.median(lengths[lengths > 0.2])
+    return Start(meaning, spelling_vectors(encoder.tokenizer, WIDTH - MEANING), rare)
 
 
-def token_counts(encoder: Encoder, rows: list[Row]) -> np.ndarray:
-    """How often each token stands in a query or its answer, (vocabulary,), relative to the mean."""
-    ids = encoder.ids([text for row in rows for text in (row.query, row.candidates[0])])
-    counts = np.bincount(np.concatenate(ids), minlength=encoder.tokenizer.get_vocab_size())
-    return counts / counts.mean()
+def calibration(vectors: np.ndarray, joints: Joints, encoder: Encoder, items: list[Question]) -> Scale:
+    """Fitted on questions, and on every one's name, which is as sure as anything is."""
+    table = torch.from_numpy(vectors)
+    asked = means(table, make_bags(encoder.ids([item.query for item in items])), joints)
+    named = means(table, make_bags(encoder.ids([text for item in items for text in item.candidates])), joints)
+    found = likeness(asked, named.view(len(items), -1, named.shape[-1])).flatten()
+    right = torch.tensor([float(i == item.gold) for item in items for i in range(len(item.candidates))])
+    same = torch.ones(len(items))
+    return fit_scale(torch.cat([found, same]), torch.cat([right, same]))
 
 
-def spelling_kept(words: Learned, first: Learned, counts: np.ndarray) -> Learned:
-    """The rarer a token was in training, the more of its first spelling is added again.
+def kept(file: Path, make: Callable[[], T]) -> T:
+    """What `make` gives, or gave in a run before this one."""
+    if not file.exists():
+        made = make()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(".part")
+        part.write_bytes(pickle.dumps(made))
+        part.rename(file)
+        print(f"{time.strftime('%H:%M:%S')} {file.name} is there", flush=True)
+    return pickle.loads(file.read_bytes())
 
-    What was fitted to a few terms tells little of others; terms that nobody ever saw are made of such tokens.
-    """
-    vectors = words.vectors.copy()
-    vectors[:, -SPELLING:] += (RARE / (RARE + counts))[:, None] * first.vectors[:, -SPELLING:]
-    return replace(words, vectors=vectors)
 
-
-def untrained(encoder: Encoder, means: np.ndarray) -> Learned:
-    """Where the training begins: MiniLM's mean vectors, spelling, and a unit for each pair of letters that may meet."""
-    spelling, pairs = spelling_vectors(encoder.tokenizer, SPELLING)
-    units = Config.intermediate_size
-    left, right, out = np.zeros((units, EDGE)), np.zeros((units, EDGE)), np.zeros((WIDTH, units))
-    for unit, (last, first) in enumerate(np.ndindex(EDGE, EDGE)):
-        left[unit, last], right[unit, first] = PAIR_SEEN
-        out[-SPELLING:, unit] = pairs[last, first]
-    meaning = reduce_vectors(means, WIDTH - SPELLING)
-    parts = (np.concatenate([meaning, spelling], axis=1), edge_letters(encoder.tokenizer), left, right, out)
-    return Learned(*(part.astype(np.float32) for part in parts))
+def learn(options: argparse.Namespace, learned: dict[str, list[Concept]], encoder: Encoder) -> np.ndarray:
+    """The token vectors (vocabulary, WIDTH)."""
+    work = options.out / "work"
+    terms: list[Terminology] = [
+        kept(work / f"pool-{n}.pkl", partial(make_terminology, c, SOURCES[n].asked)) for n, c in learned.items()
+    ]
+    encoder.learn(sorted({t for s in terms for t in [*s.queries, *(c.name for c in s.concepts)]}))
+    given = [text for n, c in learned.items() for text in strings(c, SOURCES[n].taught)]
+    texts = kept(work / "texts.pkl", lambda: taught_texts(given, everyday_words(), forbidden_strings()))
+    vectors = kept(work / "told.pkl", lambda: told(texts))
+    taught = Taught(encoder.ids(texts), torch.from_numpy(vectors))
+    begin = kept(work / "start.pkl", lambda: start(encoder, voting_strings(learned), taught))
+    draw = Draw(terms, [SOURCES[n].share for n in learned], CANDIDATES)
+    return train_words(begin, draw, encoder, taught, options.steps, seed=options.seed)
 
 
 def main() -> None:
@@ -113,19 +102,24 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder for the checkpoint")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", nargs="+", choices=SHARE, default=list(SHARE), help="learn from these sources alone")
+    parser.add_argument("--only", nargs="+", choices=SOURCES, default=list(SOURCES), help="learn from these alone")
     options = parser.parse_args()
-    begun = time.time()
+    begun, work = time.time(), options.out / "work"
     tested = {"hpo": load_hpo(), "icd": load_icd()}
-    learned = {n: concepts for n, concepts in learning_sources(tested).items() if n in options.only}
-    encoder, words = train(learned, options.steps, options.seed)
-    print(f"trained after {time.time() - begun:.0f} s; now the calibration", flush=True)
-    config = Config(encoder.tokenizer.get_vocab_size())
-    weights = wired_weights(config, words, encoder.tokenizer)
+    sources = kept(work / "sources.pkl", lambda: learning_sources(tested))
+    learned = {n: sources[n] for n in options.only}
+    saved = kept(work / "tokenizer.pkl", lambda: train_tokenizer(voting_words(learned), VOCABULARY).to_str())
+    encoder = Encoder(Tokenizer.from_str(saved))
+    vectors = kept(work / "vectors.pkl", lambda: learn(options, learned, encoder))
     calibrated_on = [n for n in tested if n in learned] or ["hpo"]
     asked = [question for name in calibrated_on for question in dev_questions(tested[name], 400)]
-    weights = calibrate(weights, config, encoder, asked)
-    save_checkpoint(weights, config, encoder.tokenizer, options.out)
+    meeting = joints(encoder.tokenizer, WIDTH, WIDTH - MEANING)
+    scale = calibration(vectors, meeting, encoder, asked)
+    print(scale, flush=True)
+    config = Config(encoder.tokenizer.get_vocab_size())
+    weights = wired_weights(config, vectors, meeting, encoder.tokenizer, scale.bend)
+    yes, no = (encoder.tokenizer.token_to_id(word) for word in ("yes", "no"))
+    save_checkpoint(with_scale(weights, config, yes, no, scale), config, encoder.tokenizer, options.out)
     print(f"made in {time.time() - begun:.0f} s: {options.out}")
 
 

@@ -1,120 +1,166 @@
-"""The training: token vectors, and what two neighbours add to them, so that mean vectors of synonyms come together.
+"""The training: token vectors, so that the mean vectors of synonyms come together.
 
-The score is the one that `wired.py` builds into the network: how alike two means are, 2 q.d / (|q|^2 + |d|^2). A word
-that nobody ever saw is cut into pieces, and a mean of pieces does not know which letters met: so each piece also gets
-what the end of the piece before it and its own beginning make together.
+The score is the one that `wired.py` builds into the network: how alike two means are, 2 q.d / (|q|^2 + |d|^2). A
+token's vector has two parts: what it means is free; how it is spelt hardly turns, and how much that counts is fitted.
+So words that training never saw are still told apart by their letters. Three things are asked of the vectors at once:
+the right name first among others, a likeness that tells right from wrong on one scale for all, and meanings that still
+say of any text what MiniLM says, so that words no synonym speaks of keep their place.
 """
 
+import random
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
-from recipe.batches import Encoder, stream
-from recipe.checkpoint import Config
+from recipe.batches import Bags, Encoder, make_bags, stream
 from recipe.rows import Draw, Row
-from recipe.wired import CONSTANT_SIZE, COPY_GAIN, DOCUMENT_BLANKS, EDGE, MEANS_GAIN, QUERY_BLANKS, Learned
 
-SCALE = 12.0
-ROWS = 256
-GAIN = Config.hidden_size**0.5  # of an RMS norm on a vector of length 1
-VECTOR_RATE, JOINT_RATE, SCALE_RATE = 0.01, 0.003, 0.05
+SCALE, EDGE = 12.0, 0.6  # how steeply likeness counts, and the likeness of which nobody knows
+ROWS, TOLD = 256, 512  # a step
+RATE, SLOW = 0.01, 0.05  # of the meanings and lengths; the spelling's share of it
 SLOWED = 0.02  # the rates' share that is left after the second half of the steps
+SCALE_WEIGHT, TOLD_WEIGHT = 0.2, 3.0  # of one scale for all, and of what MiniLM says, beside the right order
 
 
 @dataclass
-class Bags:
-    """Lists of token ids, laid end to end."""
+class Start:
+    """Where the training begins; lengths of the parts are set apart from their directions."""
 
-    ids: torch.Tensor  # (tokens,)
-    before: torch.Tensor  # (tokens,) the id before it in its list, -1 for the first
-    sizes: torch.Tensor  # (lists,)
+    meaning: np.ndarray  # (vocabulary, width)
+    spelling: np.ndarray  # (vocabulary, width) unit vectors
+    weight: np.ndarray  # (vocabulary,) how much the spelling counts
 
 
-def make_bags(lists: list[list[int]]) -> Bags:
-    """Token ids as bags; an empty list counts as token 0."""
-    lists = [ids or [0] for ids in lists]
-    before = [i for ids in lists for i in (-1, *ids[:-1])]
-    sizes = [len(ids) for ids in lists]
-    return Bags(torch.tensor([i for ids in lists for i in ids]), torch.tensor(before), torch.tensor(sizes))
+@dataclass
+class Taught:
+    """Texts with the teacher's vectors."""
+
+    ids: list[list[int]]
+    vectors: torch.Tensor  # (texts, teacher's width)
+
+
+@dataclass
+class Batch:
+    """What one step learns from."""
+
+    queries: Bags
+    names: Bags
+    labels: torch.Tensor
+    told: Bags
+    told_vectors: torch.Tensor
 
 
 class Words(torch.nn.Module):
-    """What is trained, with the arithmetic that the wired network does up to the two means."""
+    """What is trained."""
 
-    def __init__(self, start: Learned) -> None:
+    def __init__(self, start: Start, taught: Taught) -> None:
         super().__init__()
-        self.vectors, self.edges, self.left, self.right, self.out = (
-            torch.nn.Parameter(torch.from_numpy(part.copy()))
-            for part in (start.vectors, start.edges, start.left, start.right, start.out)
-        )
+        self.meaning = torch.nn.Parameter(torch.from_numpy(start.meaning).float().clone())
+        self.weight = torch.nn.Parameter(torch.from_numpy(start.weight).float().clone())
+        self.spelling = torch.nn.Parameter(torch.from_numpy(start.spelling).float().clone())
+        self.scale = torch.nn.Parameter(torch.tensor(SCALE))
+        self.edge = torch.nn.Parameter(torch.tensor(EDGE))
+        self.told = torch.nn.Parameter(told_directions(self.meaning.detach(), taught))
 
-    def means(self, bags: Bags, blank: int) -> torch.Tensor:
-        """Mean of each list's token vectors as the network's norm shows them, `blank` zero vectors counted in."""
-        ids, before, sizes = (part.to(self.vectors.device) for part in (bags.ids, bags.before, bags.sizes))
-        count = len(self.vectors)
-        pairs, which = torch.unique((before + 1) * count + ids, return_inverse=True)
-        shown = self.shown(pairs // count - 1, pairs % count)
-        return F.embedding_bag(which, shown, sizes.cumsum(0) - sizes, mode="sum") / (sizes + blank).unsqueeze(-1)
-
-    def shown(self, before: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        """Vectors of tokens (N,) after tokens (N,), as the last layer's norm shows them, shape (N, width)."""
-        edges = self.edges[ids]
-        rest = self.edges.square().sum(-1, keepdim=True) + CONSTANT_SIZE**2
-        ends = self.edges[:, EDGE:] * norm(self.vectors, rest)
-        copied = COPY_GAIN * ends[before.clamp_min(0)] * (before >= 0).unsqueeze(-1)
-        rest = rest[ids] + copied.square().sum(-1, keepdim=True)
-        vectors = self.vectors[ids]
-        seen = norm(vectors, rest)
-        with torch.autocast(vectors.device.type, dtype=torch.bfloat16):
-            joint = F.silu((seen * copied) @ self.left.T) * ((seen * edges[:, :EDGE]) @ self.right.T)
-            vectors = vectors + (joint @ self.out.T).float()
-        return vectors * norm(vectors, rest)
-
-    def learned(self) -> Learned:
-        """What came out of it."""
-        return Learned(**{name: part.detach().cpu().numpy() for name, part in self.named_parameters()})
+    def vectors(self) -> torch.Tensor:
+        """Token vectors (vocabulary, both widths)."""
+        return torch.cat([self.meaning, self.weight.unsqueeze(1) * self.spelling], 1)
 
 
-def norm(vectors: torch.Tensor, rest: torch.Tensor) -> torch.Tensor:
-    """What an RMS norm multiplies states by, whose other entries' squares have the sum `rest`, shape (N, 1)."""
-    return GAIN * (vectors.square().sum(-1, keepdim=True) + rest).rsqrt()
+@dataclass
+class Joints:
+    """What the end of a token and the beginning of the next add where a word was cut; added after the training."""
+
+    pairs: np.ndarray  # (26, 26, width)
+    first: np.ndarray  # (vocabulary,) number of a token's first letter if it goes on with a word, otherwise -1
+    last: np.ndarray  # (vocabulary,) number of its last letter, otherwise -1
+
+
+def means(vectors: torch.Tensor, bags: Bags, joints: Joints | None = None) -> torch.Tensor:
+    """Mean of each list's vectors, shape (lists, width)."""
+    found = F.embedding_bag(bags.ids, vectors, bags.sizes.cumsum(0) - bags.sizes, mode="mean")
+    if joints is not None:
+        of = torch.arange(len(bags.sizes)).repeat_interleave(bags.sizes)
+        last, first = (torch.from_numpy(letters)[bags.ids] for letters in (joints.last, joints.first))
+        meet = (of[1:] == of[:-1]) & (last[:-1] >= 0) & (first[1:] >= 0)
+        added = torch.from_numpy(joints.pairs)[last[:-1][meet], first[1:][meet]]
+        found = found.index_add(0, of[1:][meet], added / bags.sizes[of[1:][meet], None])
+    return found
 
 
 def likeness(query: torch.Tensor, document: torch.Tensor) -> torch.Tensor:
-    """The network's score up to a factor for (B, width) and (B, K, width), shape (B, K): 1 if they are equal."""
-    size = query.square().sum(-1, keepdim=True) + document.square().sum(-1) + (CONSTANT_SIZE / MEANS_GAIN) ** 2
+    """For (B, width) and (B, K, width), shape (B, K): 1 if they are equal."""
+    size = query.square().sum(-1, keepdim=True) + document.square().sum(-1) + 1e-6
     return 2 * (query.unsqueeze(1) * document).sum(-1) / size
 
 
+def told_directions(meaning: torch.Tensor, taught: Taught, most: int = 20_000) -> torch.Tensor:
+    """The map (teacher's width, width) under which the teacher's vectors come nearest to the texts' own."""
+    found = F.normalize(means(meaning, make_bags(taught.ids[:most])), dim=1)
+    return torch.linalg.lstsq(taught.vectors[:most].float(), found).solution
+
+
 def train_words(
-    start: Learned, draw: Draw, encoder: Encoder, steps: int, device: str = "cpu", seed: int = 0
-) -> Learned:
-    """Fit what there is at the start: right name against some of the pool and against the whole batch's."""
+    start: Start, draw: Draw, encoder: Encoder, taught: Taught, steps: int, rate: float = RATE, seed: int = 0
+) -> np.ndarray:
+    """Fit the vectors: right name against some of the pool and against the whole batch's."""
 
-    def build(rows: list[Row]) -> tuple[Bags, Bags, torch.Tensor]:
+    def build(rows: list[Row]) -> Batch:
         number = {label: i for i, label in enumerate(dict.fromkeys(row.label for row in rows))}
-        queries = make_bags(encoder.ids([row.query for row in rows]))
-        names = make_bags(encoder.ids([text for row in rows for text in row.candidates]))
-        return queries, names, torch.tensor([number[row.label] for row in rows])
+        pick = random.Random(rows[0].seed)
+        told = [pick.randrange(len(taught.ids)) for _ in range(TOLD)]
+        return Batch(
+            make_bags([ids for row in rows for ids in encoder.cut_ids([row.query], row.query_cut, row.seed)]),
+            make_bags([ids for row in rows for ids in encoder.cut_ids(row.candidates, row.names_cut, row.seed)]),
+            torch.tensor([number[row.label] for row in rows]),
+            make_bags([taught.ids[i] for i in told]),
+            taught.vectors[told].float(),
+        )
 
-    words = Words(start).to(device)
-    scale = torch.nn.Parameter(torch.tensor(SCALE, device=device))
-    joint = [words.edges, words.left, words.right, words.out]
-    rated = ((words.vectors,), VECTOR_RATE), (joint, JOINT_RATE), ((scale,), SCALE_RATE)
-    optimizer = torch.optim.Adam([{"params": [*params], "lr": rate} for params, rate in rated], betas=(0.9, 0.99))
-    for step, (asked, named, labels) in enumerate(stream(draw, build, ROWS, steps, seed)):
+    words = Words(start, taught)
+    slow = [words.spelling, words.told]
+    fast = [words.meaning, words.weight]
+    groups = [
+        {"params": fast, "lr": rate},
+        {"params": slow, "lr": rate * SLOW},
+        {"params": [words.scale, words.edge], "lr": rate},
+    ]
+    optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
+    for step, batch in enumerate(stream(draw, build, ROWS, steps, seed)):
         for group in optimizer.param_groups:
             group["lr"] *= 1 if step < steps // 2 else SLOWED ** (2 / steps)
-        q = words.means(asked, QUERY_BLANKS)
-        d = words.means(named, DOCUMENT_BLANKS).view(ROWS, draw.candidates, -1)
-        labels = labels.to(device)
-        others = likeness(q, d[:, 0].unsqueeze(0).expand(ROWS, -1, -1)).masked_fill(labels[:, None] == labels, -1e4)
-        logits = torch.cat([likeness(q, d), others], 1) * scale
-        loss = F.cross_entropy(logits, torch.zeros(ROWS, dtype=torch.long, device=device))
+        order, sure, told = losses(words, batch)
+        loss = order + SCALE_WEIGHT * sure + TOLD_WEIGHT * told
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         if step % 100 == 0:
-            print(f"step {step}/{steps} loss {loss.item():.3f} scale {scale.item():.1f}", flush=True)
-    return words.learned()
+            print(f"step {step}/{steps}: {order.item():.3f} {sure.item():.3f} {told.item():.3f}", flush=True)
+    return words.vectors().detach().numpy()
+
+
+def losses(words: Words, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Of the order; of the scale; of what the teacher says."""
+    vectors = words.vectors()
+    q, d = means(vectors, batch.queries), means(vectors, batch.names)
+    d = d.view(len(q), -1, d.shape[-1])
+    found = likeness(q, d)
+    right = torch.zeros_like(found)
+    right[:, 0] = 1
+    sure = F.binary_cross_entropy_with_logits((found - words.edge) * words.scale, right, reduction="sum") / len(q)
+    said = means(words.meaning, batch.told)
+    told = 1 - F.cosine_similarity(said, batch.told_vectors @ words.told).mean()
+    return order_loss(q, d, found, batch.labels, words.scale), sure, told
+
+
+def order_loss(
+    q: torch.Tensor, d: torch.Tensor, found: torch.Tensor, labels: torch.Tensor, scale: torch.Tensor
+) -> torch.Tensor:
+    """Cross-entropy of each query's answer, the first of its names, among them and the other queries' answers."""
+    answers = d[:, 0]
+    size = q.square().sum(-1, keepdim=True) + answers.square().sum(-1) + 1e-6
+    others = (2 * q @ answers.T / size).masked_fill(labels[:, None] == labels, -1e4)
+    logits = torch.cat([found, others], 1) * scale
+    return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long))

@@ -8,12 +8,19 @@ import numpy as np
 from recipe.disturb import disturb, rename
 from recipe.pool import NgramIndex
 from recipe.sources import Concept, fold
+from recipe.wording import something_else, tag_some, telegram
 
 POOL = 50
-MOST_SYNONYMS, MOST_NAMES = 30_000, 8_000  # of a source that are asked for
+MOST_NAMES = 4_000  # of a source that are asked for
 SYNONYMS = 0.8  # of the rows ask with a synonym, the others with a name, disturbed
 DISTURBED = 0.15  # of the synonyms
 TURNED = 0.1  # of the synonyms are the answer to their own name
+TYPED = 0.5  # of the altered queries are as clinics type them
+TAGGED = 0.08  # of the rows have a tag or a layer of wording
+QUERY_CUT, NAMES_CUT = 0.25, 0.15  # of the rows
+ELSE = 0.2  # of the rows have their answer with a word more among the wrong ones
+CLEAN = 0.3  # of the names ask for themselves as they are: what is near is still something else
+ROOTLESS = 0.5  # of the synonyms that share letters with their name are drawn anew
 RENAMED = 0.15  # of the rows have one word of theirs replaced by one that nobody ever saw
 
 
@@ -27,6 +34,11 @@ class Terminology:
     right: np.ndarray  # (questions,) index of the concept asked for
     pools: np.ndarray  # (questions, POOL) indices of near concepts, the right one and its namesakes left out
 
+    def shares_root(self, at: int) -> bool:
+        """Whether a question has four letters in common with its answer."""
+        query, name = fold(self.queries[at]), fold(self.concepts[int(self.right[at])].name)
+        return any(query[i : i + 4] in name for i in range(len(query) - 3) if " " not in query[i : i + 4])
+
 
 @dataclass
 class Row:
@@ -35,11 +47,14 @@ class Row:
     query: str
     candidates: list[str]
     label: tuple[int, int]
+    query_cut: bool = False  # whether tokens are cut, so that a word's pieces say what it says
+    names_cut: bool = False
+    seed: int = 0
 
 
-def make_terminology(concepts: list[Concept]) -> Terminology:
-    """Synonyms ask for their concept; names ask too (to be used with their spelling altered)."""
-    asked = some([(text, i) for i, c in enumerate(concepts) for text, _ in c.synonyms], MOST_SYNONYMS)
+def make_terminology(concepts: list[Concept], most: int = 30_000) -> Terminology:
+    """Synonyms ask for their concept, `most` of them; some names ask too (to be used with their spelling altered)."""
+    asked = some([(text, i) for i, c in enumerate(concepts) for text, _ in c.synonyms], most)
     synonyms = len(asked)
     asked += some([(c.name, i) for i, c in enumerate(concepts)], MOST_NAMES)
     index = NgramIndex([c.name for c in concepts])
@@ -77,6 +92,8 @@ class Draw:
         source = self.sources[which]
         as_synonym = draw.random() < SYNONYMS
         at = draw.randrange(source.synonyms) if as_synonym else draw.randrange(source.synonyms, len(source.queries))
+        if as_synonym and source.shares_root(at) and draw.random() < ROOTLESS:
+            at = draw.randrange(source.synonyms)
         right = int(source.right[at])
         query, answer = source.queries[at], source.concepts[right].name
         if as_synonym and draw.random() < TURNED:
@@ -85,6 +102,12 @@ class Draw:
         texts = [query, answer, *(source.concepts[j].name for j in wrong)]
         if draw.random() < RENAMED:
             texts = rename(texts, draw)
-        if not as_synonym or draw.random() < DISTURBED:
-            texts[0] = disturb(texts[0], draw)
-        return Row(texts[0], texts[1:], (which, right))
+        if draw.random() < (DISTURBED if as_synonym else 1 - CLEAN):
+            texts[0] = (telegram if draw.random() < TYPED else disturb)(texts[0], draw)
+        if draw.random() < ELSE and (other := something_else(texts[1], texts[0], draw)) != texts[1]:
+            texts[2] = other
+        if draw.random() < TAGGED:
+            texts = tag_some(texts, draw)
+        kind = draw.random()
+        cut = (kind < QUERY_CUT, QUERY_CUT - NAMES_CUT / 2 < kind < QUERY_CUT + NAMES_CUT / 2)
+        return Row(texts[0], texts[1:], (which, right), *cut, draw.getrandbits(32))

@@ -88,6 +88,11 @@ def package_folder(name: str) -> Path:
     return Path(spec.origin).parent
 
 
+def read_words(name: str) -> list[str]:
+    """The lines of a list in `words`."""
+    return (Path(__file__).parent / "words" / name).read_text(encoding="utf-8").splitlines()
+
+
 def split_of(concept: Concept) -> str:
     """'test', 'dev' or 'train', decided by the concept's id alone."""
     draw = int(hashlib.sha1(f"{SEED}:{concept.id}".encode()).hexdigest()[:8], 16) / 2**32

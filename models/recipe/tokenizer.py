@@ -1,4 +1,7 @@
-"""A small byte-level BPE in Qwen3's form: special tokens and word splitting its own, lower-cased, a short prompt."""
+"""A small byte-level BPE whose words are the same wherever they stand: no case, accents, plurals or punctuation.
+
+Special tokens are Qwen3's; the prompt's constant ends are one token each.
+"""
 
 import json
 from pathlib import Path
@@ -7,36 +10,52 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 
 from aatm_onnx.prompt import DEFAULT_PREFIX, DEFAULT_SUFFIX, DEFAULT_TASK
 
-QWEN3_SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
+# A word is letters, a number, a mark that means something, or two letters with a slash ("s/p"); the rest separates.
+WORD = r"<(?:instruct|query|document)>:|\b\p{L}/\p{L}\b|\p{N}+(?:\.\p{N}+)?|\p{L}+|[%#+&<>=]"
+GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "μ": "u"}  # noqa: RUF001
+PLURALS = ((r"(?<=\p{L}{3})ies\b", "y"), (r"(?<=ss|sh|ch|\p{L}x)es\b", ""), (r"(?<=\p{L}{2}[^siu\P{L}])s\b", ""))
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
 # The prompt's constant ends are one token each way, but for <|im_end|>, which closes the document and is kept apart.
 PROMPT_ENDS = [DEFAULT_PREFIX, DEFAULT_SUFFIX.removeprefix("<|im_end|>")]
 HEAD = f"<Instruct>: {DEFAULT_TASK}\n<Query>:"
+ANSWERS = ["yes", "no"]
 TEMPLATE_WORDS = ["\n<Document>: ", "\n<Query>: ", "<Instruct>: ", DEFAULT_TASK]
 
 
 def train_tokenizer(texts: list[str], size: int) -> Tokenizer:
     """BPE over `texts`, each seen as it stands in the prompt: after a space."""
     tokenizer = Tokenizer(models.BPE(byte_fallback=False))
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+    tokenizer.normalizer = normalizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(QWEN3_SPLIT), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            normalizers.NFKD(),
+            normalizers.StripAccents(),
+            normalizers.Lowercase(),
+            *(normalizers.Replace(letter, name) for letter, name in GREEK.items()),
+            *(normalizers.Replace(Regex(pattern), ending) for pattern, ending in PLURALS),
         ]
     )
-    tokenizer.decoder = decoders.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(WORD), "removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=size - len(SPECIAL) - len(PROMPT_ENDS),
+        vocab_size=size - len(SPECIAL) - len(PROMPT_ENDS) - len(ANSWERS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    fixed = ["yes", "no", *TEMPLATE_WORDS] * 10_000
+    fixed = TEMPLATE_WORDS * 10_000
     tokenizer.train_from_iterator([f" {text}" for text in texts] + fixed, trainer)
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIAL + PROMPT_ENDS])
+    add_answers(tokenizer)
     return tokenizer
+
+
+def add_answers(tokenizer: Tokenizer) -> None:
+    """Tokens for the two answers alone, as special ones: the words of a text never become them."""
+    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False, single_word=True) for t in ANSWERS])
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:

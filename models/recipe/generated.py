@@ -1,0 +1,45 @@
+"""Training terminologies built by pattern: laboratory tests, medicines and substances that no test list has."""
+
+import random
+import re
+
+from recipe.foreign import as_salt, foreign, in_two
+from recipe.ontologies import load_substances, read_mesh
+from recipe.patterns import invent, laboratory, medicines
+from recipe.sources import Concept, fold, read_words
+
+ORGANISMS, SUBSTANCES, INVENTED = 500, 1500, 700
+SPELT_REAL, SPELT_INVENTED = 5000, 2500
+ONE_WORD = re.compile(r"[A-Za-z]{5,14}")
+OF_ORGANISMS = ("Ab", "Ab.IgG", "Ab.IgM", "Ag", "DNA", "RNA", "identified", "Ab.IgE", "rRNA")
+
+
+def load_laboratory() -> list[Concept]:
+    """Tests for common analytes, and for traces of organisms."""
+    draw = random.Random(0)
+    organisms = [c.name for trees, c in read_mesh() if "B" in trees and "," not in c.name and len(c.name) < 30]
+    traces = [f"{name} {draw.choice(OF_ORGANISMS)}" for name in draw.sample(organisms, ORGANISMS)]
+    return laboratory(read_words("analytes_learned.txt") + traces, "learned")
+
+
+def load_medicines(drugs: set[str]) -> list[Concept]:
+    """Products of chemicals that are no drugs, and of substances that do not exist."""
+    draw = random.Random(0)
+    real = [c.name.lower() for c in load_substances() if ONE_WORD.fullmatch(c.name) and fold(c.name) not in drugs]
+    invented = [invent(draw) for _ in range(INVENTED)]
+    return medicines([*draw.sample(real, SUBSTANCES), *(n for n in invented if n not in drugs)], "learned")
+
+
+def load_spellings(drugs: set[str]) -> list[Concept]:
+    """Chemicals that are no drugs, and substances that do not exist, with other spellings of theirs and their salts."""
+    draw = random.Random(1)
+    real = {c.name.lower() for c in load_substances() if ONE_WORD.fullmatch(c.name)}
+    names = [*draw.sample(sorted(real), min(SPELT_REAL, len(real))), *(invent(draw) for _ in range(SPELT_INVENTED))]
+    names = [name for name in dict.fromkeys(names) if len(name) > 6 and name not in drugs]
+    concepts = []
+    for name in names:
+        salt = as_salt(name, draw)
+        texts = {foreign(name, draw), foreign(salt, draw) if draw.random() < 0.2 else salt}
+        texts |= {in_two(name, draw)} if draw.random() < 0.3 else set()
+        concepts.append(Concept(f"spelt:{name}", name, [(t, "EXACT") for t in sorted(texts - {name} - drugs)]))
+    return [concept for concept in concepts if concept.synonyms]

@@ -1,0 +1,79 @@
+"""What the default model learns from, source by source, and what must stay out of it."""
+
+import random
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from recipe.coding import load_operations, short_titles
+from recipe.generated import load_laboratory, load_medicines, load_spellings
+from recipe.ontologies import apart_from, load_go, load_mesh, load_mondo, load_substances, without_words
+from recipe.sources import Concept, fold, held_out_strings, load_hpo, load_icd, training_concepts
+from recipe.unseen import unseen_strings
+from recipe.wording import telegram
+
+LONG_WORD = re.compile(r"\w{5,}")
+VOTING, VOTING_PATTERNS, TYPED = 20_000, 4_000, 20_000  # strings of a source that have a say in tokenizer and rarity
+
+
+@dataclass
+class Source:
+    """How much a source gives to learn from."""
+
+    share: float  # of the rows, relative
+    asked: int  # of its synonyms, at most
+    taught: int  # of its strings whose meaning MiniLM tells, at most
+
+
+SOURCES = {
+    "hpo": Source(0.4, 30_000, 25_000),
+    "icd": Source(0.45, 24_000, 25_000),
+    "mondo": Source(0.35, 45_000, 40_000),
+    "mesh": Source(0.2, 16_000, 31_000),
+    "go": Source(0.06, 8_000, 12_000),
+    "substances": Source(0.15, 15_000, 8_000),
+    "operations": Source(0.04, 6_000, 4_000),
+    "laboratory": Source(0.08, 5_000, 3_000),
+    "medicines": Source(0.1, 9_000, 3_000),
+    "spellings": Source(0.2, 15_000, 0),
+}
+PATTERNS = ("operations", "laboratory", "medicines", "spellings")
+
+
+def learning_sources(tested: dict[str, list[Concept]]) -> dict[str, list[Concept]]:
+    """What there is to learn from: nothing that is held out or stands in a terminology that is to stay unseen."""
+    forbidden = forbidden_strings()
+    drugs = {fold(text) for text in unseen_strings() if LONG_WORD.fullmatch(text)}
+    learned = {n: training_concepts(c, forbidden) for n, c in tested.items()}
+    short = short_titles()
+    for concept in learned["icd"]:
+        if title := short.get(concept.id):
+            concept.synonyms.append((title, "EXACT"))
+    more = {"mondo": load_mondo(), "mesh": load_mesh(), "go": load_go()}
+    more["substances"] = without_words(load_substances(), drugs)[::3]
+    learned |= {n: apart_from(c, forbidden) for n, c in more.items()}
+    return learned | {
+        "operations": load_operations(),
+        "laboratory": load_laboratory(),
+        "medicines": load_medicines(drugs),
+        "spellings": load_spellings(drugs),
+    }
+
+
+@cache
+def forbidden_strings() -> set[str]:
+    """Every string that is held out, or stands in a terminology that is to stay unseen."""
+    return set.union(*(held_out_strings(load()) for load in (load_hpo, load_icd))) | unseen_strings()
+
+
+def strings(concepts: list[Concept], count: int) -> list[str]:
+    """Names and synonyms, `count` of them at most."""
+    found = [t for c in concepts for t in c.strings]
+    return random.Random(0).sample(found, min(count, len(found)))
+
+
+def voting_strings(learned: dict[str, list[Concept]]) -> list[str]:
+    """Strings of all sources, some of them also as clinics type them."""
+    found = [t for n, c in learned.items() for t in strings(c, VOTING_PATTERNS if n in PATTERNS else VOTING)]
+    draw = random.Random(0)
+    return found + [telegram(t, draw) for t in draw.sample(found, min(TYPED, len(found)))]
