@@ -1,7 +1,8 @@
 """The first tokens of a long text, without tokenizing all of it: exactly those that the whole text begins with.
 
-The text is cut where Qwen3's word splitting always ends a word, whatever follows: before a space that follows a visible
-character, or between a letter and a character that is surely not one. Such a cut changes no token before it. A text
+The text is cut where the tokenizer's word splitting always ends a word, whatever follows: before a space that follows a
+visible character, or, as Qwen3 splits, between a letter and a character that is surely not one. Such a cut changes no
+token before it. A text
 without such places (a megabyte of spaces, or of letters) is one endless word. BPE merges within it depend on their
 neighbours only, so a cut shows near the cut alone. Either way the text is cut twice, and the first tokens count only if
 both cuts agree on them. That also covers added tokens, which a cut may divide.
@@ -11,6 +12,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,29 +26,70 @@ _CHARACTERS_PER_TOKEN = 16
 _WINDOW = 4096
 _LONGEST_ADDED_TOKEN = 1024
 
-# Qwen2's and Qwen3's, which the default model's tokenizer has too.
+# Qwen2's and Qwen3's.
 _WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 _LETTER = "A-Za-z\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fa5\uac00-\ud7a3"  # with kana, Chinese and Korean
 _NO_LETTER = " \n!-@\\[-`{-~\u3001\u3002\u300c\u300d\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f"  # and their punctuation
-_SAFE_PLACE = re.compile(rf"(?<=[!-~\w])(?= )|(?<=[{_LETTER}])(?=[{_NO_LETTER}])")
+_BEFORE_SPACE = r"(?<=[!-~\w])(?= )"
+
+# The words of the default model's tokenizer, and the endings that it takes off: they look at a word and its end only.
+_TERMS = r"<(?:instruct|query|document)>:|\b\p{L}/\p{L}\b|\p{N}+(?:\.\p{N}+)?|\p{L}+|[%#+&<>=]"
+_ENDINGS = {r"(?<=\p{L}{3})ies\b", r"(?<=ss|sh|ch|\p{L}x)es\b", r"(?<=\p{L}{2}[^siu\P{L}])s\b"}
 
 
-def can_cut(tokenizer: "Tokenizer") -> bool:
-    """Whether texts may be cut before this tokenizer reads them: a byte-level BPE that splits words as Qwen3's."""
-    normalizers = {part["type"] for part in _parts(tokenizer.normalizer, "normalizers")}
+@dataclass(frozen=True)
+class _Kind:
+    """A way to split words, as tokenizer.json says it, and where a text that is split so may be cut."""
+
+    normalizers: frozenset[str]
+    words: str
+    behavior: str
+    invert: bool
+    prefix_space: bool
+    places: re.Pattern[str]
+
+
+_KINDS = (
+    _Kind(
+        frozenset({"NFC", "Lowercase"}), _WORDS, "Isolated", False, False,
+        re.compile(rf"{_BEFORE_SPACE}|(?<=[{_LETTER}])(?=[{_NO_LETTER}])"),
+    ),
+    _Kind(
+        frozenset({"NFKD", "StripAccents", "Lowercase", "Replace"}), _TERMS, "Removed", True, True,
+        re.compile(_BEFORE_SPACE),
+    ),
+)  # fmt: skip
+
+
+def places_to_cut(tokenizer: "Tokenizer") -> re.Pattern[str] | None:
+    """Where texts may be cut before this tokenizer reads them, if it is a byte-level BPE that splits words as known."""
+    normalizers = _parts(tokenizer.normalizer, "normalizers")
     splitters = _parts(tokenizer.pre_tokenizer, "pretokenizers")
     added = tokenizer.get_added_tokens_decoder().values()
-    return (
-        type(tokenizer.model).__name__ == "BPE"
-        and normalizers <= {"NFC", "Lowercase"}
-        and [part["type"] for part in splitters] == ["Split", "ByteLevel"]
-        and splitters[0].get("pattern") == {"Regex": _WORDS}
-        and (splitters[0].get("behavior"), splitters[0].get("invert")) == ("Isolated", False)
-        and (splitters[1].get("add_prefix_space"), splitters[1].get("use_regex")) == (False, False)
-        and all(len(token.content) < _LONGEST_ADDED_TOKEN for token in added)
-    )
+    if (
+        type(tokenizer.model).__name__ != "BPE"
+        or [part["type"] for part in splitters] != ["Split", "ByteLevel"]
+        or splitters[1].get("use_regex") is not False
+        or any(len(token.content) >= _LONGEST_ADDED_TOKEN for token in added)
+        or not all(_looks_no_further(part["pattern"]) for part in normalizers if part["type"] == "Replace")
+    ):
+        return None
+    split, behavior, invert = (splitters[0].get(key) for key in ("pattern", "behavior", "invert"))
+    for kind in _KINDS:
+        if (
+            {part["type"] for part in normalizers} <= kind.normalizers
+            and (split, behavior, invert) == ({"Regex": kind.words}, kind.behavior, kind.invert)
+            and splitters[1].get("add_prefix_space") is kind.prefix_space
+        ):
+            return kind.places
+    return None
+
+
+def _looks_no_further(pattern: dict[str, str]) -> bool:
+    """Whether what is replaced is one character, or an ending of a word, so that nothing behind a space matters."""
+    return pattern.get("Regex") in _ENDINGS or (len(pattern.get("String", "")) == 1 and pattern["String"] != " ")
 
 
 def _parts(component: Any, inner: str) -> Sequence[dict[str, Any]]:
@@ -62,11 +105,12 @@ def is_long(text: str, most: int) -> bool:
     return len(text) > 2 * _first_length(most)
 
 
-def first_tokens(encode: Encode, text: str, most: int) -> tuple[list[int], bool]:
+def first_tokens(encode: Encode, places: re.Pattern[str], text: str, most: int) -> tuple[list[int], bool]:
     """The first tokens of a long text.
 
     Args:
-        encode: gives the token ids of several texts, from a tokenizer that `can_cut` allows.
+        encode: gives the token ids of several texts.
+        places: where `places_to_cut` allows to cut texts for its tokenizer.
         text: the text.
         most: how many tokens are wanted.
 
@@ -75,7 +119,7 @@ def first_tokens(encode: Encode, text: str, most: int) -> tuple[list[int], bool]
     """
     length = _first_length(most)
     while 2 * length < len(text):
-        near, far = _cut(text, length), _cut(text, length + max(length // 4, 2 * _WINDOW))
+        near, far = (_cut(text, at, places) for at in (length, length + max(length // 4, 2 * _WINDOW)))
         first, second = encode([text[:near], text[:far]])
         if far - near >= _LONGEST_ADDED_TOKEN and len(first) > most and first[:most] == second[:most]:
             return first[:most], True
@@ -88,9 +132,9 @@ def _first_length(most: int) -> int:
     return max(_CHARACTERS_PER_TOKEN * most, 4 * _WINDOW)
 
 
-def _cut(text: str, length: int) -> int:
+def _cut(text: str, length: int, safe: re.Pattern[str]) -> int:
     """The last place before `length` where a cut changes no token before it; else one that composes no characters."""
-    if places := [place.start() for place in _SAFE_PLACE.finditer(text, max(0, length - _WINDOW), length + 1)]:
+    if places := [place.start() for place in safe.finditer(text, max(0, length - _WINDOW), length + 1)]:
         return places[-1]
     while length and _may_compose(text[length]):
         length -= 1

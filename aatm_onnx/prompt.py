@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .bundle import Bundle
 from .errors import BundleError
-from .first_tokens import can_cut, first_tokens, is_long
+from .first_tokens import first_tokens, is_long, places_to_cut
 from .tokenizer import read_tokenizer, token_ids
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class PromptTokenizer:
             )
         self.room = max_length - around
         self._tokenizer = tokenizer
-        self._can_cut = can_cut(tokenizer)
+        self._places = places_to_cut(tokenizer)
         self._vocab_size = vocab_size
         self._prefix_ids = np.asarray(prefix_ids, np.int32)
         self._suffix_ids = np.asarray(suffix_ids, np.int32)
@@ -134,7 +134,7 @@ class PromptTokenizer:
 
     def _ids(self, pairs: list[str], places: list[int], name: Callable[[int], str]) -> list[list[int]]:
         """The token ids of every pair, at most one more than there is room for where a long pair was cut."""
-        long = {row for row, pair in enumerate(pairs) if self._can_cut and is_long(pair, self.room + 1)}
+        long = {row for row, pair in enumerate(pairs) if self._places and is_long(pair, self.room + 1)}
         try:
             others = iter(token_ids(self._tokenizer, [pair for row, pair in enumerate(pairs) if row not in long]))
             return [self._first_ids(pair) if row in long else next(others) for row, pair in enumerate(pairs)]
@@ -146,8 +146,8 @@ class PromptTokenizer:
     def _first_ids(self, text: str) -> list[int]:
         """The token ids of a text, as far as there is room, and one more if there are more."""
         most = self.room + 1
-        if self._can_cut and is_long(text, most):
-            return first_tokens(lambda texts: token_ids(self._tokenizer, texts), text, most)[0]
+        if self._places and is_long(text, most):
+            return first_tokens(lambda texts: token_ids(self._tokenizer, texts), self._places, text, most)[0]
         return token_ids(self._tokenizer, [text])[0][:most]
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from aatm_onnx import Qwen3Reranker
-from aatm_onnx.first_tokens import can_cut, first_tokens, is_long
+from aatm_onnx.first_tokens import first_tokens, is_long, places_to_cut
 from aatm_onnx.models import find_bundle
 from aatm_onnx.prompt import PromptTokenizer
 from aatm_onnx.tokenizer import read_tokenizer, token_ids
@@ -25,10 +26,16 @@ WITH_CONTROL_TOKENS = read_tokenizer(find_bundle() / "tokenizer.json")
 TOKENIZERS = {"qwen3": QWEN3, "default": OWN, "default with control tokens": WITH_CONTROL_TOKENS}
 
 
+def require(places: re.Pattern[str] | None) -> re.Pattern[str]:
+    """The places, which there are."""
+    assert places is not None
+    return places
+
+
 def check(tokenizer: Tokenizer, text: str, most: int) -> None:
     whole = tokenizer.encode(text).ids
     assert is_long(text, most), "the test is of texts that are cut"
-    ids, more = first_tokens(lambda texts: token_ids(tokenizer, texts), text, most)
+    ids, more = first_tokens(lambda texts: token_ids(tokenizer, texts), require(places_to_cut(tokenizer)), text, most)
     assert ids == whole[:most] and more == (len(whole) > most)
 
 
@@ -73,11 +80,16 @@ def test_endless_words(tokenizer: Tokenizer, make: Callable[[int], str]) -> None
         check(tokenizer, make(60_000), most)
 
 
-def test_twelve_million_spaces_are_cut(capfd: pytest.CaptureFixture[str]) -> None:
-    """Tokenized whole, they end in a panic, which no `except Exception` catches."""
+def test_twelve_million_spaces_end_in_a_score(capfd: pytest.CaptureFixture[str]) -> None:
+    """Qwen3's splitting, tokenizing them whole, ends in a panic, which no `except Exception` catches."""
+    spaces = " " * 12_000_000
+    ids, more = first_tokens(lambda texts: token_ids(QWEN3, texts), require(places_to_cut(QWEN3)), spaces, 200)
+    assert len(ids) == 200 and more
     reranker = Qwen3Reranker(provider="cpu", max_length=200)
-    (pair,) = reranker.score_pairs(["kidney stones"], [[" " * 12_000_000]])[0]
-    assert pair.truncated and pair.tokens == 200
+    (pair,) = reranker.score_pairs(["kidney stones"], [[spaces]])[0]
+    assert 0 < pair.score < 1 and pair.tokens <= 200
+    (cut,) = reranker.score_pairs(["kidney stones"], [["stone " * 2_000_000]])[0]
+    assert cut.truncated and cut.tokens == 200
     assert capfd.readouterr().err == ""
 
 
@@ -94,10 +106,9 @@ def test_other_tokenizers_read_the_whole_text() -> None:
             other.normalizer = normalizer
         if splitter is not None:
             other.pre_tokenizer = splitter
-        assert not can_cut(other)
+        assert places_to_cut(other) is None
         (prompt,) = PromptTokenizer(other, [], [], 10).encode(["ab" * 100_000])
         assert prompt.truncated and len(prompt.ids) == 10
-    assert all(map(can_cut, TOKENIZERS.values()))
 
 
 def test_a_text_that_can_not_be_tokenized_is_named() -> None:

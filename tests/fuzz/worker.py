@@ -12,9 +12,11 @@ import warnings
 from pathlib import Path
 from random import Random
 
+from tokenizers import Tokenizer
+
 from aatm_onnx import BundleError, Qwen3Reranker, ScoreError
 from aatm_onnx.bundle import open_bundle
-from aatm_onnx.first_tokens import first_tokens
+from aatm_onnx.first_tokens import first_tokens, places_to_cut
 from aatm_onnx.models import find_bundle
 from aatm_onnx.runtime.session import open_session
 from aatm_onnx.runtime.verify import check_conformance
@@ -64,7 +66,7 @@ def try_bundle(folder: Path, truth: list[float], seed: int) -> tuple[str, str]:
     return ("SILENT WRONG SCORE" if same else "another model, sealed by its maker"), said
 
 
-def try_text(tokenizers: list[object], seed: int) -> tuple[str, str]:
+def try_text(tokenizers: list[Tokenizer], seed: int) -> tuple[str, str]:
     """Cut a long text and compare with the whole."""
     pick = Random(seed)
     parts = pick.choices(PARTS, k=pick.randint(1, 10))
@@ -75,8 +77,10 @@ def try_text(tokenizers: list[object], seed: int) -> tuple[str, str]:
         made.append(pick.choice(parts) * repeats)
         length += len(made[-1])
     tokenizer, text = pick.choice(tokenizers), "".join(made)
-    whole = token_ids(tokenizer, [text])[0]  # type: ignore[arg-type]
-    found = first_tokens(lambda texts: token_ids(tokenizer, texts), text, most)  # type: ignore[arg-type]
+    whole = token_ids(tokenizer, [text])[0]
+    places = places_to_cut(tokenizer)
+    assert places is not None
+    found = first_tokens(lambda texts: token_ids(tokenizer, texts), places, text, most)
     right = found == (whole[:most], len(whole) > most)
     return ("text cut rightly" if right else "WRONG TOKENS"), f"{parts!r:.200}, {repeats} times, {most} tokens"
 
@@ -88,7 +92,7 @@ def main() -> None:
     os.dup2(2, 1)  # ONNX Runtime prints there
     original = find_bundle()
     truth = Qwen3Reranker(original, provider="cpu", threads=1).score(*PROBES)
-    tokenizers: list[object] = [
+    tokenizers: list[Tokenizer] = [
         read_tokenizer(original / "tokenizer.json", control_tokens=control) for control in (False, True)
     ]
     with tempfile.TemporaryDirectory() as temporary:
