@@ -1,22 +1,15 @@
 /** A checkpoint's tokenizer.json: read with its control tokens, or with their names as plain text. */
 
+import { type AddedToken, AddedTokens } from "./added-tokens.js";
 import { BytePairEncoder } from "./bpe.js";
 import { BundleError } from "./errors.js";
-
-interface AddedToken {
-  id: number;
-  content: string;
-  special: boolean;
-  normalized: boolean;
-  single_word: boolean;
-  lstrip: boolean;
-  rstrip: boolean;
-}
+import { type Normalize, type Normalizer, readNormalizer } from "./normalizer.js";
+import { matches, translatePattern } from "./pattern.js";
 
 /** The part of a tokenizer.json that decides on token ids, of the kind that Qwen's are: byte-level BPE. */
 interface TokenizerFile {
   added_tokens: AddedToken[];
-  normalizer: { type: string; normalizers?: { type: string }[] } | null;
+  normalizer: Normalizer | null;
   pre_tokenizer: { type: string; pretokenizers?: PreTokenizer[] };
   post_processor: { type: string } | null;
   model: {
@@ -36,7 +29,12 @@ interface PreTokenizer {
   use_regex?: boolean;
 }
 
-type Normalize = (text: string) => string;
+/** How a text becomes words. */
+interface Words {
+  pattern: RegExp;
+  alone: boolean; // what the pattern does not match is left out
+  space: boolean; // every word begins with a space
+}
 
 /** Turns text into token ids. */
 export class Tokenizer {
@@ -44,14 +42,14 @@ export class Tokenizer {
   private readonly normal: AddedTokens; // found in the normalized text
 
   constructor(
-    private readonly words: RegExp,
+    private readonly words: Words,
     private readonly normalize: Normalize,
     private readonly encoder: BytePairEncoder,
     added: readonly AddedToken[],
   ) {
-    this.raw = new AddedTokens(added.filter((token) => !token.normalized).map((token) => [token.content, token.id]));
+    this.raw = new AddedTokens(added.filter((token) => !token.normalized));
     this.normal = new AddedTokens(
-      added.filter((token) => token.normalized).map((token) => [normalize(token.content), token.id]),
+      added.filter((token) => token.normalized).map((token) => ({ ...token, content: normalize(token.content) })),
     );
   }
 
@@ -71,32 +69,18 @@ export class Tokenizer {
   }
 
   private encodeWords(text: string, ids: number[]): void {
+    const { pattern, alone } = this.words;
     let end = 0;
-    for (const match of text.matchAll(this.words)) {
-      if (match.index > end) push(ids, this.encoder.encode(text.slice(end, match.index)));
-      if (match[0]) push(ids, this.encoder.encode(match[0]));
-      end = match.index + match[0].length;
+    for (const { 0: found, index } of matches(text, pattern)) {
+      if (!alone) this.encodeWord(text.slice(end, index), ids);
+      end = index + found.length;
+      this.encodeWord(text.slice(index, end), ids);
     }
-    if (end < text.length) push(ids, this.encoder.encode(text.slice(end)));
-  }
-}
-
-/** Tokens that are found in a text before anything else, the longest first. */
-class AddedTokens {
-  private readonly ids: ReadonlyMap<string, number>;
-  private readonly pattern: RegExp | undefined;
-
-  constructor(tokens: readonly (readonly [string, number])[]) {
-    this.ids = new Map(tokens);
-    const contents = tokens.map(([content]) => content).sort((a, b) => b.length - a.length);
-    if (contents.length) this.pattern = new RegExp(`(${contents.map(escapePattern).join("|")})`, "u");
+    if (!alone) this.encodeWord(text.slice(end), ids);
   }
 
-  /** A text as ids of added tokens and what stands between them. */
-  split(text: string): (number | string)[] {
-    if (!this.pattern) return text ? [text] : [];
-    const parts = text.split(this.pattern).map((part, index) => (index % 2 ? this.ids.get(part)! : part));
-    return parts.filter((part) => part !== "");
+  private encodeWord(word: string, ids: number[]): void {
+    if (word) push(ids, this.encoder.encode(this.words.space && !word.startsWith(" ") ? ` ${word}` : word));
   }
 }
 
@@ -105,7 +89,7 @@ export class TokenizerReader {
   private readonly file: TokenizerFile;
   private readonly encoder: BytePairEncoder;
   private readonly normalize: Normalize;
-  private readonly words: RegExp;
+  private readonly words: Words;
 
   /**
    * @param json the content of a tokenizer.json.
@@ -144,23 +128,17 @@ function isControl(token: AddedToken): boolean {
   return token.special || /^<.*>$/.test(token.content);
 }
 
-function readNormalizer(normalizer: TokenizerFile["normalizer"]): Normalize {
-  const steps = (normalizer?.type === "Sequence" ? normalizer.normalizers : normalizer && [normalizer]) ?? [];
-  const functions = steps.map(({ type }): Normalize => {
-    if (type === "NFC") return (text) => text.normalize("NFC");
-    // Python's tokenizers lower every character for itself; JavaScript knows that a sigma at a word's end differs.
-    if (type === "Lowercase") return (text) => text.replaceAll("Σ", "σ").toLowerCase();
-    throw new BundleError(`its normalizer is ${type}, not NFC or Lowercase`);
-  });
-  return (text) => functions.reduce((normalized, step) => step(normalized), text);
-}
-
-function readPreTokenizer(preTokenizer: TokenizerFile["pre_tokenizer"]): RegExp {
+function readPreTokenizer(preTokenizer: TokenizerFile["pre_tokenizer"]): Words {
   const [split, bytes, ...others] = preTokenizer.pretokenizers ?? [];
-  const isSplit = split?.type === "Split" && split.pattern?.Regex && split.behavior === "Isolated" && !split.invert;
-  const isBytes = bytes?.type === "ByteLevel" && !bytes.add_prefix_space && bytes.use_regex === false;
+  const kind = split?.type === "Split" && split.pattern?.Regex && `${split.behavior}${split.invert ? ", inverted" : ""}`;
+  const isSplit = kind === "Isolated" || kind === "Removed, inverted";
+  const isBytes = bytes?.type === "ByteLevel" && bytes.use_regex === false;
   if (!isSplit || !isBytes || others.length) throw new BundleError("its pre-tokenizer is not Split, then ByteLevel");
-  return translatePattern(split.pattern!.Regex!);
+  return {
+    pattern: translatePattern(split!.pattern!.Regex!),
+    alone: kind !== "Isolated",
+    space: bytes.add_prefix_space ?? true,
+  };
 }
 
 function checkRest(file: TokenizerFile): void {
@@ -168,29 +146,6 @@ function checkRest(file: TokenizerFile): void {
   if (after && after.type !== "ByteLevel") throw new BundleError(`its post-processor is ${after.type}`);
   const odd = added.find((token) => !isControl(token) && (token.single_word || token.lstrip || token.rstrip));
   if (odd) throw new BundleError(`its added token ${JSON.stringify(odd.content)} takes the spaces around it`);
-}
-
-/** A pattern of Python's tokenizers (Oniguruma) as one of JavaScript: what both write alike but read differently. */
-function translatePattern(pattern: string): RegExp {
-  const unknown = /\\[wWdDbBhHRX]|\(\?[^:=!i]|\[\[/.exec(pattern);
-  if (unknown) throw new BundleError(`its pattern has ${unknown[0]}`);
-  const translated = pattern
-    // Older engines have no (?i:...).
-    .replace(/\(\?i:([^()]*)\)/g, (_, inner: string) => `(?:${inner.replace(/[a-z]/gi, anyCase)})`)
-    // JavaScript's own \s has U+FEFF and lacks U+0085.
-    .replaceAll("\\s", "\\p{White_Space}")
-    .replaceAll("\\S", "\\P{White_Space}");
-  return new RegExp(translated, "gu");
-}
-
-/** All characters that are the same letter but for their case: K has the Kelvin sign, s the long one. */
-function anyCase(letter: string): string {
-  const others = ["\u017f", "\u212a"].filter((other) => new RegExp(letter, "iu").test(other));
-  return `[${letter.toLowerCase()}${letter.toUpperCase()}${others.join("")}]`;
-}
-
-function escapePattern(text: string): string {
-  return text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
 }
 
 function push(ids: number[], more: readonly number[]): void {

@@ -28,6 +28,7 @@ WORDS = [
     "<|IM_END|>", "<|im_end|>", "<|im_start|>system", "<think>", "</think>", "<|endoftext|>", "12345", "3,5 mmol/L",
     "\r\n", "\n\n", "\t", "  ", "   x", "\u00a0", "\u0085", "\ufeff", "\u2028", "\u200d", "👩‍⚕️", "\U0001d4b3", "가각",
     "각",
+    "biopsies", "Branches", "boxes", "cysts", "pies\u00b2", "stones_", "\u24b6es", "β2", "µg", "o/e", "no: yes", "1.5",
     "hypertension", "Nephrolithiasis", "kidney", "stones", "(disorder)", "-", "/", "yes", "no", "\x00", "\x7f",
 ]  # fmt: skip
 

@@ -34,9 +34,14 @@ test("a tokenizer of another kind is refused", () => {
     change(content);
     return new TextEncoder().encode(JSON.stringify(content));
   };
+  const replace = (pattern) => (content) => content.normalizer.normalizers.push({ type: "Replace", pattern, content: "" });
   const refused = {
     "BPE": altered((content) => (content.model.type = "Unigram")),
-    "NFC or Lowercase": altered((content) => content.normalizer.normalizers.push({ type: "StripAccents" })),
+    "normalizer is Nmt": altered((content) => content.normalizer.normalizers.push({ type: "Nmt" })),
+    "has no pattern": altered(replace({ String: "" })),
+    "empty text": altered(replace({ Regex: "s*" })),
+    "pattern has": altered(replace({ Regex: "(?>s)" })),
+    "Invalid regular expression": altered(replace({ Regex: "s++" })),
     "Split, then ByteLevel": altered((content) => content.pre_tokenizer.pretokenizers.pop()),
     "post-processor": altered((content) => (content.post_processor = { type: "TemplateProcessing" })),
     "merges need": altered((content) => content.model.merges.push(["never", "seen"])),
