@@ -24,7 +24,7 @@ from aatm_onnx import Qwen3Reranker, TooLongError
         ({"task": 3}, "The task must be a string"),
         ({"provider": 3}, "provider must be 'auto', 'cpu' or 'cuda', not 3"),
         ({"max_length": 3}, "max_length is 3, but the prompt's prefix and suffix alone take 3 tokens"),
-        ({"max_length": 20}, "max_length is 20, which prefix, task and suffix take alone"),
+        ({"max_length": 16}, "max_length is 16, which prefix, task and suffix take alone"),
     ],
     ids=lambda value: str(value)[:40],
 )

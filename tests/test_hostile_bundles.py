@@ -320,7 +320,7 @@ def edit_tokenizer(bundle: Path, change: Callable[[dict[str, Any]], object]) -> 
 
 def unknown_ids(content: dict[str, Any]) -> None:
     vocabulary = content["model"]["vocab"]
-    content["model"]["vocab"] = {token: index + 6144 for token, index in vocabulary.items()}
+    content["model"]["vocab"] = {token: index + 1_000_000 for token, index in vocabulary.items()}
 
 
 def huge_id(content: dict[str, Any]) -> None:

@@ -223,7 +223,7 @@ def test_decisions_in_a_usagi_file_are_never_touched(tmp_path: Path, vocabulary:
     path = tmp_path / "terms.csv"
     with path.open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows([USAGI, *kept, fresh])
-    output, summary = mapped(path, vocabulary, "usagi", "--accept-above", "0.99")
+    output, summary = mapped(path, vocabulary, "usagi", "--accept-above", "0.9999")  # more than any score
     *before, last = rows(output)
     assert [[row[column] for column in USAGI] for row in before] == kept
     assert (last["conceptId"], last["mappingStatus"], last["comment"], last["assignedReviewer"]) == (

@@ -31,6 +31,11 @@ def expected() -> list[float]:
     return Qwen3Reranker(provider="cpu").score(QUERY, DOCUMENTS)
 
 
+def best_first(scores: list[float]) -> list[int]:
+    """The documents' indices, the highest score first."""
+    return sorted(range(len(scores)), key=lambda i: -scores[i])
+
+
 def post(server: Running, path: str, body: Any) -> Any:
     answer = server.client.post(path, content=json.dumps(body))  # in ASCII: half a surrogate pair reaches the server
     assert answer.status_code == 200, answer.text
@@ -40,13 +45,13 @@ def post(server: Running, path: str, body: Any) -> Any:
 def test_cohere_gets_scores_best_first(server: Running, expected: list[float]) -> None:
     body = {"model": "x", **ASK, "top_n": None, "max_tokens_per_doc": None, "unknown": {"a": 1}}
     answer = post(server, "/v2/rerank", body)
-    assert [result["index"] for result in answer["results"]] == [1, 0, 2]
+    assert [result["index"] for result in answer["results"]] == best_first(expected)
     assert {result["index"]: result["relevance_score"] for result in answer["results"]} == pytest.approx(
         dict(enumerate(expected)), abs=1e-6
     )
     assert all("document" not in result for result in answer["results"])
     assert answer["usage"]["total_tokens"] == answer["meta"]["tokens"]["input_tokens"] > 0
-    assert answer["model"] == "aatm-onnx-terminology-5m"
+    assert answer["model"].startswith("aatm-onnx-terminology-")
     assert "warnings" not in answer["meta"]
 
 
@@ -56,9 +61,9 @@ def test_tei_gets_a_bare_array(server: Running, expected: list[float]) -> None:
     assert answer[0]["score"] == pytest.approx(expected[1], abs=1e-6)
 
 
-def test_voyage_gets_data(server: Running) -> None:
+def test_voyage_gets_data(server: Running, expected: list[float]) -> None:
     answer = post(server, "/v1/rerank", {**ASK, "top_k": None, "return_documents": True, "truncation": True})
-    assert [result["document"] for result in answer["data"]] == ["Nephrolithiasis", "Gallstones", "Renal cyst"]
+    assert [result["document"] for result in answer["data"]] == [DOCUMENTS[i] for i in best_first(expected)]
     assert answer["usage"]["total_tokens"] > 0
 
 

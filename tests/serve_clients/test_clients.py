@@ -116,7 +116,7 @@ def test_haystack_vllm(server: Running) -> None:
     )
     answer = ranker.run(query=QUERY, documents=[Document(content=text) for text in DOCUMENTS])
     assert {document.content for document in answer["documents"]} == set(DOCUMENTS)
-    assert answer["meta"]["model"] == "aatm-onnx-terminology-5m"
+    assert answer["meta"]["model"].startswith("aatm-onnx-terminology-")
 
 
 def test_voyageai(server: Running) -> None:
