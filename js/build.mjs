@@ -54,7 +54,7 @@ function exampleModule({ onResolve, onLoad }) {
   onResolve({ filter: /^\.\/example\.js$/ }, () => ({ path: "example", namespace: "example" }));
   onLoad({ filter: /.*/, namespace: "example" }, () => {
     const lines = readFileSync(join(ROOT, "examples", "terms.jsonl"), "utf8").trim().split("\n").map(JSON.parse);
-    const example = lines.find(({ query }) => query === "kidney stones") ?? lines[0];
+    const example = lines.find(({ query }) => query === "low blood sugar") ?? lines[0];
     return { contents: `export const EXAMPLE = ${JSON.stringify(example)};`, loader: "js" };
   });
 }
