@@ -96,7 +96,7 @@ class Qwen3Reranker(Reranker, BatchMethods):
             suffix: the text after every pair; None takes the bundle's.
             provider: "cpu", "cuda", or "auto": CUDA where ONNX Runtime really can use it.
             threads: threads that compute on the CPU; None lets every CPU that this process may use work.
-            token_budget: the most tokens of a batch, at least 64, of which two run at a time on the CPU; memory grows
+            token_budget: the most tokens of a batch, at least 64; two batches run at a time on the CPU; memory grows
                 with it. None takes what suits the provider.
             keep_memory: keep the memory of one batch for the next. False lets it shrink after every batch on the CPU,
                 which pays after large token budgets and takes more memory at the usual one.
@@ -227,6 +227,8 @@ class Qwen3Reranker(Reranker, BatchMethods):
 
     def __repr__(self) -> str:
         """Model, precision, provider, threads."""
+        if not hasattr(self, "provider"):  # a debugger looks at one that couldn't be opened
+            return f"{type(self).__name__}(not open)"
         graph = self.bundle.manifest.graph
         model = "default" if self.model_id is None else os.fspath(self.model_id)
         state = f"threads={self._scorer.session.threads}" if self._scorer else "closed"
