@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from . import prompt as prompts
 from .bundle import Bundle, open_bundle
-from .errors import ScoreError, TooLongError
+from .errors import BundleError, ScoreError, TooLongError
 from .models import DEFAULT_MODEL, ModelName, Qwen3RerankerModels, find_bundle, hub_id
 from .pipeline import BatchMethods
 from .ranking import PairScore, check_count, check_text
@@ -145,10 +145,10 @@ class Qwen3Reranker(Reranker, BatchMethods):
             bundle, self.prefix, self.suffix, self.max_length, allow_special_tokens=allow_special_tokens
         )
         if self._prompts.fills_room(prompts.format_instruction(self.task, "", "")):
-            raise ValueError(
-                f"max_length is {self.max_length}, which prefix, task and suffix take alone; give more, so that query"
-                " and document have room."
-            )
+            said = f"max_length is {self.max_length}, which prefix, task and suffix take alone"
+            if (max_length, task, prefix, suffix) == (None, None, None, None):
+                raise BundleError(f"{bundle.path}: its {said}; copy or export the bundle again.")
+            raise ValueError(f"{said}; give more, so that query and document have room.")
         self._scorer: Scorer | None = self._open()
         self.provider = self._scorer.session.provider
         self.token_budget = self._scorer.token_budget

@@ -399,3 +399,9 @@ def test_a_max_length_without_room_is_refused(copy: Path, value: int) -> None:
     edit_manifest(copy, max_length=value)
     with pytest.raises(BundleError, match="its max_length is"):
         open_bundle(copy)
+
+
+def test_a_max_length_that_the_task_takes_is_the_bundles_fault(copy: Path) -> None:
+    edit_manifest(copy, max_length=7)
+    with pytest.raises(BundleError, match="its max_length is 7, which prefix, task and suffix take alone"):
+        Qwen3Reranker(copy, provider="cpu")
