@@ -116,8 +116,8 @@ class ParquetWriter(Writer):
         try:
             import pyarrow
             from pyarrow import parquet
-        except ImportError:
-            raise ImportError("Parquet needs pyarrow: pip install pyarrow.") from None
+        except ImportError as error:
+            raise ImportError(f"Parquet needs pyarrow ({error}): pip install 'aatm-onnx[parquet]'.") from error
         text, number = pyarrow.string(), pyarrow.float64()
         kinds = dict.fromkeys(COLUMNS[:-1], text)
         kinds |= {"source_frequency": pyarrow.int64(), "score": number, "margin": number, "similarity": number}
