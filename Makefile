@@ -175,10 +175,10 @@ bench-mapping: .venv/mapping-ready  ## source strings to concept ids, end to end
 # Clusters: Ray Data, Dask, multiprocessing; Spark alone, for it wants Java 17 and is 456 MB to download.
 .PHONY: test-ray test-spark
 test-ray: .venv-ray/ready  ## the same TableReranker in Ray, Dask and multiprocessing; a Ray worker and its driver are killed
-	.venv-ray/bin/python -m pytest --confcutdir tests/clusters tests/clusters
+	.venv-ray/bin/python -m pytest --confcutdir tests/clusters tests/clusters/test_others.py tests/clusters/test_ray.py
 
 test-spark: .venv-spark/ready  ## the same in Spark on this machine; needs Java 17
-	.venv-spark/bin/python -m pytest --confcutdir tests/clusters tests/clusters -k spark
+	.venv-spark/bin/python -m pytest --confcutdir tests/clusters tests/clusters/test_spark.py
 
 .venv-ray/ready: pyproject.toml tests/clusters/constraints.txt
 	$(PYTHON) -m venv .venv-ray
