@@ -5,6 +5,7 @@ from typing import Any
 
 import lancedb
 import pytest
+from lancedb.index import FTS
 
 from aatm_onnx.integrations.lancedb import OnnxReranker
 
@@ -20,7 +21,7 @@ def table(tmp_path: Path) -> Any:
         for index, text in enumerate(CANDIDATES)
     ]
     made = lancedb.connect(tmp_path).create_table("terms", rows)
-    made.create_fts_index("text")
+    made.create_index("text", config=FTS())
     return made
 
 
