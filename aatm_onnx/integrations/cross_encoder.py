@@ -41,7 +41,7 @@ def score_pairs(reranker: Reranker, pairs: Iterable[Sequence[str]], task: str | 
 
 
 class CrossEncoder:
-    """`predict` and `rank` as sentence-transformers has them (6.2), without PyTorch.
+    """`predict` and `rank` as sentence-transformers has them (5.7, 6.2), without PyTorch.
 
     Arguments that have no meaning here (`batch_size`, `show_progress_bar`, `num_workers`, ...) are accepted and change
     nothing. Those that would change the result are refused: a score is a probability already.
