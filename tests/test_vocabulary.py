@@ -65,6 +65,8 @@ def test_filters_leave_only_what_they_allow(vocabulary: Vocabulary) -> None:
     assert icd[0].concept.code == "N20.0"
     standard = vocabulary.search("hypertension", filters=Filters(standard=True, domains=("Condition",)))
     assert {match.concept.standard for match in standard} == {"S"}
+    made_up = vocabulary.search("observation", filters=Filters(classes=("Made up",)))
+    assert [match.concept.id for match in made_up] == ["2002000000"]
     with pytest.raises(ValueError, match="no vocabulary 'SNOMED'; it has HPO, ICD10CM"):
         vocabulary.search("hypertension", filters=Filters(vocabularies=("SNOMED",)))
 
