@@ -40,14 +40,14 @@ def hit(questions: list[Question], answers: list[list[Candidate]], share: float 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--terms", type=int, default=500, help="of each terminology")
+    parser.add_argument("--terms", type=int, default=500, help="of each terminology that training never saw")
     options = parser.parse_args()
     reranker = load_reranker("default", provider="cpu")
     print(f"{'':<28}{'terms':>6}" + "".join(f"{share:>8.1f}" for share in SHARES) + f"{'search':>8}")
     dev = {"HPO, dev": load_hpo, "ICD-10-CM, dev": load_icd}
     for name, load in {**dev, **UNSEEN}.items():
         concepts = load()
-        terms = drawn(concepts, ("dev",) if name in dev else ("test", "train"), options.terms)
+        terms = drawn(concepts, *((("dev",), 10_000) if name in dev else (("test", "train"), options.terms)))
         questions = [Question(text, frozenset([concept_id])) for text, concept_id in terms.items()]
         for kind in ("names", "all"):
             with tempfile.TemporaryDirectory() as folder:
