@@ -103,6 +103,7 @@ def main() -> None:
     parser.add_argument("--terms", nargs="+", type=int, default=[10_000, 100_000])
     parser.add_argument("--model", default="retriever")
     options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # else a run in the background leaves its children deaf
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         build_vocabulary(concepts(), folder / "vocabulary")
