@@ -2,6 +2,7 @@
 
     python benchmarks/long_source_list.py                           10^4 and 10^5 distinct terms, the search alone
     ... --model default --terms 1000 10000                          the default model
+    ... --concepts 1000                                             a vocabulary of the first 1,000 concepts
 
 The vocabulary is the Human Phenotype Ontology with its synonyms; the terms are names of other ontologies, varied, each
 only once. Half-way the run gets a SIGINT, and the same command goes on. "own" is memory that can not be taken back;
@@ -30,8 +31,8 @@ from recipe.sources import load_hpo  # noqa: E402
 from aatm_onnx.vocabulary import Concept, Synonym, build_vocabulary  # noqa: E402
 
 
-def concepts() -> Iterator[Concept | Synonym]:
-    for concept in load_hpo():
+def concepts(count: int | None) -> Iterator[Concept | Synonym]:
+    for concept in load_hpo()[:count]:
         yield Concept(concept.id, concept.name, "HPO", code=concept.id)
         yield from (Synonym(concept.id, text) for text, _ in concept.synonyms)
 
@@ -102,11 +103,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--terms", nargs="+", type=int, default=[10_000, 100_000])
     parser.add_argument("--model", default="retriever")
+    parser.add_argument("--concepts", type=int, help="how many; default: all")
     options = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # else a run in the background leaves its children deaf
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        build_vocabulary(concepts(), folder / "vocabulary")
+        build_vocabulary(concepts(options.concepts), folder / "vocabulary")
         heads = ("own MB", "peak MB", "first s", "terms/s", "write s")
         print(f"{'terms':>9}{'':<12}" + "".join(f"{head:>10}" for head in heads), flush=True)
         for count in options.terms:
