@@ -17,7 +17,7 @@ from aatm_onnx import BM25Reranker, BundleError, Qwen3Reranker, ScoreError, load
 from aatm_onnx.bundle import MANIFEST_FILE, open_bundle
 from aatm_onnx.bundle.onnx_data import external_data
 from aatm_onnx.bundle.strict_json import parse_json
-from aatm_onnx.cli.main import cli
+from aatm_onnx.cli.commands import cli
 from aatm_onnx.models import find_bundle
 from aatm_onnx.runtime.session import open_session
 from aatm_onnx.runtime.verify import check_conformance

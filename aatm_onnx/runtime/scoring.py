@@ -65,9 +65,9 @@ def prompt_logits(
 
 def _distinct(prompts: Sequence[TokenIds]) -> tuple[list[TokenIds], NDArray[np.int64]]:
     """Every prompt once, and where each of the given ones is among these, (prompts,)."""
-    first: dict[bytes, int] = {}
-    places = np.array([first.setdefault(prompt.tobytes(), len(first)) for prompt in prompts], np.int64)
-    return [prompts[index] for index in np.unique(places, return_index=True)[1]], places
+    known: dict[bytes, tuple[int, TokenIds]] = {}
+    places = [known.setdefault(prompt.tobytes(), (len(known), prompt))[0] for prompt in prompts]
+    return [prompt for _, prompt in known.values()], np.array(places, np.int64)
 
 
 class _Execution:
