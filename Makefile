@@ -44,8 +44,9 @@ model: .venv/eval-ready  ## train the default model again from nothing and expor
 	cd models && ../$(DEV)/python -m recipe.make ../build/$(DEFAULT_NAME)
 	$(DEV)/aatm-onnx export build/$(DEFAULT_NAME) --output build/default --force $(DEFAULT_GRAPH)
 
-bench-default: .venv-demo/ready  ## what the default model costs, warm and cold
+bench-default: .venv-demo/ready  ## what the default model costs, warm and cold, and what it takes on disk
 	$(DEMO)/python benchmarks/default_model.py
+	$(DEMO)/python benchmarks/install_size.py
 
 fidelity: .venv/ready  ## how far every precision's scores are from float32 torch
 	$(DEV)/python benchmarks/fidelity.py
@@ -176,10 +177,10 @@ bench-mapping: .venv/mapping-ready  ## source strings to concept ids, end to end
 # Clusters: Ray Data, Dask, multiprocessing; Spark alone, for it wants Java 17 and is 456 MB to download.
 .PHONY: test-ray test-spark
 test-ray: .venv-ray/ready  ## the same TableReranker in Ray, Dask and multiprocessing; a Ray worker and its driver are killed
-	.venv-ray/bin/python -m pytest --confcutdir tests/clusters tests/clusters
+	.venv-ray/bin/python -m pytest --confcutdir tests/clusters tests/clusters/test_others.py tests/clusters/test_ray.py
 
 test-spark: .venv-spark/ready  ## the same in Spark on this machine; needs Java 17
-	.venv-spark/bin/python -m pytest --confcutdir tests/clusters tests/clusters -k spark
+	.venv-spark/bin/python -m pytest --confcutdir tests/clusters tests/clusters/test_spark.py
 
 .venv-ray/ready: pyproject.toml tests/clusters/constraints.txt
 	$(PYTHON) -m venv .venv-ray
@@ -192,3 +193,32 @@ test-spark: .venv-spark/ready  ## the same in Spark on this machine; needs Java 
 	.venv-spark/bin/pip install --quiet --disable-pip-version-check --constraint tests/clusters/constraints.txt \
 		--editable '.[cpu,parquet]' pyspark pandas pytest pytest-timeout
 	touch $@
+
+# Other processors, which qemu-user of Debian 13 plays; apt fetches it and Debian's Python for ARM64, and installs nothing.
+.PHONY: test-arm test-x86
+EMULATED := .venv-emulated
+
+test-arm: $(EMULATED)/bundles  ## every precision on emulated ARM64 processors: verification, and this machine's scores
+	$(EMULATED)/bin/python -m tests.processors $(EMULATED) arm
+
+test-x86: $(EMULATED)/bundles  ## the same on x86-64 processors without AVX2, and without AVX-512
+	$(EMULATED)/bin/python -m tests.processors $(EMULATED) x86
+
+$(EMULATED)/bundles: $(EMULATED)/ready models/default/bundle.json $(wildcard export/aatm_onnx_export/*/*.py)
+	$(EMULATED)/bin/python -m tests.processors.bundles $(EMULATED)/bundles
+	touch $@
+
+$(EMULATED)/ready: pyproject.toml constraints.txt tests/processors/setup.py tests/processors/debian.py
+	$(PYTHON) -m venv $(EMULATED)
+	$(EMULATED)/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[cpu]' onnx safetensors
+	$(EMULATED)/bin/python -m tests.processors.setup $(EMULATED)
+	touch $@
+
+LARGE := .cache/bench/qwen3-0.6b-random-int8
+.PHONY: test-machines
+test-machines: $(LARGE)  ## one core, little memory, nothing to write to, no home; Linux, as root
+	$(DEV)/python -m tests.machines $(LARGE)
+
+$(LARGE): | .venv/ready
+	test -e $(@D)/qwen3-0.6b-random || $(DEV)/python benchmarks/make_checkpoint.py $(@D)/qwen3-0.6b-random --size 0.6B
+	$(DEV)/aatm-onnx export $(@D)/qwen3-0.6b-random --output $@ --graph fused --precision int8 --min-tau -1

@@ -5,20 +5,24 @@
 'Hypertension'
 """
 
-from importlib.metadata import PackageNotFoundError, version
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
 
-from .errors import BundleError, ExportError, InputTypeError, ProviderError, ScoreError, TooLongError
-from .load import load_reranker
-from .models import Qwen3RerankerModels
-from .pipeline import BaseReranker, PipelineBaseClass, RetrievedExpressionMetadata, RetrieverResults
-from .ranking import PairScore, RankedDocument
-from .reranker import Reranker
-from .rerankers import BM25Reranker, Qwen3Reranker
+if TYPE_CHECKING:
+    from .errors import BundleError, ExportError, InputTypeError, ProviderError, ScoreError, TooLongError
+    from .load import load_reranker
+    from .models import Qwen3RerankerModels
+    from .pipeline import BaseReranker, PipelineBaseClass, RetrievedExpressionMetadata, RetrieverResults
+    from .ranking import PairScore, RankedDocument
+    from .reranker import Reranker
+    from .rerankers import BM25Reranker, Qwen3Reranker
 
-try:
-    __version__ = version("aatm-onnx")  # pyproject.toml says it
-except PackageNotFoundError:  # a checkout that is not installed
-    __version__ = "0+unknown"
+    __version__: str
+
+# From 1.29 on, ONNX Runtime reports run counts, durations, model names and error messages to its maker, unless this
+# variable says otherwise before it is imported. Who wants that sets the variable to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
     "BM25Reranker",
@@ -39,3 +43,29 @@ __all__ = [
     "TooLongError",
     "load_reranker",
 ]
+
+# Where each name is defined. A name's module is imported when the name is first asked for: the command line can say
+# its help, and be interrupted, before numpy is there.
+_HOMES = {
+    "errors": ("BundleError", "ExportError", "InputTypeError", "ProviderError", "ScoreError", "TooLongError"),
+    "load": ("load_reranker",),
+    "models": ("Qwen3RerankerModels",),
+    "pipeline": ("BaseReranker", "PipelineBaseClass", "RetrievedExpressionMetadata", "RetrieverResults"),
+    "ranking": ("PairScore", "RankedDocument"),
+    "reranker": ("Reranker",),
+    "rerankers": ("BM25Reranker", "Qwen3Reranker"),
+    "version": ("__version__",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            value = getattr(importlib.import_module(f".{home}", __name__), name)
+            globals()[name] = value  # so that this is not called for it again
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

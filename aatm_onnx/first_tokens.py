@@ -101,7 +101,7 @@ def _parts(component: Any, inner: str) -> Sequence[dict[str, Any]]:
 
 
 def is_long(text: str, most: int) -> bool:
-    """Whether it pays to cut a text of which `most` tokens are wanted."""
+    """Whether it pays to cut a text whose first `most` tokens are wanted."""
     return len(text) > 2 * _first_length(most)
 
 

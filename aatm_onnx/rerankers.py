@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from . import prompt as prompts
 from .bundle import Bundle, open_bundle
-from .errors import ScoreError, TooLongError
+from .errors import BundleError, ScoreError, TooLongError
 from .models import DEFAULT_MODEL, ModelName, Qwen3RerankerModels, find_bundle, hub_id
 from .pipeline import BatchMethods
 from .ranking import PairScore, check_count, check_text
@@ -96,7 +96,7 @@ class Qwen3Reranker(Reranker, BatchMethods):
             suffix: the text after every pair; None takes the bundle's.
             provider: "cpu", "cuda", or "auto": CUDA where ONNX Runtime really can use it.
             threads: threads that compute on the CPU; None lets every CPU that this process may use work.
-            token_budget: the most tokens of a batch, at least 64, of which two run at a time on the CPU; memory grows
+            token_budget: the most tokens of a batch, at least 64; two batches run at a time on the CPU; memory grows
                 with it. None takes what suits the provider.
             keep_memory: keep the memory of one batch for the next. False lets it shrink after every batch on the CPU,
                 which pays after large token budgets and takes more memory at the usual one.
@@ -145,10 +145,10 @@ class Qwen3Reranker(Reranker, BatchMethods):
             bundle, self.prefix, self.suffix, self.max_length, allow_special_tokens=allow_special_tokens
         )
         if self._prompts.fills_room(prompts.format_instruction(self.task, "", "")):
-            raise ValueError(
-                f"max_length is {self.max_length}, which prefix, task and suffix take alone; give more, so that query"
-                " and document have room."
-            )
+            said = f"max_length is {self.max_length}, which prefix, task and suffix take alone"
+            if (max_length, task, prefix, suffix) == (None, None, None, None):
+                raise BundleError(f"{bundle.path}: its {said}; copy or export the bundle again.")
+            raise ValueError(f"{said}; give more, so that query and document have room.")
         self._scorer: Scorer | None = self._open()
         self.provider = self._scorer.session.provider
         self.token_budget = self._scorer.token_budget
@@ -227,6 +227,8 @@ class Qwen3Reranker(Reranker, BatchMethods):
 
     def __repr__(self) -> str:
         """Model, precision, provider, threads."""
+        if not hasattr(self, "provider"):  # a debugger looks at one that couldn't be opened
+            return f"{type(self).__name__}(not open)"
         graph = self.bundle.manifest.graph
         model = "default" if self.model_id is None else os.fspath(self.model_id)
         state = f"threads={self._scorer.session.threads}" if self._scorer else "closed"

@@ -129,13 +129,17 @@ class TableReranker:
         indices = [[ranked.index for ranked in ranking] for ranking in rankings]
         scores = [[ranked.score for ranked in ranking] for ranking in rankings]
         if _is_pandas(table):
-            return table.assign(**{self.index: indices, self.score: scores})
+            import pandas as pd
+
+            new = {self.index: indices, self.score: scores}
+            # a Series, for no rows' lists would become numbers
+            return table.assign(**{name: pd.Series(lists, table.index, object) for name, lists in new.items()})
         import pyarrow as pa
 
         schema = table.schema.append(pa.field(self.index, pa.list_(pa.int32())))
         schema = schema.append(pa.field(self.score, pa.list_(pa.float64())))
-        new = [pa.array(indices, pa.list_(pa.int32())), pa.array(scores, pa.list_(pa.float64()))]
-        return type(table).from_arrays([*table.columns, *new], schema=schema)
+        added = [pa.array(indices, pa.list_(pa.int32())), pa.array(scores, pa.list_(pa.float64()))]
+        return type(table).from_arrays([*table.columns, *added], schema=schema)
 
 
 @functools.lru_cache(maxsize=4)

@@ -28,9 +28,9 @@ def warm(terms: list[dict]) -> list[float]:
     return times[len(terms) :]
 
 
-def cold(term: dict) -> list[float]:
-    """Seconds of whole processes, from their start to a ranked list of the term's candidates."""
-    command = [sys.executable, "-m", "aatm_onnx.cli", "rerank", term["query"], *term["candidates"]]
+def cold(*arguments: str) -> list[float]:
+    """Seconds of whole processes of Python."""
+    command = [sys.executable, *arguments]
     times = []
     for _ in range(STARTS):
         begun = time.perf_counter()
@@ -43,9 +43,14 @@ def main() -> None:
     """Print a table."""
     terms = [json.loads(line) for line in TERMS.read_text(encoding="utf-8").splitlines()]
     print("| default model | median | least | most |\n|---|---|---|---|")
+    command, term = ("-m", "aatm_onnx.cli"), terms[0]
     for label, times in (
-        (f"one query of {len(terms[0]['candidates'])} candidates, ms", warm(terms)),
-        ("a new process to its ranked list, s", cold(terms[0])),
+        (f"one query of {len(term['candidates'])} candidates, ms", warm(terms)),
+        ("a new process that does nothing, s", cold("-c", "pass")),
+        ("one that imports aatm_onnx", cold("-c", "import aatm_onnx")),
+        ("one that imports the reranker", cold("-c", "from aatm_onnx import Qwen3Reranker")),
+        ("aatm-onnx --help", cold(*command, "--help")),
+        ("aatm-onnx rerank, to its ranked list", cold(*command, "rerank", term["query"], *term["candidates"])),
     ):
         print(f"| {label} | {statistics.median(times):.3g} | {min(times):.3g} | {max(times):.3g} |")
 

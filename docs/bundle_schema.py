@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import MISSING, fields, is_dataclass
+from inspect import cleandoc
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -64,8 +65,8 @@ def _schema_of(kind: Any) -> dict[str, Any]:
 
 def _attributes(docstring: str) -> dict[str, str]:
     """The `Attributes:` section of a docstring, by name."""
-    section = docstring.partition("Attributes:\n")[2]
-    entries = re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", section, re.MULTILINE)
+    section = cleandoc(docstring).partition("Attributes:\n")[2]  # Python dedents docstrings itself from 3.13 on
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
     return {name: " ".join(text.split()) for name, text in entries}
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-from aatm_onnx.cli import cli
+from aatm_onnx.cli.commands import cli
 
 
 def command_line_reference() -> str:

@@ -248,7 +248,7 @@ def test_export_from_the_command_line(checkpoint: Path, tmp_path: Path) -> None:
 def test_a_command_imports_only_what_it_needs() -> None:
     code = """
 import sys
-from aatm_onnx.cli import cli
+from aatm_onnx.cli.commands import cli
 cli.main(["rerank", "a", "a", "--model", "bm25"], standalone_mode=False)
 loaded = {name for name in sys.modules if name.startswith("aatm_onnx.cli.")}
 assert "aatm_onnx.cli.rerank" in loaded and "aatm_onnx.cli.export" not in loaded, loaded

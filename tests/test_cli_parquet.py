@@ -95,7 +95,7 @@ def test_killed_ten_times_at_any_moment_nothing_is_lost_but_the_part_in_work(
         assert len(list(output.glob(".*"))) <= 1
         found = len(finished)
     done = run("--input", terms, "--output", output, "--part-rows", PART_ROWS)
-    assert f"25 parts, of which {found} were there already" in done.stderr
+    assert f"25 parts; {found} of them were there already" in done.stderr
     assert {path.name: scores_of(path) for path in output.iterdir()} == whole
 
 
@@ -114,7 +114,7 @@ def test_a_part_of_other_options_or_another_model_is_never_taken(
     changed = pq.read_table(terms).set_column(0, "code", pa.array([*range(ROWS - 1), 0]))
     pq.write_table(changed, tmp_path / "changed.parquet", row_group_size=95)
     done = run("--input", tmp_path / "changed.parquet", "--output", output, "--part-rows", PART_ROWS, "--threads", "1")
-    assert "25 parts, of which 1 were there already" in done.stderr  # only the last row group is another one
+    assert "25 parts; 1 of them were there already" in done.stderr  # only the last row group is another one
 
 
 def test_a_folder_of_parts_is_an_input_too(undisturbed: Path, tmp_path: Path) -> None:

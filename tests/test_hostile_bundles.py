@@ -17,7 +17,7 @@ from aatm_onnx import BM25Reranker, BundleError, Qwen3Reranker, ScoreError, load
 from aatm_onnx.bundle import MANIFEST_FILE, open_bundle
 from aatm_onnx.bundle.onnx_data import external_data
 from aatm_onnx.bundle.strict_json import parse_json
-from aatm_onnx.cli.main import cli
+from aatm_onnx.cli.commands import cli
 from aatm_onnx.models import find_bundle
 from aatm_onnx.runtime.session import open_session
 from aatm_onnx.runtime.verify import check_conformance
@@ -399,3 +399,9 @@ def test_a_max_length_without_room_is_refused(copy: Path, value: int) -> None:
     edit_manifest(copy, max_length=value)
     with pytest.raises(BundleError, match="its max_length is"):
         open_bundle(copy)
+
+
+def test_a_max_length_that_the_task_takes_is_the_bundles_fault(copy: Path) -> None:
+    edit_manifest(copy, max_length=7)
+    with pytest.raises(BundleError, match="its max_length is 7, which prefix, task and suffix take alone"):
+        Qwen3Reranker(copy, provider="cpu")

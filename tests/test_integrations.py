@@ -5,6 +5,7 @@
 
 import importlib
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,9 +69,32 @@ def test_rank_is_theirs(model: CrossEncoder) -> None:
     assert set(model.rank(QUERY, CANDIDATES)[0]) == {"corpus_id", "score"}
 
 
+def test_older_names_and_arrays_of_strings_are_taken(model: CrossEncoder) -> None:
+    pairs = [(QUERY, text) for text in CANDIDATES]
+    expected = model.predict(pairs)
+    assert np.array_equal(model.predict(sentences=pairs), expected)
+    assert np.array_equal(model.predict(inputs=np.array(pairs)), expected)
+    with pytest.raises(TypeError, match="needs pairs"):
+        model.predict()
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        {"apply_softmax": True},
+        {"activation_fct": np.tanh},
+        {"convert_to_tensor": True},
+        {"convert_to_numpy": False},
+        {"prompt_name": "query"},
+    ],
+    ids=lambda refused: next(iter(refused)),
+)
+def test_what_would_change_the_result_is_refused(model: CrossEncoder, refused: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(refused))} is not supported"):
+        model.predict([(QUERY, "a")], **refused)
+
+
 def test_what_it_cannot_do_is_refused(model: CrossEncoder) -> None:
-    with pytest.raises(ValueError, match="apply_softmax is not supported"):
-        model.predict([(QUERY, "a")], apply_softmax=True)
     with pytest.raises(ValueError, match="activation_fn is not supported"):
         model.rank(QUERY, ["a"], activation_fn=np.tanh)
     with pytest.raises(ValueError, match="Pair 1 must be two strings"):

@@ -257,6 +257,18 @@ def test_source_to_concept_map_holds_only_what_was_accepted(terms: Path, vocabul
     assert "give --source-vocabulary" in done.stderr
 
 
+def test_a_term_that_the_source_has_twice_is_one_mapping(tmp_path: Path, vocabulary: Path) -> None:
+    """Usagi takes a second row of one code for a second target, and who joins SOURCE_TO_CONCEPT_MAP counts it twice."""
+    terms = tmp_path / "terms.csv"
+    terms.write_text("code,name,count\nA,kidney stones,5\nA,kidney stones,7\nB,renal cyst,\nB,renal cyst,\n", "utf-8")
+    usagi, _ = mapped(terms, vocabulary, "usagi", "--accept-above", "0.5")
+    assert [(row["sourceCode"], row["sourceFrequency"]) for row in rows(usagi)] == [("A", "12"), ("B", "-1")]
+    stcm, _ = mapped(terms, vocabulary, "stcm", "--accept-above", "0.5", "--source-vocabulary", "MINE")
+    assert [row["source_code"] for row in rows(stcm)] == ["A", "B"]
+    again, _ = mapped(usagi, vocabulary, "stcm", "--source-vocabulary", "MINE")
+    assert [(row["source_code"], row["target_vocabulary_id"]) for row in rows(again)] == [("A", "HPO"), ("B", "HPO")]
+
+
 def test_csv_jsonl_aatm_and_sssom_say_the_same(terms: Path, vocabulary: Path) -> None:
     tables = {kind: mapped(terms, vocabulary, kind, *COLUMNS)[0] for kind in ("csv", "jsonl", "aatm", "sssom")}
     table = rows(tables["csv"])

@@ -23,7 +23,7 @@ from aatm_onnx_export.proof.torch_reference import float32_logits
 from aatm_onnx import BundleError, Qwen3Reranker
 from aatm_onnx.bundle import GRAPH_FILE, MANIFEST_FILE, PREFIX_KV_FILE, open_bundle
 from aatm_onnx.bundle.manifest import seal_of
-from aatm_onnx.cli import cli
+from aatm_onnx.cli.commands import cli
 from aatm_onnx.errors import ExportError
 from aatm_onnx.prompt import (
     DEFAULT_PREFIX,

@@ -1,6 +1,5 @@
 """The neural reranker on a small random Qwen3 with the real tokenizer."""
 
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ from tokenizers import Tokenizer
 
 from aatm_onnx import Qwen3Reranker, RetrievedExpressionMetadata, RetrieverResults
 from aatm_onnx.prompt import DEFAULT_PREFIX, DEFAULT_SUFFIX, left_pad
-from aatm_onnx.runtime.plan import cut_batches
 from aatm_onnx.tokenizer import read_tokenizer
 
 QUERY = "high blood pressure"
@@ -77,14 +75,6 @@ def test_many_queries_are_checked_before_anything_is_scored(reranker: Qwen3Reran
 def test_the_token_budget_does_not_change_scores(reranker: Qwen3Reranker, bundle: Path, token_budget: int) -> None:
     other = Qwen3Reranker(bundle, provider="cpu", token_budget=token_budget)
     assert np.allclose(other.score(QUERY, DOCUMENTS), reranker.score(QUERY, DOCUMENTS), atol=1e-6)
-
-
-@given(st.lists(st.integers(1, 50), max_size=30), st.integers(1, 200))
-def test_batches_hold_every_prompt_once_within_the_budget(lengths: list[int], budget: int) -> None:
-    batches = list(cut_batches(lengths, budget))
-    assert sorted(itertools.chain(*batches)) == list(range(len(lengths)))
-    for batch in batches:
-        assert len(batch) == 1 or len(batch) * max(lengths[index] for index in batch) <= budget
 
 
 def test_padding_may_stand_anywhere_the_mask_says(reranker: Qwen3Reranker) -> None:

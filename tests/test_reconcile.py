@@ -136,7 +136,8 @@ def test_openrefine_may_ask_from_this_machine_and_other_pages_may_not(server: Ru
     ("form", "status", "message"),
     [
         ({"queries": "["}, 400, "queries is not a JSON object"),
-        ({"queries": '{"q0": {"type": "x"}}'}, 422, "The query 'q0' must be an object"),
+        ({"queries": '{"q0": {"query": 3}}'}, 422, "The query 'q0' must be an object"),
+        ({"queries": '{"q0": {"type": "x"}}'}, 422, 'must have "query" or "properties"'),
         ({"queries": '{"q0": {"query": "a", "limit": "many"}}'}, 422, "limit must be a whole number"),
         ({"queries": json.dumps({"q": {"query": "a" * 2000}})}, 422, "more than 1000 characters"),
         ({"queries": json.dumps({str(i): {"query": "a"} for i in range(101)})}, 422, "more than 100 queries"),

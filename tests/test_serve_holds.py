@@ -62,7 +62,7 @@ def int8_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export_checkpoint(str(checkpoint), folder / "bundle", precision="int8", min_tau=-1.0).path
 
 
-@pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.parametrize("precision", ["fp16", pytest.param("int8", marks=pytest.mark.slow)])
 def test_a_score_is_the_same_alone_and_together_with_other_requests(
     precision: str, request: pytest.FixtureRequest
 ) -> None:

@@ -70,6 +70,7 @@ def test_data_frames_whose_lists_come_from_anywhere(expected: list[Any]) -> None
         ranked = TableReranker(provider="cpu")(given)
         assert expected == rankings_of({name: pa.array(ranked[name].tolist()) for name in ("rank_index", "rank_score")})
         assert ranked[given.columns].equals(given)
+        assert TableReranker("bm25")(given[:0]).dtypes.equals(ranked.dtypes)  # an empty partition is like the others
 
 
 def test_only_the_best_and_other_names() -> None:

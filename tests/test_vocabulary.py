@@ -65,6 +65,8 @@ def test_filters_leave_only_what_they_allow(vocabulary: Vocabulary) -> None:
     assert icd[0].concept.code == "N20.0"
     standard = vocabulary.search("hypertension", filters=Filters(standard=True, domains=("Condition",)))
     assert {match.concept.standard for match in standard} == {"S"}
+    made_up = vocabulary.search("observation", filters=Filters(classes=("Made up",)))
+    assert [match.concept.id for match in made_up] == ["2002000000"]
     with pytest.raises(ValueError, match="no vocabulary 'SNOMED'; it has HPO, ICD10CM"):
         vocabulary.search("hypertension", filters=Filters(vocabularies=("SNOMED",)))
 
@@ -116,6 +118,20 @@ def test_the_search_agrees_with_comparing_every_name(texts: list[str], query: st
     assert [match.similarity for match in first] == [match.similarity for match in every][:1]
     if fold(query) in map(fold, texts) and len(fold(query)) > 0:
         assert first[0].similarity == 1
+
+
+@pytest.mark.parametrize("block", [7, 100])
+def test_blocks_of_rows_change_nothing(vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    """A long index is summed block by block, and blocks that can't have a result are left out."""
+    queries = ["fits", "kidney", "high blood pressure", "pain in the left knee", "a", "?", ""]
+    filters = [None, Filters(vocabularies=("ICD10CM",)), Filters(standard=True)]
+    whole = [vocabulary.search(query, 5, each) for query in queries for each in filters]
+    monkeypatch.setattr("aatm_onnx.vocabulary.postings._BLOCK", block)
+    monkeypatch.setattr("aatm_onnx.vocabulary.postings._FEWEST_RESCORED", 40)
+    cut = [vocabulary.search(query, 5, each) for query in queries for each in filters]
+    assert [[match.similarity for match in matches] for matches in cut] == [
+        [match.similarity for match in matches] for matches in whole
+    ]
 
 
 def test_csv_with_any_columns_and_synonyms(tmp_path: Path) -> None:

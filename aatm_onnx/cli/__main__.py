@@ -1,5 +1,5 @@
 """`python -m aatm_onnx.cli`."""
 
-from .main import main
+from .start import main
 
 main()

@@ -98,6 +98,7 @@ def command(
     origin = Origin(
         *(f"aatm-onnx {__version__}", model, source_vocabulary, target_prefix, date.today()),
         f"https://w3id.org/sssom/mappings/{uuid.uuid5(uuid.NAMESPACE_URL, f'{opened.checksum}:{terms.name}')}",
+        lambda concept_id: found.vocabulary if (found := opened.concept(concept_id)) else "",
     )
     with Journal(journal_path, proposer.describe(), restart=restart) as journal:
         try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import __version__, atomic
+from .. import atomic
 from ..bundle import MANIFEST_FILE, sha256_of
 from ..reranker import Reranker
 from ..rerankers import Qwen3Reranker
@@ -131,6 +131,8 @@ def _content(file: Path, metadata: Any, group: int) -> str:
 
 def _identity(rank: TableReranker) -> str:
     """All that a score depends on beside the row: model, options and version."""
+    from ..version import __version__  # asking what is installed takes 12 ms, and most commands need not know
+
     columns = (rank.query, rank.candidates, rank.text, rank.task, rank.top_k, rank.truncate, rank.index, rank.score)
     return json.dumps([__version__, columns, *_model_identity(rank.reranker)])
 

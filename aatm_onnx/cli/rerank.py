@@ -133,7 +133,7 @@ def _rank_parquet(
     ):
         rank = TableReranker(reranker, **table_options)
         parts, there = parquet.rank_parts(source, output, rank, part_rows, bar.update)
-    click.echo(printable(f"{output}: {parts} parts, of which {there} were there already."), err=True)
+    click.echo(printable(f"{output}: {parts} parts; {there} of them were there already."), err=True)
 
 
 def _begin(

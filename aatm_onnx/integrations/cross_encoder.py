@@ -41,7 +41,7 @@ def score_pairs(reranker: Reranker, pairs: Iterable[Sequence[str]], task: str | 
 
 
 class CrossEncoder:
-    """`predict` and `rank` as sentence-transformers has them (6.2), without PyTorch.
+    """`predict` and `rank` as sentence-transformers has them (5.7, 6.2), without PyTorch.
 
     Arguments that have no meaning here (`batch_size`, `show_progress_bar`, `num_workers`, ...) are accepted and change
     nothing. Those that would change the result are refused: a score is a probability already.
@@ -61,21 +61,27 @@ class CrossEncoder:
 
     def predict(
         self,
-        sentences: Sequence[Sequence[str]] | Sequence[str],
+        inputs: Sequence[Sequence[str]] | Sequence[str] | None = None,
         *,
+        sentences: Sequence[Sequence[str]] | Sequence[str] | None = None,
+        prompt_name: str | None = None,
         prompt: str | None = None,
         activation_fn: Callable[..., Any] | None = None,
         apply_softmax: bool | None = False,
+        convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         **ignored: Any,
     ) -> NDArray[np.float32] | np.float32:
         """Score (query, document) pairs.
 
         Args:
-            sentences: a list of pairs, or one pair of strings.
+            inputs: a list of pairs, or one pair of strings.
+            sentences: an older name of `inputs`, which sentence-transformers takes too.
+            prompt_name: refused; a reranker has one instruction, or that of `prompt`.
             prompt: the instruction; None takes the reranker's own.
             activation_fn: refused.
             apply_softmax: refused.
+            convert_to_numpy: False is refused.
             convert_to_tensor: refused.
             **ignored: `batch_size`, `show_progress_bar` and their like.
 
@@ -83,12 +89,23 @@ class CrossEncoder:
             Scores in the order given, shape (pairs,), float32; one number for one pair.
 
         Raises:
+            TypeError: there are no pairs.
             ValueError: a pair is not two strings, or an argument is refused.
         """
-        _refuse(activation_fn=activation_fn, apply_softmax=apply_softmax, convert_to_tensor=convert_to_tensor)
-        if len(sentences) == 2 and all(isinstance(text, str) for text in sentences):
-            return np.float32(score_pairs(self.reranker, [sentences], prompt)[0])  # type: ignore[list-item]
-        return np.array(score_pairs(self.reranker, sentences, prompt), np.float32)
+        pairs = sentences if inputs is None else inputs
+        if pairs is None:
+            raise TypeError("predict needs pairs of a query and a document.")
+        _refuse(
+            prompt_name=prompt_name,
+            activation_fn=activation_fn,
+            activation_fct=ignored.get("activation_fct"),  # its older name
+            apply_softmax=apply_softmax,
+            convert_to_numpy=not convert_to_numpy,
+            convert_to_tensor=convert_to_tensor,
+        )
+        if len(pairs) == 2 and all(isinstance(text, str) for text in pairs):
+            return np.float32(score_pairs(self.reranker, [pairs], prompt)[0])  # type: ignore[list-item]
+        return np.array(score_pairs(self.reranker, pairs, prompt), np.float32)
 
     def rank(
         self,
@@ -97,10 +114,9 @@ class CrossEncoder:
         top_k: int | None = None,
         return_documents: bool = False,
         *,
+        prompt_name: str | None = None,
         prompt: str | None = None,
         activation_fn: Callable[..., Any] | None = None,
-        apply_softmax: bool | None = False,
-        convert_to_tensor: bool = False,
         **ignored: Any,
     ) -> list[dict[str, Any]]:
         """Order documents by their score against one query, best first.
@@ -110,10 +126,9 @@ class CrossEncoder:
             documents: the texts to order.
             top_k: return only this many of the best; None returns all.
             return_documents: add each document's `text`.
+            prompt_name: refused, as `predict` refuses it.
             prompt: the instruction; None takes the reranker's own.
             activation_fn: refused.
-            apply_softmax: refused.
-            convert_to_tensor: refused.
             **ignored: `batch_size`, `show_progress_bar` and their like.
 
         Returns:
@@ -122,7 +137,7 @@ class CrossEncoder:
         Raises:
             ValueError: a text is not a string, or an argument is refused.
         """
-        _refuse(activation_fn=activation_fn, apply_softmax=apply_softmax, convert_to_tensor=convert_to_tensor)
+        _refuse(prompt_name=prompt_name, activation_fn=activation_fn, activation_fct=ignored.get("activation_fct"))
         ranking = self.reranker.rank(query, documents, top_k, task=prompt)
         return [
             {"corpus_id": each.index, "score": each.score} | ({"text": each.document} if return_documents else {})
@@ -132,7 +147,8 @@ class CrossEncoder:
 
 def _refuse(**arguments: object) -> None:
     for name, value in arguments.items():
-        if value not in (None, False):
+        if value is not None and value is not False:
             raise ValueError(
-                f"{name} is not supported: scores are probabilities already, in numpy arrays. Leave it out."
+                f"{name} is not supported: scores are probabilities already, in numpy arrays, and `prompt` is the"
+                " instruction. Leave it out."
             )

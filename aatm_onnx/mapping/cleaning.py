@@ -60,7 +60,7 @@ def read_term(name: str, shorthand: Mapping[str, str] = SHORTHAND) -> Reading:
 
     Returns:
         The first confirmed part of the term, without dates, with shorthand written out, in lower case if it was all in
-        capitals. A term of which nothing would be left is returned as it is.
+        capitals. A term that would lose all its words is returned as it is.
     """
     changes: list[str] = []
     text = _first_segment(" ".join(name.split()), changes)

@@ -22,7 +22,8 @@ class UsagiWriter(Writer):
     """Usagi's save file (WriteCodeMappingsToFile.java): one row per term, since further rows would be further targets.
 
     Terms that were decided before keep their rows, and columns of their own, as they were. The other candidates' ids
-    are `sourceAutoAssignedConceptIds`, to which Usagi can restrict its search.
+    are `sourceAutoAssignedConceptIds`, to which Usagi can restrict its search. A term that a source list has twice, one
+    right after the other, is one row, with the sum of the frequencies.
     """
 
     def __init__(self, stream: IO[str], origin: Origin) -> None:
@@ -30,6 +31,7 @@ class UsagiWriter(Writer):
         self._stream, self._origin = stream, origin
         self._now = time.time_ns() // 1_000_000
         self._columns: list[str] = []
+        self._held: dict[str, Any] = {}  # the last row: the next may be of the same term
 
     def write(self, mapped: MappedTerm) -> None:
         """Write one term's rows.
@@ -44,10 +46,23 @@ class UsagiWriter(Writer):
             self._columns = [*_BEFORE, *own, *_INFO, *_AFTER]
             self._line(dict(zip(self._columns, self._columns, strict=True)))
         if mapped.decision == "decided":
+            self.close()
             for row in mapped.term.rows:
                 self._line(row)  # its fields are escaped as Usagi wrote them
             return
-        self._line({**before, **{name: _escaped(str(value)) for name, value in self._row(mapped, before).items()}})
+        row = {**before, **{name: _escaped(str(value)) for name, value in self._row(mapped, before).items()}}
+        if all(self._held.get(name) == row[name] for name in ("sourceCode", "sourceName")):
+            counts = [int(each["sourceFrequency"]) for each in (self._held, row)]
+            self._held["sourceFrequency"] = sum(count for count in counts if count >= 0) if max(counts) >= 0 else -1
+            return
+        self.close()
+        self._held = row
+
+    def close(self) -> None:
+        """Write the row that is held back."""
+        if self._held:
+            self._line(self._held)
+            self._held = {}
 
     def _row(self, mapped: MappedTerm, before: dict[str, str]) -> dict[str, Any]:
         term, first, accepted = mapped.term, mapped.first, mapped.decision == "accepted"
@@ -120,16 +135,18 @@ class StcmWriter(Writer):
         self._writer = csv.DictWriter(stream, _STCM, lineterminator="\n")
         self._writer.writeheader()
         self._origin = origin
+        self._written: set[tuple[str, str]] = set()
 
     def write(self, mapped: MappedTerm) -> None:
-        """Write a row for every accepted target.
+        """Write a row for every accepted target, once: who joins this table would count a second one twice.
 
         Raises:
             ValueError: the source has no vocabulary, or a concept's id is not a number.
         """
         if mapped.decision == "decided":
             approved = (row for row in mapped.term.rows if row["mappingStatus"] == "APPROVED")
-            targets = [(row["conceptId"], "") for row in approved if row["conceptId"] not in ("", "0")]
+            ids = (row["conceptId"] for row in approved if row["conceptId"] not in ("", "0"))
+            targets = [(each, self._origin.vocabulary_of(each)) for each in ids]
         elif mapped.decision == "accepted" and mapped.first:
             targets = [(str(usagi_id(mapped.first)), mapped.first.concept.vocabulary)]
         else:
@@ -139,6 +156,9 @@ class StcmWriter(Writer):
             raise ValueError("SOURCE_TO_CONCEPT_MAP needs the source's vocabulary: give --source-vocabulary.")
         before = mapped.term.rows[0] if mapped.term.rows else {}
         for concept_id, target in targets:
+            if (mapped.term.code, concept_id) in self._written:
+                continue
+            self._written.add((mapped.term.code, concept_id))
             row = {
                 "source_code": mapped.term.code,
                 "source_concept_id": before.get("source_concept_id") or 0,

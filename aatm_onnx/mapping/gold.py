@@ -20,7 +20,7 @@ def read_gold(
     """Read reviewed terms, each with all concepts that its rows name.
 
     Args:
-        path: a file saved by Usagi, of which approved rows count, SOURCE_TO_CONCEPT_MAP, or a CSV.
+        path: a file saved by Usagi (its approved rows count), SOURCE_TO_CONCEPT_MAP, or a CSV.
         vocabulary: where the concepts are.
         read: how a term is read.
         name_column: the term's column in a CSV.

@@ -3,7 +3,7 @@
 import csv
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import IO, Any, BinaryIO
@@ -30,6 +30,7 @@ class Origin:
         target_prefix: put before concept ids that are not CURIEs.
         today: the day of the mappings.
         set_id: the mapping set's own id.
+        vocabulary_of: the terminology of a concept that a person chose, by its id; "" if it is not known.
     """
 
     tool: str
@@ -38,6 +39,7 @@ class Origin:
     target_prefix: str
     today: date
     set_id: str
+    vocabulary_of: Callable[[str], str]
 
 
 class Writer(ABC):
@@ -116,8 +118,8 @@ class ParquetWriter(Writer):
         try:
             import pyarrow
             from pyarrow import parquet
-        except ImportError:
-            raise ImportError("Parquet needs pyarrow: pip install pyarrow.") from None
+        except ImportError as error:
+            raise ImportError(f"Parquet needs pyarrow ({error}): pip install 'aatm-onnx[parquet]'.") from error
         text, number = pyarrow.string(), pyarrow.float64()
         kinds = dict.fromkeys(COLUMNS[:-1], text)
         kinds |= {"source_frequency": pyarrow.int64(), "score": number, "margin": number, "similarity": number}

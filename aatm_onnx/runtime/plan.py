@@ -123,8 +123,8 @@ class _Planner:
         # Each prompt takes all of the bundle's prefix that it agrees with, whatever it shares with other prompts.
         own_start = np.array([common_length(self.known[0], prompt[:-1]) for prompt in self.prompts], np.int64)
         pending: list[tuple[PrefixNode, int | None]] = [
-            (prefix_tree(self.prompts, np.flatnonzero(own_start == start).tolist(), int(start)), None)
-            for start in np.unique(own_start)
+            (prefix_tree(self.prompts, np.flatnonzero(own_start == start).tolist(), start), None)
+            for start in sorted(set(own_start.tolist()))  # np.unique would import numpy.ma: 20 ms
         ]
         waiting: dict[int, int] = {}  # how many pending nodes continue a prefix
         while pending:

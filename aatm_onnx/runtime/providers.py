@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Literal
 
 from ..bundle import GraphFiles
 from ..errors import INSTALL, BundleError, ProviderError
+from ..interrupts import delaying_interrupts
 from .cuda import why_no_cuda
 from .saturation import EXACT_PRODUCTS, products_saturate
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, RunOptions, SessionOptions
-
-# From 1.29 on, ONNX Runtime reports run counts, durations, model names and error messages to its maker, unless this
-# variable says otherwise before it is imported. Who wants that sets the variable to 0.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 Provider = Literal["auto", "cpu", "cuda"]
 PROVIDERS: tuple[Provider, ...] = ("auto", "cpu", "cuda")
@@ -32,7 +29,8 @@ def import_onnxruntime() -> ModuleType:
         ImportError: it is not installed.
     """
     try:
-        import onnxruntime
+        with delaying_interrupts():  # its C++ part prints a KeyboardInterrupt, and says "initialization failed"
+            import onnxruntime
     except ImportError as error:
         raise ImportError(
             f"The neural reranker needs ONNX Runtime, which can't be imported ({error}): {INSTALL}."

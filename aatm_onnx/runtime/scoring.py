@@ -18,6 +18,9 @@ TOKEN_BUDGETS = {"cpu": 384, "cuda": 4096}
 # which skips half of what the causal mask would throw away. But every chunk copies the past, and more of them gain
 # nothing.
 _CHUNKS = {"cpu": 256, "cuda": 4096}
+# From so many chunks on, a prompt's last run gives memory back. A passage of two or three would pay for that more in
+# time, and in memory taken anew while another batch runs, than its chunks' blocks are worth.
+_MANY_CHUNKS = 5
 
 
 def score_prompts(
@@ -62,9 +65,9 @@ def prompt_logits(
 
 def _distinct(prompts: Sequence[TokenIds]) -> tuple[list[TokenIds], NDArray[np.int64]]:
     """Every prompt once, and where each of the given ones is among these, (prompts,)."""
-    first: dict[bytes, int] = {}
-    places = np.array([first.setdefault(prompt.tobytes(), len(first)) for prompt in prompts], np.int64)
-    return [prompts[index] for index in np.unique(places, return_index=True)[1]], places
+    known: dict[bytes, tuple[int, TokenIds]] = {}
+    places = [known.setdefault(prompt.tobytes(), (len(known), prompt))[0] for prompt in prompts]
+    return [prompt for _, prompt in known.values()], np.array(places, np.int64)
 
 
 class _Execution:
@@ -123,7 +126,7 @@ class _Execution:
                 del prefixes[prefix]
 
     def _score(self, step: Score, prefix: PrefixKV | None) -> None:
-        session = self.session.giving_back() if step.chunks else self.session
+        session = self.session.giving_back() if len(step.chunks) + 1 >= _MANY_CHUNKS else self.session
         for number, stop in enumerate(step.chunks):
             assert prefix is not None  # only prompts after a prefix are cut
             # The first one's memory may be others' too.

@@ -57,7 +57,7 @@ def check_conformance(bundle: Bundle, session: Session, token_budget: int = 2048
     """
     manifest = bundle.manifest
     vectors = bundle.conformance()
-    check_tokenizer(bundle)
+    check_tokenizer(bundle, vectors)
     _check_prefix(bundle, session, vectors)
     prompts = [np.asarray(vector.input_ids, np.int32) for vector in vectors]
     logits = np.asarray([vector.logits for vector in vectors], np.float32)  # (vectors, 2)
@@ -78,13 +78,13 @@ def allowed_difference(bundle: Bundle, session: Session) -> float:
     return min(graph.tolerance, 10 * graph.difference + 1e-5)
 
 
-def check_tokenizer(bundle: Bundle) -> None:
+def check_tokenizer(bundle: Bundle, vectors: Sequence[ConformanceVector]) -> None:
     """Tokenize the conformance pairs with the bundle's own prompt and compare the token ids.
 
     Raises:
         BundleError: a pair has other token ids than its vector, or a part of the prompt than in the manifest.
     """
-    prompt, vectors = bundle.manifest.prompt, bundle.conformance()
+    prompt = bundle.manifest.prompt
     whole = read_tokenizer(bundle.tokenizer_path)
     tokenizer = prompt_tokenizer(bundle, prompt.prefix, prompt.suffix, bundle.manifest.max_length)
     pairs = [format_instruction(prompt.task, vector.query, vector.document) for vector in vectors]

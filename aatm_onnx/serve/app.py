@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from .auth import RequireKey
@@ -16,7 +16,7 @@ from .errors import ApiError, ClientGone
 from .front import Front, Refusals
 from .handlers import Handlers
 from .models import Loader
-from .pages import Pages
+from .pages import SEARCH, Pages
 from .service import Service
 from .settings import Settings
 
@@ -49,8 +49,9 @@ def create_app(
     service = service or Service(settings or Settings())
     refusals = Refusals(service.metrics)
     handlers = {HTTPException: refusals.http, ClientGone: refusals.gone}
+    pages = Pages(search=any(isinstance(each, Route) and each.path == SEARCH for each in routes))
     app = Starlette(
-        routes=[*routes, *Pages().routes(), *Handlers(service).routes()],
+        routes=[*routes, *pages.routes(), *Handlers(service).routes()],
         lifespan=_lifespan(service, load, failed),
         exception_handlers=handlers | dict.fromkeys(_HANDLED, refusals.any) | {Exception: refusals.any},
     )

@@ -7,6 +7,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .answers import JsonAnswer
@@ -70,9 +71,10 @@ class Front:
 
 
 def _endpoint(scope: Scope) -> str:
-    """The route's path: few values, whatever clients ask for."""
-    route = scope.get("route")
-    return getattr(route, "path", None) or scope.get("endpoint_path") or "other"
+    """The route's path: few values, whatever clients ask for. Starlette before 1.7 doesn't say which one it took."""
+    app = scope.get("app")  # unknown where a key was missing
+    matching = (route for route in app.routes if route.matches(scope)[0] is not Match.NONE) if app else iter(())
+    return getattr(next(matching, None), "path", "other")
 
 
 class Refusals:

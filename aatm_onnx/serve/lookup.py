@@ -13,6 +13,7 @@ from ..vocabulary import Filters, Match, Vocabulary
 from ..vocabulary.both_names import combined, documents_of
 from .answers import JsonAnswer
 from .errors import invalid
+from .pages import SEARCH
 from .queue import Group
 
 RETRIEVED = 50
@@ -77,7 +78,7 @@ class Lookup:
 
     def routes(self) -> list[Route]:
         """The page's search."""
-        return [Route("/search", self.search)]
+        return [Route(SEARCH, self.search)]
 
     async def search(self, request: Request) -> Response:
         """Answer `/search?q=TERM`: ranked concepts. Repeated `vocabulary`, `domain` and `class` filter them."""

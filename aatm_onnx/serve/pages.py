@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+SEARCH = "/search"  # of a server with a vocabulary
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -24,10 +25,12 @@ _TYPES = {
 class Pages:
     """Serves files of this package, read once."""
 
-    def __init__(self) -> None:
-        """Read them."""
+    def __init__(self, search: bool = False) -> None:
+        """Read them; `search` gives the page its box over a vocabulary."""
         here = files(__package__)
         self._files = {file.name: file.read_bytes() for file in (here / "page").iterdir() if file.is_file()}
+        box = self._files.pop("search.html")
+        self._files["index.html"] = self._files["index.html"].replace(b"    <!-- search -->\n", box if search else b"")
         self._files["openapi.json"] = (here / "openapi.json").read_bytes()
 
     def routes(self) -> list[Route]:

@@ -105,22 +105,18 @@ class Reconciliation:
         return {name: {"result": _candidates(results)} for name, results in zip(queries, found, strict=True)}
 
     def _wish(self, name: str, query: Any) -> Wish:
-        if not isinstance(query, dict) or not isinstance(query.get("query"), str):
+        if not isinstance(query, dict) or not isinstance(query.get("query", ""), str):
             raise invalid(f'The query {name!r} must be an object with a string "query".')
-        wanted, properties = query.get("type") or [], query.get("properties") or []
-        if not isinstance(wanted, str | list) or not isinstance(properties, list):
-            raise invalid(f"type and properties of the query {name!r} must be lists.")
-        restrictions = [str(each).partition(":")[::2] for each in ([wanted] if isinstance(wanted, str) else wanted)]
-        for each in properties:
-            values = each.get("v") if isinstance(each, dict) else None
-            for value in values if isinstance(values, list) else [values]:
-                restrictions.append((str(each["pid"] if values and "pid" in each else ""), str(value)))
+        if "query" not in query and not query.get("properties"):
+            raise invalid(f'The query {name!r} must have "query" or "properties".')
+        restrictions = _restrictions(name, query.get("type") or [], query.get("properties") or [])
         allowed: dict[str, list[str]] = {}
         for column, value in restrictions:
             if column in _FILTERS and value in self._vocabulary.categories[column]:
                 allowed.setdefault(_FILTERS[column], []).append(str(value))
         filters = self._lookup.filters(**{name: tuple(values) for name, values in allowed.items()})
-        return Wish(query["query"], limit_of(query.get("limit"), 5), filters)
+        named = [value for column, value in restrictions if column == "name"]  # a query by properties has no text
+        return Wish(query.get("query", named[0] if named else ""), limit_of(query.get("limit"), 5), filters)
 
     def _extend(self, asked: dict[str, Any]) -> dict[str, Any]:
         ids, properties = asked.get("ids"), asked.get("properties")
@@ -195,6 +191,19 @@ def _object(text: str, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise bad_request(f"{what} is not a JSON object.")
     return value
+
+
+def _restrictions(name: str, wanted: Any, properties: Any) -> list[tuple[str, str]]:
+    """(column, value) of a query's types and properties; a property's value may be an entity."""
+    if not isinstance(wanted, str | list) or not isinstance(properties, list):
+        raise invalid(f"type and properties of the query {name!r} must be lists.")
+    types = [str(each).partition(":") for each in ([wanted] if isinstance(wanted, str) else wanted)]
+    restrictions = [(column, value) for column, _, value in types]
+    for each in properties:
+        pid, values = (each.get("pid", ""), each.get("v")) if isinstance(each, dict) else ("", None)
+        for value in values if isinstance(values, list) else [values]:
+            restrictions.append((str(pid), str(value.get("id") if isinstance(value, dict) else value)))
+    return restrictions
 
 
 def _candidates(results: list[Scored]) -> list[dict[str, Any]]:

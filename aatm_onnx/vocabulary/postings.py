@@ -19,8 +19,7 @@ _LEAST_SIMILARITY = 0.2
 _SEARCHED_POSTINGS = 1_500_000  # read per query, rare grams first
 _ROWS_AT_ONCE = 50_000  # of a build: some 3 million grams, 150 MB
 _FEWEST_RESCORED = 300  # the best by the grams that were read; their cosines are computed in full
-_SHARES = (0.4, 0.2, 0.1, 0.0)  # of the largest overlap: rows above the first share that gives enough are compared
-_ENOUGH = 4
+_BLOCK = 1 << 19  # rows whose overlaps are summed at a time: 2 MB, which stays near a core
 
 
 class Postings:
@@ -53,10 +52,7 @@ class Postings:
         """
         _, grams = gram_sets([fold(query)], self._bits)
         weights = self._idf(grams)
-        low, high, found = self._overlaps(grams, weights)
-        if allowed is not None:
-            found[~allowed[low:high]] = 0
-        rows = low + _largest(found, self._lengths[low:high], max(2 * count, _FEWEST_RESCORED))
+        rows = self._shortlist(grams, weights, max(2 * count, _FEWEST_RESCORED), allowed)
         cosines = self._cosines(grams, weights, texts_of(rows))
         order = np.argsort(-cosines, kind="stable")[:count]
         return rows[order], cosines[order]
@@ -65,23 +61,56 @@ class Postings:
         frequency = self._starts[grams.astype(np.int64) + 1] - self._starts[grams]
         return _idf(frequency, len(self._lengths))
 
-    def _overlaps(
-        self, grams: NDArray[np.uint32], weights: NDArray[np.float32]
-    ) -> tuple[int, int, NDArray[np.float32]]:
-        """Rows from `low` to `high` and, for each, the sum of squared weights of the grams it shares."""
+    def _shortlist(
+        self, grams: NDArray[np.uint32], weights: NDArray[np.float32], count: int, allowed: NDArray[np.bool_] | None
+    ) -> NDArray[np.int64]:
+        """The rows with the largest cosines by the grams that are read, ascending.
+
+        A row's overlap is the sum of squared weights of the grams it shares; its cosine is in proportion to overlap
+        divided by length. Blocks of rows are visited from the query's own length on outwards, and one that can't have
+        a row for the list is left out: an overlap is at most the square of either length.
+        """
         length = float(np.linalg.norm(weights))
-        low = int(np.searchsorted(self._lengths, length * _LEAST_SIMILARITY))
-        high = int(np.searchsorted(self._lengths, length / _LEAST_SIMILARITY, "right"))
-        found = np.zeros(high - low, np.float32)
-        left = _SEARCHED_POSTINGS
+        low = self._row_of(length * _LEAST_SIMILARITY)
+        high = self._row_of(length / _LEAST_SIMILARITY)
+        lists = self._lists(grams, weights, low, high)
+        edges = np.append(np.arange(low, high, _BLOCK), high)
+        cuts = [np.searchsorted(rows, edges.astype(np.uint32)) for rows, _ in lists]
+        middle = self._row_of(length) - _BLOCK // 2
+        best = _Best(count)
+        sums = np.empty(_BLOCK, np.float32)
+        for block in np.argsort(np.abs(edges[:-1] - middle), kind="stable"):
+            start, end = int(edges[block]), int(edges[block + 1])
+            shortest, longest = float(self._lengths[start]), float(self._lengths[end - 1])
+            if longest <= best.least or length**2 <= best.least * shortest:
+                continue
+            overlaps = sums[: end - start]
+            overlaps.fill(0)
+            for (rows, square), cut in zip(lists, cuts, strict=True):
+                np.add.at(overlaps, rows[cut[block] : cut[block + 1]] - np.uint32(start), square)
+            if allowed is not None:
+                overlaps[~allowed[start:end]] = 0
+            near = np.flatnonzero(overlaps > best.least * shortest)
+            best.add(start + near, overlaps[near] / self._lengths[start:end][near])
+        return np.sort(best.rows)
+
+    def _row_of(self, length: float) -> int:
+        """The first row of at least a length."""
+        return int(np.searchsorted(self._lengths, np.float32(length)))  # a plain float would convert all lengths
+
+    def _lists(
+        self, grams: NDArray[np.uint32], weights: NDArray[np.float32], low: int, high: int
+    ) -> list[tuple[NDArray[np.uint32], np.float32]]:
+        """(rows from `low` to `high`, squared weight) of the grams, rare ones first, as many as a search reads."""
+        lists, left = [], _SEARCHED_POSTINGS
         for index in np.argsort(-weights, kind="stable"):
             rows = self._rows[self._starts[grams[index]] : self._starts[int(grams[index]) + 1]]
             if low > 0 or high < len(self._lengths):
-                rows = rows[np.searchsorted(rows, low) : np.searchsorted(rows, high)]
+                rows = rows[np.searchsorted(rows, np.uint32(low)) : np.searchsorted(rows, np.uint32(high))]
             if (left := left - len(rows)) < 0:
                 break
-            found[rows - np.uint32(low)] += weights[index] ** 2
-        return low, high, found
+            lists.append((rows, weights[index] ** 2))
+        return lists
 
     def _cosines(
         self, grams: NDArray[np.uint32], weights: NDArray[np.float32], texts: Sequence[str]
@@ -99,16 +128,28 @@ def _mapped(path: Path) -> NDArray[Any]:
     return array  # slices of a plain view are cheaper than a memmap's
 
 
-def _largest(found: NDArray[np.float32], lengths: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Places of the largest quotients of `found` and `lengths`, in ascending order."""
-    touched = np.zeros(0, np.int64)
-    for share in _SHARES:
-        if len(touched) < _ENOUGH * count:  # most rows share a common gram or two: they are not worth a division
-            touched = np.flatnonzero(found > share * found.max(initial=0))
-    if len(touched) > count:
-        quotients = found[touched] / lengths[touched]
-        touched = np.sort(touched[np.argpartition(-quotients, count)[:count]])
-    return touched
+class _Best:
+    """The rows with the largest values so far.
+
+    Attributes:
+        rows: the rows, at most `count`.
+        least: what a further row must exceed: the smallest of their values, or 0 while there is room.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.rows = np.zeros(0, np.int64)
+        self.least = 0.0
+        self._count, self._values = count, np.zeros(0, np.float32)
+
+    def add(self, rows: NDArray[np.int64], values: NDArray[np.float32]) -> None:
+        """Take further rows."""
+        rows, values = np.concatenate([self.rows, rows]), np.concatenate([self._values, values])
+        if len(rows) > self._count:
+            largest = np.argpartition(-values, self._count - 1)[: self._count]
+            rows, values = rows[largest], values[largest]
+        self.rows, self._values = rows, values
+        if len(rows) == self._count:
+            self.least = float(values.min())
 
 
 def _idf(frequency: NDArray[np.int64], rows: int) -> NDArray[np.float32]:

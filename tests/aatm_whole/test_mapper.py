@@ -24,6 +24,8 @@ from aatm.terminology_mapper import TerminologyMapper
 import aatm_onnx
 from aatm_onnx.aatm import ScoreSelector, register
 
+from .conftest import CACHES, MODEL
+
 OURS = [sys.executable, "-m", "aatm_onnx.cli", "aatm", "--import", "hashing"]
 AATMS = [sys.executable, "-c", "import hashing; from aatm.main import app; app()"]
 # aatm holds the logits of every token of a batch, 151,669 floats each, hence two concepts at a time.
@@ -38,6 +40,10 @@ def run(*command: str, code: int = 0) -> str:
 
 def mapped(folder: Path) -> bytes:
     return (folder / "mapped_source_concepts.csv").read_bytes()
+
+
+def table(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "mapped_source_concepts.csv")
 
 
 @pytest.fixture(scope="module")
@@ -101,13 +107,32 @@ def test_what_the_score_does_not_support_stays_empty(here: Path) -> None:
         return TerminologyMapper(here / "concepts.csv", here / "few", **options).map()
 
     everything = tables(ScoreSelector())
-    limit = everything["confidence_score"].median()
+    limit = float(everything["confidence_score"].median()) - 1e-5  # other batches change the seventh digit
     kept = tables(ScoreSelector(min_score=limit))
     found = kept["target_concept_id"].notna()
     assert 0 < found.sum() < len(kept) == len(everything)
     assert list(found) == list(everything["confidence_score"] >= limit)
     pd.testing.assert_frame_equal(kept[found], everything[found])
     assert kept["confidence_score"][~found].isna().all()
+    (here / "few.yaml").write_text(
+        f"input_file: concepts.csv\noutput_dir: few-cli\nretriever_id: {hashing.NAME}\n"
+        "reranker_id: onnx-default\nselector_id: onnx-score\n"
+    )
+    run(*OURS, "--min-score", repr(limit), "map", "--task-config-path", "few.yaml")
+    pd.testing.assert_frame_equal(table(here / "few-cli"), table(here / "few"), rtol=0, atol=1e-6)
+
+
+def test_a_margin_and_a_bundle_of_ones_own_on_the_command_line(here: Path, checkpoint: Path) -> None:
+    options = {"limit_to": 6, "retriever": hashing.NAME, "reranker": "onnx-qwen3-reranker-0.6b"}
+    own = ["--bundle", f"own={CACHES / 'bundles' / MODEL.split('/')[1]}"]
+    kept = {}
+    for margin in (0.0, 1.0, 0.01):
+        selector = ScoreSelector(min_margin=margin)
+        mapper = TerminologyMapper(here / "concepts.csv", here / "margin", selector=selector, batch_size=2, **options)
+        kept[margin] = mapper.map()["target_concept_id"].notna().sum()
+    assert kept[0.0] == 6 > kept[0.01] > kept[1.0] == 0
+    run(*OURS, *own, "--min-margin", "0.01", *FEW, "-o", "own", "-rr", "own", "-s", "onnx-score")
+    pd.testing.assert_frame_equal(table(here / "own"), table(here / "margin"), rtol=0, atol=1e-6)
 
 
 def test_aatms_names_lead_to_ours_and_back(checkpoint: Path) -> None:

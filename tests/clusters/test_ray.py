@@ -8,10 +8,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
-
-pytest.importorskip("ray")
 
 from .terms import ROOT, ROWS, assert_same, environment, rank_alone, rows_by_code, write_terms
 
@@ -63,8 +63,6 @@ def wait_for(what: Callable[[], bool], process: subprocess.Popen[str], seconds: 
 
 @pytest.mark.timeout(1200)
 def test_a_killed_worker_and_a_killed_driver_cost_no_row(tmp_path: Path) -> None:
-    import pyarrow.parquet as pq
-
     expected = rank_alone(write_terms(tmp_path / "in"), tmp_path / "alone")
     output = tmp_path / "out"
 
@@ -84,3 +82,26 @@ def test_a_killed_worker_and_a_killed_driver_cost_no_row(tmp_path: Path) -> None
         assert driver.wait(400) == 0
     assert_same(rows_by_code(pq.read_table(output)), expected)
     assert f"{ROWS - len(done)} rows and" in (tmp_path / "log").read_text()  # the second run did only what was left
+
+
+DATA_FRAMES = """
+import ray
+from aatm_onnx.table import TableReranker
+
+ray.init(num_cpus=4)
+ranked = ray.data.read_parquet("terms").map_batches(
+    TableReranker,
+    fn_constructor_kwargs={"provider": "cpu", "threads": 1},
+    batch_format="pandas",
+    num_cpus=1,
+    compute=ray.data.ActorPoolStrategy(size=2),
+)
+ranked.write_parquet("ranked")
+"""
+
+
+def test_ray_passes_data_frames_too(folder: Path, expected: dict[int, Any]) -> None:
+    command = [sys.executable, "-c", DATA_FRAMES]
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    assert_same(rows_by_code(pq.read_table(folder / "ranked")), expected)

@@ -17,6 +17,7 @@ SECONDS_A_CASE = 60
 # Cases that fell once; they are tried first, whatever else is asked for. What was found by hand stands, named, in
 # test_hostile_bundles.py.
 FOUND = (
+    3620,  # a max_length without room for a text was said to be the caller's mistake
     1547,  # random keys and values of three tokens moved scores by 4e-5, and the vectors allowed it
 )
 BAD = ("SILENT", "WRONG", "other exception", "hang", "crash")

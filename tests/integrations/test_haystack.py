@@ -39,6 +39,12 @@ def test_a_pipeline_of_bm25_and_our_ranker_goes_through_yaml(ranked: Ranked) -> 
         Pipeline.loads(text)
 
 
+def test_the_model_is_opened_by_warm_up_and_not_before() -> None:
+    ranker = OnnxRanker("no such model")
+    with pytest.raises(ValueError, match="no such model"):
+        ranker.warm_up()
+
+
 def test_an_async_pipeline_takes_it(ranked: Ranked) -> None:
     pipeline = Pipeline()
     pipeline.add_component("ranker", OnnxRanker(provider="cpu"))

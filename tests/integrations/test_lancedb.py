@@ -5,6 +5,7 @@ from typing import Any
 
 import lancedb
 import pytest
+from lancedb.index import FTS
 
 from aatm_onnx.integrations.lancedb import OnnxReranker
 
@@ -20,7 +21,7 @@ def table(tmp_path: Path) -> Any:
         for index, text in enumerate(CANDIDATES)
     ]
     made = lancedb.connect(tmp_path).create_table("terms", rows)
-    made.create_fts_index("text")
+    made.create_index("text", config=FTS())
     return made
 
 
@@ -42,10 +43,16 @@ def test_hybrid_search(table: Any, ranked: Ranked, return_score: str) -> None:
     assert ("_distance" in found.column_names) == (return_score == "all")
 
 
-def test_full_text_search_and_nothing_found(table: Any) -> None:
+def test_full_text_search_and_nothing_found(table: Any, ranked: Ranked) -> None:
     reranker = OnnxReranker(provider="cpu")
-    found = table.search(QUERY, query_type="fts").rerank(reranker).limit(10).to_arrow()
-    assert found["text"].to_pylist()[0] in CANDIDATES
+    words = "headache in renal disease"  # the search puts the shortest first
+    alone = table.search(words, query_type="fts").limit(10).to_arrow()["text"].to_pylist()
+    found = table.search(words, query_type="fts").rerank(reranker).limit(10).to_arrow()
+    expected = reranker.reranker.rank(words, alone)
+    assert len(alone) == 3 and [each.index for each in expected] != [0, 1, 2]
+    assert found["text"].to_pylist() == [each.document for each in expected]
+    assert found["_relevance_score"].to_pylist() == [pytest.approx(each.score, abs=1e-6) for each in expected]
+    assert "_score" not in found.column_names
     nothing = table.search("zzz", query_type="fts").rerank(reranker).limit(10).to_arrow()
     assert nothing.num_rows == 0 and "_relevance_score" in nothing.column_names
     with pytest.raises(ValueError, match=r"no column 'name' to rank by; there are .*text"):

@@ -23,7 +23,10 @@ Ranked = list[tuple[int, float, str]]
 
 
 def engine(reranker: OnnxReranker) -> tuple[RetrieverQueryEngine, Any]:
-    nodes = [TextNode(text=text, id_=str(index)) for index, text in enumerate(CANDIDATES)]
+    nodes = [
+        TextNode(text=text, id_=str(index), metadata={"code": f"C{index}"}, excluded_embed_metadata_keys=["code"])
+        for index, text in enumerate(CANDIDATES)
+    ]
     index = VectorStoreIndex(nodes, embed_model=MockEmbedding(embed_dim=4))
     Settings.llm = MockLLM()
     synthesizer = get_response_synthesizer(response_mode=ResponseMode.NO_TEXT)
@@ -39,7 +42,9 @@ def test_a_query_engine_returns_nodes_with_our_scores(ranked: Ranked) -> None:
     assert [each.score for each in found] == [
         pytest.approx(expected[each.node.get_content()], abs=1e-6) for each in found
     ]
-    assert {each.node.node_id for each in found} <= {each.node.node_id for each in retriever.retrieve(QUERY)}
+    assert [each.node.node_id for each in found] == [str(index) for index, _, _ in ranked[:4]]
+    assert [each.node.metadata for each in found] == [{"code": f"C{index}"} for index, _, _ in ranked[:4]]
+    assert [each.node.node_id for each in retriever.retrieve(QUERY)][:4] != [each.node.node_id for each in found]
     again = asyncio.run(whole.aquery(QUERY)).source_nodes
     assert [(each.node.node_id, each.score) for each in again] == [(each.node.node_id, each.score) for each in found]
 

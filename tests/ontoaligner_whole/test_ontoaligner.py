@@ -32,6 +32,7 @@ def test_an_aligner_pipeline_reranks_what_its_retriever_found() -> None:
     texts = [CANDIDATES[int(iri.removeprefix("C"))] for iri in found["target-cands"]]
     expected = Qwen3Reranker(provider="cpu").rank(QUERY, texts, 2)
     assert ranked["source"] == "local:1"
+    assert ranked["target-cands"] != found["target-cands"][:2]  # else nothing would have been reranked
     assert ranked["target-cands"] == [found["target-cands"][each.index] for each in expected]
     assert ranked["score-cands"] == pytest.approx([each.score for each in expected], abs=1e-6)
     assert ranked["retriever-score-cands"] == [found["score-cands"][each.index] for each in expected]

@@ -1,5 +1,6 @@
 """The page in headless Chromium, with real clicks and keys. Debian has it: apt-get install chromium chromium-driver."""
 
+import contextlib
 import csv
 import os
 import shutil
@@ -19,17 +20,25 @@ EVIL = "<img src=x onerror=\"document.title='broken'\"><script>document.title='b
 pytestmark = pytest.mark.skipif(not shutil.which("chromedriver"), reason="needs chromium and chromium-driver")
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Any]:
+@contextlib.contextmanager
+def chromium(downloads: Path) -> Iterator[Any]:
+    """A browser that reaches this machine alone."""
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1280,900"):
         options.add_argument(argument)
-    options.add_experimental_option("prefs", {"download.default_directory": str(tmp_path)})
+    options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
     with webdriver.Chrome(options=options, service=service) as driver:
+        yield driver
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Any]:
+    with chromium(tmp_path) as driver:
         yield driver
         severe = [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
         assert not [message for message in severe if "401" not in message], severe

@@ -18,3 +18,7 @@ export function choices(select, names, chosen) {
   select.replaceChildren(...names.map((name, index) => element("option", { value: index, textContent: name || `column ${index + 1}` })));
   select.value = String(chosen);
 }
+
+export function shown(score) {
+  return score > 0 && score < 0.0001 ? "< 0.0001" : score.toFixed(4);
+}

@@ -2,7 +2,7 @@
 
 import { ask } from "./api.js";
 import { parse } from "./csv.js";
-import { choices, element, find, say } from "./dom.js";
+import { choices, element, find, say, shown } from "./dom.js";
 
 const form = find("#one"), status = find("#status"), place = find("#ranking");
 const candidates = find("#candidates"), column = find("#column"), columnRow = find("#column-row");
@@ -68,8 +68,4 @@ function show(answer, documents) {
       element("td", { className: "number", textContent: result.index + 1 }));
   });
   place.replaceChildren(element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)));
-}
-
-function shown(score) {
-  return score > 0 && score < 0.0001 ? "< 0.0001" : score.toFixed(4);
 }

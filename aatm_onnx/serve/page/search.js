@@ -1,7 +1,7 @@
 // A search box over the vocabulary, where the server has one.
 
 import { ask } from "./api.js";
-import { element, find, say } from "./dom.js";
+import { element, find, say, shown } from "./dom.js";
 
 const form = find("#search"), field = find("#term"), place = find("#concepts"), status = find("#search-status");
 let last = 0, timer;
@@ -14,20 +14,23 @@ async function search() {
     say(status, field.value ? `${answer.results.length} of ${answer.concepts} concepts.` : `${answer.concepts} concepts.`);
     place.replaceChildren(...(answer.results.length ? [table(answer.results)] : []));
   } catch (error) {
-    if (mine === last) say(status, error.message, true);
+    if (mine !== last) return;
+    place.replaceChildren();
+    say(status, error.message, true);
   }
 }
 
 function table(results) {
-  const columns = ["Score", "Id", "Concept", "Found as", "Vocabulary", "Domain"];
+  const columns = ["Concept", "Score", "Id", "Found as", "Vocabulary", "Domain"];
   const head = element("tr", {}, ...columns.map((text) => element("th", { scope: "col", textContent: text })));
   const rows = results.map((result) => {
-    const values = [result.score.toFixed(3), result.id, result.name, result.matched_name, result.vocabulary, result.domain];
-    return element("tr", {}, ...values.map((text) => element("td", { textContent: text })));
+    const values = [result.name, shown(result.score), result.id, result.matched_name, result.vocabulary, result.domain];
+    return element("tr", {}, ...values.map((text, column) => element("td", { className: column === 1 ? "number" : "", textContent: text })));
   });
   return element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows));
 }
 
-form.addEventListener("submit", (event) => { event.preventDefault(); search(); });
-field.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(search, 250); });
-form.hidden = !(await fetch("search", { method: "HEAD" }).catch(() => ({}))).ok;
+if (form) {  // the server has a vocabulary
+  form.addEventListener("submit", (event) => { event.preventDefault(); search(); });
+  field.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(search, 250); });
+}

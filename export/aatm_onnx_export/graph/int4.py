@@ -15,8 +15,8 @@ from ..checkpoint import CheckpointWeights, FloatArray
 from .builder import OnnxGraph, Value
 from .linear import Activation
 
-# Inputs that share a scale. In memory ONNX Runtime has 12 bytes for each scale beside 16 for 32 weights: of 8B 2.6 GB,
-# half of which is saved where a row is wide.
+# Inputs that share a scale. In memory ONNX Runtime has 12 bytes for each scale beside 16 for 32 weights: of 8B 2.6 GB;
+# wide rows save half of that.
 _BLOCK, _WIDE_BLOCK = 32, 64
 _WIDE_INPUTS = 4096
 _ROWS = 512  # outputs rounded at a time
@@ -30,7 +30,7 @@ class Int4Linear:
     Attributes:
         graph: the graph that is built.
         weights: the checkpoint's.
-        mean_inputs: what a weight is multiplied with on average, (in,), for those of which that was measured.
+        mean_inputs: what a weight is multiplied with on average, (in,), where that was measured.
         fine: half as many inputs as usual share a scale.
     """
 

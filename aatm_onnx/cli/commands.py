@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import click
 
-from .. import __version__
 from ..errors import ProviderError, ScoreError
+from ..interrupts import ended_by_interrupts
 from .terminal import printable
 
 # Every command is `command` in the module of its name. Modules are imported when they are called: `aatm-onnx rerank`
@@ -35,7 +35,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"{__package__}.{name}").command
+        with ended_by_interrupts():
+            command: click.Command = importlib.import_module(f"{__package__}.{name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -43,13 +44,28 @@ class _Commands(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
+def _say_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from ..version import __version__  # asking what is installed takes as long as importing click
+
+        click.echo(f"{context.find_root().info_name}, version {__version__}")
+        context.exit()
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_say_version,
+    help="Show the version and exit.",
+)
 def cli() -> None:
     """Rerank terminology candidates with a Qwen3 reranker on ONNX Runtime, without PyTorch."""
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def run(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0 done, 1 it failed, 2 wrong usage, 130 interrupted."""
     _fill_closed_streams()
     _clean_up_when_terminated()

@@ -1,0 +1,103 @@
+"""The bundles on processors that qemu plays, beside this one: `python -m tests.processors FOLDER arm` (or x86).
+
+FOLDER is as `setup` and `bundles` made it. Prints a table, and fails if a bundle does not pass its own verification
+there, if scores are not this machine's, or if saturating products are not seen.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+SCORE = Path(__file__).with_name("score.py")
+EMULATORS = {"arm": "qemu-aarch64", "x86": "qemu-x86_64"}
+# What qemu calls them, what they can, and whether their uint8 x int8 products saturate.
+PROCESSORS = {
+    "arm": [
+        ("cortex-a72", "no dot product", False),
+        ("neoverse-n1", "dot product", False),
+        ("max", "all that qemu has: SVE, matrices of int8", False),
+    ],
+    "x86": [
+        ("Nehalem", "SSE 4.2", True),
+        ("SandyBridge", "AVX", True),
+        ("Haswell", "AVX2", True),
+    ],
+}
+# Products of random weights come nearer to what 16 bits hold; their vocabulary takes long to read under emulation.
+BUNDLES = {"arm": "default*", "x86": "*"}
+# How far scores may be from this machine's, by the last word of a bundle's name. Sums are added up in another order,
+# and where activations are rounded to 8 bits, one of them may fall on the other side.
+MOST = {"default": 1e-5, "fp32": 1e-5, "int8": 2e-3, "int4": 5e-3}
+
+
+def python_on(folder: Path, family: str, processor: str) -> list[str]:
+    """How Python is started on a processor."""
+    emulator = [str(folder / "qemu" / "usr" / "bin" / EMULATORS[family]), "-cpu", processor]
+    if family == "x86":
+        return [*emulator, sys.executable]
+    system = folder / "arm64"
+    packages = f"PYTHONPATH={folder / 'arm64-packages'}:{ROOT}"
+    return [*emulator, "-L", str(system), "-E", packages, str((system / "usr" / "bin" / "python3").resolve())]
+
+
+def measure(python: list[str], bundles: list[Path]) -> dict[str, Any]:
+    """What `score.py` says there."""
+    done = subprocess.run([*python, str(SCORE), *map(str, bundles)], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(python)} failed with exit code {done.returncode}:\n{done.stderr[-3000:]}")
+    answer: dict[str, Any] = json.loads(done.stdout)  # qemu and ONNX Runtime warn on standard error
+    return answer
+
+
+def row_of(bundle: str, there: dict[str, Any], here: dict[str, Any]) -> tuple[str, list[str]]:
+    """A bundle's part of a row of the table, and what is wrong."""
+    truth, own = here["own"]["scores"], there["own"]
+    away = largest(own["scores"], truth)
+    wrong = []
+    if not own["largest_difference"] <= own["tolerance"]:
+        wrong.append(f"{bundle} fails its own verification")
+    if not away <= MOST[bundle.split()[-1]]:
+        wrong.append(f"{bundle}'s scores are {away:.2g} from this machine's")
+    plain = there.get("plain")
+    by_itself = f"{plain['largest_difference']:.1e}, {largest(plain['scores'], truth):.1e}" if plain else ""
+    conformance = f"{own['largest_difference']:.1e} ({own['tolerance']:.0e})"
+    return f"{bundle} | {conformance} | {away:.1e} | {by_itself}", wrong
+
+
+def largest(scores: list[float], others: list[float]) -> float:
+    """The largest difference of two lists of scores."""
+    return max(abs(score - other) for score, other in zip(scores, others, strict=True))
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("family", choices=PROCESSORS)
+    options = parser.parse_args()
+    folder = options.folder.resolve()
+    bundles = sorted((folder / "bundles").glob(BUNDLES[options.family]))
+    here = measure([sys.executable], bundles)
+    print(f"here: products saturate {here['saturate']}; scores of {len(bundles)} bundles are compared with these\n")
+    print(
+        "| processor | bundle | conformance (allowed) | from here | both without our settings |\n|---|---|---|---|---|"
+    )
+    faults = []
+    for processor, what, saturates in PROCESSORS[options.family]:
+        there = measure(python_on(folder, options.family, processor), bundles)
+        if there["saturate"] != saturates:
+            faults.append(f"{processor}: products_saturate() is {there['saturate']}")
+        for bundle, measured in there["bundles"].items():
+            row, wrong = row_of(bundle, measured, here["bundles"][bundle])
+            print(f"| {processor} ({what}) | {row} |", flush=True)
+            faults += [f"{processor}: {sentence}" for sentence in wrong]
+    if faults:
+        raise SystemExit("\n" + "\n".join(faults))
+
+
+if __name__ == "__main__":
+    main()
