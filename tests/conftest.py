@@ -2,11 +2,15 @@
 
 import importlib.util
 import re
+import signal
 from pathlib import Path
 
 import pytest
 
 from aatm_onnx import Qwen3Reranker
+
+# Started in a shell's background, pytest ignores Ctrl-C, and so would every program that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Tests that export, or build environments and sites. Without PyTorch they can't even be imported.
 _EXPORTS = re.compile(r"^(?:from|import) (?:torch|transformers|onnx|aatm_onnx_export|\.checkpoints|recipe)\b", re.M)
