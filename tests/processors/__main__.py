@@ -14,24 +14,20 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 SCORE = Path(__file__).with_name("score.py")
 EMULATORS = {"arm": "qemu-aarch64", "x86": "qemu-x86_64"}
-# What qemu calls them, what they can, and whether their uint8 x int8 products saturate.
+# What qemu calls them, and what they have.
 PROCESSORS = {
     "arm": [
-        ("cortex-a72", "no dot product", False),
-        ("neoverse-n1", "dot product", False),
-        ("max", "all that qemu has: SVE, matrices of int8", False),
+        ("cortex-a72", "no dot product"),
+        ("neoverse-n1", "dot product"),
+        ("max", "all that qemu has: SVE, matrices of int8"),
     ],
-    "x86": [
-        ("Nehalem", "SSE 4.2", True),
-        ("SandyBridge", "AVX", True),
-        ("Haswell", "AVX2", True),
-    ],
+    "x86": [("Nehalem", "SSE 4.2"), ("SandyBridge", "AVX"), ("Haswell", "AVX2")],
 }
 # Products of random weights come nearer to what 16 bits hold; their vocabulary takes long to read under emulation.
 BUNDLES = {"arm": "default*", "x86": "*"}
-# How far scores may be from this machine's, by the last word of a bundle's name. Sums are added up in another order,
-# and where activations are rounded to 8 bits, one of them may fall on the other side.
-MOST = {"default": 1e-5, "fp32": 1e-5, "int8": 2e-3, "int4": 5e-3}
+# How far scores may be from this machine's. Sums are added up in another order, and where activations are rounded to 8
+# bits, some of them fall on the other side; random weights make most of that. Saturated products are 0.008 off.
+MOST = {"default": 1e-5, "default fp32": 1e-5, "default int8": 2e-3, "default int4": 5e-3, "random int8": 5e-3}
 
 
 def python_on(folder: Path, family: str, processor: str) -> list[str]:
@@ -60,7 +56,7 @@ def row_of(bundle: str, there: dict[str, Any], here: dict[str, Any]) -> tuple[st
     wrong = []
     if not own["largest_difference"] <= own["tolerance"]:
         wrong.append(f"{bundle} fails its own verification")
-    if not away <= MOST[bundle.split()[-1]]:
+    if not away <= MOST[bundle]:
         wrong.append(f"{bundle}'s scores are {away:.2g} from this machine's")
     plain = there.get("plain")
     by_itself = f"{plain['largest_difference']:.1e}, {largest(plain['scores'], truth):.1e}" if plain else ""
@@ -87,13 +83,14 @@ def main() -> None:
         "| processor | bundle | conformance (allowed) | from here | both without our settings |\n|---|---|---|---|---|"
     )
     faults = []
-    for processor, what, saturates in PROCESSORS[options.family]:
+    for processor, what in PROCESSORS[options.family]:
         there = measure(python_on(folder, options.family, processor), bundles)
-        if there["saturate"] != saturates:
-            faults.append(f"{processor}: products_saturate() is {there['saturate']}")
+        print(f"| {processor} ({what}) | products saturate: {there['saturate']} | | | |", flush=True)
+        if there["saturate"] != there["wrong"]:
+            faults.append(f"{processor}: products_saturate() is {there['saturate']}, which is not so")
         for bundle, measured in there["bundles"].items():
             row, wrong = row_of(bundle, measured, here["bundles"][bundle])
-            print(f"| {processor} ({what}) | {row} |", flush=True)
+            print(f"| {processor} | {row} |", flush=True)
             faults += [f"{processor}: {sentence}" for sentence in wrong]
     if faults:
         raise SystemExit("\n" + "\n".join(faults))

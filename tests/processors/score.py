@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
+
 from aatm_onnx import Qwen3Reranker
 from aatm_onnx.bundle import Bundle, open_bundle
 from aatm_onnx.runtime.providers import import_onnxruntime
-from aatm_onnx.runtime.saturation import products_saturate
+from aatm_onnx.runtime.saturation import _PRODUCT, products_saturate
 from aatm_onnx.runtime.session import open_session
 from aatm_onnx.runtime.verify import check_conformance
 
@@ -34,6 +36,18 @@ def measure(bundle: Bundle) -> dict[str, Any]:
     return {**asdict(conformance), "scores": [pair.score for pairs in scored for pair in pairs]}
 
 
+def wrong_products() -> bool:
+    """Whether products of uint8 and int8 matrices of several shapes differ from numpy's."""
+    draw = np.random.default_rng(0)
+    session = import_onnxruntime().InferenceSession(_PRODUCT, providers=["CPUExecutionProvider"])
+    for rows, inner, columns in ((1, 64, 32), (3, 256, 768), (17, 100, 33), (64, 768, 256)):
+        a = draw.integers(128, 256, (rows, inner), dtype=np.uint8)
+        b = draw.integers(64, 128, (inner, columns), dtype=np.int8)
+        if (session.run(["y"], {"a": a, "b": b})[0] != a.astype(np.int64) @ b.astype(np.int64)).any():
+            return True
+    return False
+
+
 @contextlib.contextmanager
 def plain_options() -> Iterator[None]:
     """ONNX Runtime as it is by itself: told nothing about products and kernels."""
@@ -43,7 +57,7 @@ def plain_options() -> Iterator[None]:
 
 def main() -> None:
     """The command line."""
-    answer: dict[str, Any] = {"saturate": products_saturate(), "bundles": {}}
+    answer: dict[str, Any] = {"saturate": products_saturate(), "wrong": wrong_products(), "bundles": {}}
     for path in sys.argv[1:]:
         bundle = open_bundle(path)
         measured = {"own": measure(bundle)}
