@@ -70,7 +70,8 @@ def telegram(text: str, draw: random.Random) -> str:
     for at, word in enumerate(words):
         if len(word) > 6 and draw.random() < 0.15:
             words[at] = cut_short(word, draw)
-    words = [w for w in words if w.lower() not in ("of", "the", "in", "to") or draw.random() < 0.6]
+    kept = [w for w in words if w.lower() not in ("of", "the", "in", "to") or draw.random() < 0.6]
+    words = kept or words
     if len(words) > 2 and draw.random() < 0.25:
         cut = draw.randrange(1, len(words))
         words = [
