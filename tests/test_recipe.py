@@ -23,7 +23,7 @@ from recipe.ontologies import apart_from, different, without_words
 from recipe.patterns import laboratory, medicines
 from recipe.pool import Question
 from recipe.rows import Draw, make_terminology
-from recipe.sources import Concept, fold, held_out_strings, load_hpo, split_of, training_concepts
+from recipe.sources import Concept, fold, held_out_strings, load_hpo, refuse_forbidden, split_of, training_concepts
 from recipe.teaching import taught_texts
 from recipe.tokenizer import train_tokenizer
 from recipe.vectors import joints, spelling_vectors
@@ -47,6 +47,14 @@ def test_no_held_out_string_is_learned() -> None:
     strings = {fold(text) for c in kept for text in (c.name, *(s for s, _ in c.synonyms))}
     assert strings and not strings & forbidden
     assert {split_of(c) for c in kept} == {"train"}
+    refuse_forbidden({"hpo": kept}, forbidden)
+
+
+def test_a_held_out_string_in_another_case_is_refused() -> None:
+    concepts = [Concept("1", "Pain", [("MI", "EXACT")])]
+    with pytest.raises(ValueError, match=r"x would learn 1 strings that are held out, such as \['MI'\]"):
+        refuse_forbidden({"x": concepts}, {"mi"})
+    refuse_forbidden({"x": concepts}, {"mitral"})
 
 
 @given(st.lists(TERMS, min_size=1, max_size=6), TERMS)

@@ -8,7 +8,7 @@ from functools import cache
 from recipe.coding import load_operations, short_titles
 from recipe.generated import load_laboratory, load_medicines, load_spellings
 from recipe.ontologies import apart_from, load_go, load_mesh, load_mondo, load_substances, without_words
-from recipe.sources import Concept, fold, held_out_strings, load_hpo, load_icd, training_concepts
+from recipe.sources import Concept, fold, held_out_strings, load_hpo, load_icd, refuse_forbidden, training_concepts
 from recipe.unseen import unseen_strings
 from recipe.wording import telegram
 
@@ -43,15 +43,16 @@ PATTERNS = ("operations", "laboratory", "medicines", "spellings")
 def learning_sources(tested: dict[str, list[Concept]]) -> dict[str, list[Concept]]:
     """What there is to learn from: nothing that is held out or stands in a terminology that is to stay unseen."""
     forbidden = forbidden_strings()
-    drugs = {fold(text) for text in unseen_strings() if LONG_WORD.fullmatch(text)}
+    drugs = {text for text in unseen_strings() if LONG_WORD.fullmatch(text)}
     learned = {n: training_concepts(c, forbidden) for n, c in tested.items()}
     short = short_titles()
     for concept in learned["icd"]:
-        if title := short.get(concept.id):
+        if (title := short.get(concept.id)) and fold(title) not in forbidden:
             concept.synonyms.append((title, "EXACT"))
     more = {"mondo": load_mondo(), "mesh": load_mesh(), "go": load_go()}
     more["substances"] = without_words(load_substances(), drugs)[::3]
     learned |= {n: apart_from(c, forbidden) for n, c in more.items()}
+    refuse_forbidden(learned, forbidden)
     return learned | {
         "operations": load_operations(),
         "laboratory": load_laboratory(),
@@ -62,7 +63,7 @@ def learning_sources(tested: dict[str, list[Concept]]) -> dict[str, list[Concept
 
 @cache
 def forbidden_strings() -> set[str]:
-    """Every string that is held out, or stands in a terminology that is to stay unseen."""
+    """Every string that is held out, or stands in a terminology that is to stay unseen, folded."""
     return set.union(*(held_out_strings(load()) for load in (load_hpo, load_icd))) | unseen_strings()
 
 

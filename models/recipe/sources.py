@@ -108,3 +108,14 @@ def training_concepts(concepts: list[Concept], forbidden: set[str]) -> list[Conc
     """Concepts to learn from: none that is held out, none whose name is forbidden, no forbidden synonym."""
     kept = [c for c in concepts if split_of(c) == "train" and fold(c.name) not in forbidden]
     return [Concept(c.id, c.name, [s for s in c.synonyms if fold(s[0]) not in forbidden], c.parents) for c in kept]
+
+
+def refuse_forbidden(learned: dict[str, list[Concept]], forbidden: set[str]) -> None:
+    """Stop if a source has a string whose folded form is `forbidden`.
+
+    Raises:
+        ValueError: it has; the message names some.
+    """
+    for name, concepts in learned.items():
+        if found := sorted({t for c in concepts for t in c.strings if fold(t) in forbidden}):
+            raise ValueError(f"{name} would learn {len(found)} strings that are held out, such as {found[:3]}.")

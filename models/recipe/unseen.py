@@ -22,7 +22,7 @@ import zstandard
 from recipe.coding import load_index_keys
 from recipe.ontologies import PROCEDURES, bag_of_words, different, read_mesh, resources
 from recipe.patterns import laboratory, medicines
-from recipe.sources import Concept, load_hpo, load_icd, package_folder, read_words, split_of
+from recipe.sources import Concept, fold, load_hpo, load_icd, package_folder, read_words, split_of
 from recipe.wording import telegram
 
 MEASUREMENT = "0001444"
@@ -131,6 +131,6 @@ def held_out(concept: Concept) -> bool:
 
 
 def unseen_strings() -> set[str]:
-    """Every string of theirs."""
+    """Every string of theirs, folded."""
     seen = (load_admissions,)  # the names are those of other sources, of which only the held-out ones are asked for
-    return {t for load in UNSEEN.values() if load not in seen for c in load() for t in c.strings}
+    return {fold(t) for load in UNSEEN.values() if load not in seen for c in load() for t in c.strings}
