@@ -2,10 +2,9 @@
 
 The text is cut where the tokenizer's word splitting always ends a word, whatever follows: before a space that follows a
 visible character, or, as Qwen3 splits, between a letter and a character that is surely not one. Such a cut changes no
-token before it. A text
-without such places (a megabyte of spaces, or of letters) is one endless word. BPE merges within it depend on their
-neighbours only, so a cut shows near the cut alone. Either way the text is cut twice, and the first tokens count only if
-both cuts agree on them. That also covers added tokens, which a cut may divide.
+token before it. A text without such places (a megabyte of spaces, or of letters) is one endless word. BPE merges within
+it depend on their neighbours only, so a cut shows near the cut alone. Either way the text is cut twice, and the first
+tokens count only if both cuts agree on them. That also covers added tokens, which a cut may divide.
 """
 
 import json

@@ -13,6 +13,8 @@ import sys
 import time
 from pathlib import Path
 
+from process_memory import kibibytes
+
 import aatm_onnx  # noqa: F401  # before anything else can import ONNX Runtime: no telemetry
 
 ROOT = Path(__file__).parent.parent
@@ -69,7 +71,7 @@ def mapping(folder: Path, reranker: str, concepts: int, batch_size: int) -> dict
     mapper.map([term["query"] for term in _terms()[:concepts]], save_to_disk=False)
     marks.append(time.perf_counter())
     imported, loaded, mapped = (after - before for before, after in itertools.pairwise(marks))
-    peak = _peak_megabytes()
+    peak = kibibytes("VmHWM") * 1024 / 1e6
     return {"import": imported, "load": loaded, "map": mapped, "pair": 1e3 * mapped / concepts / 10, "peak": peak}
 
 
@@ -108,12 +110,6 @@ def _build_database(folder: Path) -> None:
     concepts.to_csv(folder / ".aatm" / "datasets" / "standard_concept.csv", index=False)
     os.chdir(folder)
     build_local_vector_database(hashing.NAME)
-
-
-def _peak_megabytes() -> float:
-    """Of this process alone (Linux); getrusage's also counts what its parent held when it started this one."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024 / 1e6
 
 
 def _terms() -> list[dict[str, list[str]]]:

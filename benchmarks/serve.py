@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from process_memory import kibibytes
 from workloads import terms
 
 MAX_WAIT = 2.0  # seconds; so short, that the queue is full within a part
@@ -80,8 +81,7 @@ class Server:
 
     def resident(self) -> float:
         """Its memory, in MB."""
-        with open(f"/proc/{self.pid}/status", encoding="ascii") as file:  # noqa: PTH123
-            return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1e3
+        return kibibytes("VmRSS", self.pid) / 1e3
 
 
 @asynccontextmanager

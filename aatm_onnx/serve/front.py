@@ -11,7 +11,7 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .answers import JsonAnswer
-from .errors import ApiError, ClientGone, as_api_error, error_body
+from .errors import ApiError, as_api_error, error_body
 from .logs import request_id, trace_of
 from .metrics import Metrics
 
@@ -72,9 +72,9 @@ class Front:
 
 def _endpoint(scope: Scope) -> str:
     """The route's path: few values, whatever clients ask for. Starlette before 1.7 doesn't say which one it took."""
-    app = scope.get("app")  # unknown where a key was missing
-    matching = (route for route in app.routes if route.matches(scope)[0] is not Match.NONE) if app else iter(())
-    return getattr(next(matching, None), "path", "other")
+    routes = scope["app"].routes if "app" in scope else ()  # unknown where a key was missing
+    matching = (route for route in routes if route.matches(scope)[0] is not Match.NONE)
+    return getattr(scope.get("route") or next(matching, None), "path", "other")
 
 
 class Refusals:
@@ -105,4 +105,3 @@ class Refusals:
 
 
 _REASONS = {413: "too_large", 422: "invalid", 429: "full", 503: "not_ready", 504: "timeout"}
-GONE_ERRORS = (ClientGone,)

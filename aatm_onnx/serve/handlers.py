@@ -1,7 +1,6 @@
 """The API's handlers."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -189,7 +188,3 @@ def _answer(request: Request, content: object, model: Model, scored: Scored, not
     if note:  # TEI's and vLLM's bodies have no place for it
         headers["x-warning"] = note.encode("ascii", "replace").decode().replace("\n", " ")
     return JsonAnswer(content, headers=headers)
-
-
-Handler = Callable[[Request], Awaitable[Response]]
-RouteList = Sequence[Route]

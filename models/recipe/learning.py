@@ -1,7 +1,6 @@
 """What the default model learns from, source by source, and what must stay out of it."""
 
 import random
-import re
 from dataclasses import dataclass
 from functools import cache
 
@@ -9,10 +8,9 @@ from recipe.coding import load_operations, short_titles
 from recipe.generated import load_laboratory, load_medicines, load_spellings
 from recipe.ontologies import apart_from, load_go, load_mesh, load_mondo, load_substances, without_words
 from recipe.sources import Concept, fold, held_out_strings, load_hpo, load_icd, refuse_forbidden, training_concepts
-from recipe.unseen import unseen_strings
+from recipe.unseen import LONG_WORD, unseen_strings
 from recipe.wording import telegram
 
-LONG_WORD = re.compile(r"\w{5,}")
 VOTING, VOTING_PATTERNS, TYPED = 20_000, 4_000, 20_000  # strings of a source that have a say in tokenizer and rarity
 
 

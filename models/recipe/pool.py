@@ -1,6 +1,5 @@
 """The first stage and the marks: character n-gram pools, BM25, rank metrics, calibration."""
 
-import random
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ import numpy as np
 import torch
 from rank_bm25 import BM25Okapi
 
-from recipe.sources import Concept, fold, split_of
+from recipe.sources import Concept, asked_synonyms, fold
 
 POOL_SIZE = 50
 
@@ -69,9 +68,7 @@ def questions(
     concepts: list[Concept], index: NgramIndex, splits: Collection[str], count: int, seed: int = 0
 ) -> list[Question]:
     """`count` exact synonyms of the concepts of some splits with their pools out of all names."""
-    place = {c.id: i for i, c in enumerate(concepts)}
-    asked = [(text, place[c.id]) for c in concepts if split_of(c) in splits for text in c.exact]
-    asked = sorted(random.Random(seed).sample(asked, min(count, len(asked))))
+    asked = asked_synonyms(concepts, splits, count, seed)
     pools = index.nearest([text for text, _ in asked])
     return [
         Question(

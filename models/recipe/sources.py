@@ -6,7 +6,9 @@ and all its synonyms out of training, and no held-out string may come back throu
 
 import hashlib
 import importlib.util
+import random
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,6 +99,15 @@ def split_of(concept: Concept) -> str:
     """'test', 'dev' or 'train', decided by the concept's id alone."""
     draw = int(hashlib.sha1(f"{SEED}:{concept.id}".encode()).hexdigest()[:8], 16) / 2**32
     return "test" if draw < TEST_SHARE else "dev" if draw < TEST_SHARE + DEV_SHARE else "train"
+
+
+def asked_synonyms(
+    concepts: list[Concept], splits: Collection[str], count: int, seed: int = 0
+) -> list[tuple[str, int]]:
+    """`count` exact synonyms of the concepts of some splits, each with its concept's place among all."""
+    place = {c.id: i for i, c in enumerate(concepts)}
+    asked = [(text, place[c.id]) for c in concepts if split_of(c) in splits for text in c.exact]
+    return sorted(random.Random(seed).sample(asked, min(count, len(asked))))
 
 
 def held_out_strings(concepts: list[Concept]) -> set[str]:

@@ -15,6 +15,7 @@ import pickle
 import random
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import zstandard
@@ -130,6 +131,7 @@ def held_out(concept: Concept) -> bool:
     return split_of(concept) != "train"
 
 
+@cache
 def unseen_strings() -> set[str]:
     """Every string of theirs, folded."""
     seen = (load_admissions,)  # the names are those of other sources, of which only the held-out ones are asked for

@@ -1,6 +1,7 @@
 """OpenRefine itself reconciles a column and adds columns. Debian has it: apt-get install openrefine."""
 
 import csv
+import functools
 import io
 import json
 import os
@@ -8,8 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,9 @@ import pytest
 
 from ..serving import Running
 from .test_page import chromium
+from .waiting import until as until_soon
+
+until = functools.partial(until_soon, times=600, pause=0.1)  # OpenRefine is slow to start and to reconcile
 
 pytestmark = pytest.mark.skipif(not shutil.which("openrefine"), reason="needs openrefine")
 TERMS = "term\nkidney stones\nhigh blood pressure\nzzzz qqqq\nrenal cysts\nhypertension of the eye\n"
@@ -66,14 +69,6 @@ class OpenRefine:
         asked = {"project": self.project, "start": 0, "limit": 50, "engine": "{}"}
         answer = self.client.get("/get-rows", params=asked).json()
         return [answer["pool"]["recons"][row["cells"][0]["r"]] for row in answer["rows"]]
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    for _ in range(600):
-        if found := condition():
-            return found
-        time.sleep(0.1)
-    raise AssertionError("it did not come true in a minute")
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,7 @@ import contextlib
 import csv
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 
 from ..serving import Running
 from .conftest import KEY
+from .waiting import until
 
 SCREENSHOTS = os.environ.get("SCREENSHOTS")  # a folder to look at them
 EVIL = "<img src=x onerror=\"document.title='broken'\"><script>document.title='broken'</script>"
@@ -42,14 +42,6 @@ def browser(tmp_path: Path) -> Iterator[Any]:
         yield driver
         severe = [entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
         assert not [message for message in severe if "401" not in message], severe
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    for _ in range(400):
-        if found := condition():
-            return found
-        time.sleep(0.025)
-    raise AssertionError("it did not come true in 10 s")
 
 
 def find(browser: Any, selector: str) -> Any:

@@ -11,7 +11,8 @@ from aatm_onnx.serve.settings import Settings
 
 from ..serving import Running, serving
 from .conftest import KEY
-from .test_page import browser, find, give_key, look, until  # noqa: F401
+from .test_page import browser, find, give_key, look  # noqa: F401
+from .waiting import until
 
 pytestmark = pytest.mark.skipif(not shutil.which("chromedriver"), reason="needs chromium and chromium-driver")
 
