@@ -22,9 +22,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--rows", type=int, default=17, help="candidates of the batch; 100 are cut in six such batches")
+    parser.add_argument("--tokens", type=int, default=_OWN, help="of a candidate")
+    parser.add_argument("--past", type=int, default=_PAST, help="tokens that they share")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        events = profile(open_bundle(options.bundle), options.rows, Path(folder) / "profile")
+        events = profile(open_bundle(options.bundle), options, Path(folder) / "profile")
     run = [event for event in events if event["name"] == "model_run"][-1]
     spent, nodes = Counter[str](), Counter[str]()
     for event in events:
@@ -37,7 +39,7 @@ def main() -> None:
         print(f"| {operator} | {nodes[operator]} | {microseconds / run['dur']:.1%} |")
 
 
-def profile(bundle: Bundle, rows: int, prefix: Path) -> list[dict]:
+def profile(bundle: Bundle, options: argparse.Namespace, prefix: Path) -> list[dict]:
     """The profiler's events, times in microseconds."""
     settings = cpu_options(bundle, threads=1)
     settings.enable_profiling, settings.profile_file_prefix = True, str(prefix)
@@ -46,14 +48,14 @@ def profile(bundle: Bundle, rows: int, prefix: Path) -> list[dict]:
     random = np.random.default_rng(0)
 
     def feed(batch: int, seq: int, past: np.ndarray, keep_rows: int) -> dict[str, np.ndarray]:
-        ids = random.integers(0, 151_000, (batch, seq))
+        ids = random.integers(0, bundle.manifest.config.vocab_size, (batch, seq))
         kept = np.array([keep_rows])
         return {"input_ids": ids, "attention_mask": np.ones_like(ids), "past": past, "keep_rows": kept}
 
     config = bundle.manifest.config
     nothing = np.empty((config.num_hidden_layers, 2, config.num_key_value_heads, 0, config.head_dim), np.float32)
-    (present,) = runtime.run(["present"], feed(1, _PAST, nothing, 1))
-    batch = feed(rows, _OWN, present[0], 0)
+    (present,) = runtime.run(["present"], feed(1, options.past, nothing, 1))
+    batch = feed(options.rows, options.tokens, present[0], 0)
     for _ in range(_RUNS):
         runtime.run(["logits"], batch)
     events: list[dict] = json.loads(Path(runtime.end_profiling()).read_text())

@@ -33,6 +33,7 @@ class CheckpointWeights:
         tensors: where each weight lies on disk.
         output_scales: what each output (row) of a weight is multiplied with, (out,), where that is not 1.
         input_scales: what each input (column) of a weight is multiplied with, (in,), where that is not 1.
+        kept: which rows (axis 0) or columns (axis 1) of a weight there are, where some are left out.
     """
 
     config: ModelConfig
@@ -41,6 +42,7 @@ class CheckpointWeights:
     tensors: Mapping[str, Tensor]
     output_scales: Mapping[str, FloatArray] = field(default_factory=dict)
     input_scales: Mapping[str, FloatArray] = field(default_factory=dict)
+    kept: Mapping[str, tuple[int, NDArray[np.int64]]] = field(default_factory=dict)
 
     @property
     def group(self) -> int:
@@ -55,7 +57,11 @@ class CheckpointWeights:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a weight, (out, in)."""
-        return self.tensors[name].shape
+        shape = self.tensors[name].shape
+        if name not in self.kept:
+            return shape
+        axis, indices = self.kept[name]
+        return *shape[:axis], len(indices), *shape[axis + 1 :]
 
     def whole(self, name: str) -> FloatArray:
         """One whole weight as float32."""
@@ -73,6 +79,17 @@ class CheckpointWeights:
         Raises:
             ExportError: its file ends too early, or a value is infinite or not a number.
         """
+        if name not in self.kept:
+            return self._stored_rows(name, start, stop)
+        axis, indices = self.kept[name]
+        return self._stored_rows(name, 0, self.tensors[name].shape[0]).take(indices, axis)[start:stop]
+
+    def no_yes_rows(self, no_token_id: int, yes_token_id: int) -> FloatArray:
+        """The two rows of lm_head that a score needs, as a weight (hidden, 2)."""
+        name = "model.embed_tokens.weight" if self.config.tie_word_embeddings else "lm_head.weight"
+        return np.concatenate([self.rows(name, token, token + 1) for token in (no_token_id, yes_token_id)]).T
+
+    def _stored_rows(self, name: str, start: int, stop: int) -> FloatArray:
         tensor = self.tensors[name]
         dtype = np.dtype(_STORED_DTYPES[tensor.dtype])
         row_size = int(np.prod(tensor.shape[1:], dtype=np.int64))
@@ -85,11 +102,6 @@ class CheckpointWeights:
         if not np.isfinite([floats.min(), floats.max()]).all():
             raise ExportError(f"{tensor.file}: {name} has values that are not numbers; download the checkpoint again.")
         return self._rescale(name, floats.reshape(stop - start, *tensor.shape[1:]), start, stop)
-
-    def no_yes_rows(self, no_token_id: int, yes_token_id: int) -> FloatArray:
-        """The two rows of lm_head that a score needs, as a weight (hidden, 2)."""
-        name = "model.embed_tokens.weight" if self.config.tie_word_embeddings else "lm_head.weight"
-        return np.concatenate([self.rows(name, token, token + 1) for token in (no_token_id, yes_token_id)]).T
 
     def _rescale(self, name: str, values: FloatArray, start: int, stop: int) -> FloatArray:
         if (scales := self.output_scales.get(name)) is not None:

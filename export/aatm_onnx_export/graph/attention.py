@@ -15,6 +15,7 @@ from .builder import OnnxGraph, Value
 from .decoder import Inputs, Layer
 from .linear import Activation
 from .positions import Queries, positions_of
+from .zeros import Part, cut, kept_heads, pad
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,15 @@ class FusedAttention:
             (batch * n, heads * head_dim), only of each row's last token in the last layer, and one value
             (2 * kv_heads, kept, seq, head_dim).
         """
+        heads = kept_heads(self.weights, layer.index)
         own = self._keys_values(layer, layer.attention.prepare(x))
-        past = KeysValues(*(self.op.Gather(self.past, 2 * layer.index + i, axis=0) for i in (0, 1)))
-        kept = self.op.Concat(*(self.op.Slice(x, [0], self.keep_rows, [1]) for x in (own.keys, own.values)), axis=0)
+        past = KeysValues(*(self._past(2 * layer.index + i, heads) for i in (0, 1)))
+        kept = [self.op.Slice(x, [0], self.keep_rows, [1]) for x in (own.keys, own.values)]
+        present = self.op.Concat(*(pad(x, heads, self.config.num_key_value_heads, axis=0) for x in kept), axis=0)
         tokens = self.positions.last if layer.is_last else self.positions.all
         queries = self._queries(layer, layer.attention.prepare(self.select(layer, x)), tokens)
         gathered = self._gather(layer, queries, tokens, past, own)
-        return self._after(kept, self._merge_heads(gathered)), [kept]
+        return self._after(present, layer, self._merge_heads(layer, gathered)), [present]
 
     def select(self, layer: Layer, x: Value) -> Value:
         """The tokens of x, (batch * seq, hidden), that go on: all, and in the last layer each row's last."""
@@ -75,6 +78,14 @@ class FusedAttention:
         shape = op.Concat(self.keep_rows, layers, op.Shape(by_row, start=2, end=3), [config.head_dim], axis=0)
         return op.Reshape(by_row, shape, allowzero=1)
 
+    def _kv_heads(self, layer: Layer) -> int:
+        first, stop = kept_heads(self.weights, layer.index)
+        return stop - first
+
+    def _past(self, index: int, heads: Part) -> Value:
+        """Keys or values of what stands before every row, (kv_heads, past, head_dim)."""
+        return cut(self.op.Gather(self.past, index, axis=0), heads, self.config.num_key_value_heads, axis=0)
+
     def _keys_values(self, layer: Layer, x: Activation) -> KeysValues:
         """Keys, normed and rotated, and values of x, (batch * seq, hidden)."""
         # k and q go through RMSNorm, which does not see a row's scale: it need not be multiplied in.
@@ -82,28 +93,28 @@ class FusedAttention:
         keys = layer.attention.apply(x, name + "k_proj.weight").values
         keys = self._norm_and_rotate(keys, name + "k_norm.weight", self.weights.whole(name + "k_norm.weight"), tokens)
         values = layer.attention.apply(x, name + "v_proj.weight").scaled()
-        return KeysValues(self._kv_head_first(keys, tokens), self._kv_head_first(values, tokens))
+        return KeysValues(*(self._kv_head_first(layer, x, tokens) for x in (keys, values)))
 
     def _queries(self, layer: Layer, x: Activation, tokens: Queries) -> Value:
         """Queries of x, (batch * n, hidden), normed, rotated and divided by sqrt(head_dim)."""
         name = layer.name + "self_attn."
         queries = layer.attention.apply(x, name + "q_proj.weight").values
         norm = self.weights.whole(name + "q_norm.weight") / np.float32(math.sqrt(self.config.head_dim))
-        return self._kv_head_first(self._norm_and_rotate(queries, name + "q_norm.weight", norm, tokens), tokens)
+        return self._kv_head_first(layer, self._norm_and_rotate(queries, name + "q_norm.weight", norm, tokens), tokens)
 
     def _gather(self, layer: Layer, queries: Value, tokens: Queries, past: KeysValues, own: KeysValues) -> Value:
         """softmax(queries . keys) . values over past and own tokens, shaped as queries (`_kv_head_first`)."""
-        op, config = self.op, self.config
+        op, heads = self.op, self._kv_heads(layer)
         own_scores = op.FusedMatMul(queries, own.keys, transB=1) + tokens.bias  # (kv_heads, batch, n * group, seq)
-        joined = op.Reshape(queries, [config.num_key_value_heads, -1, config.head_dim])  # all rows in one matrix
+        joined = op.Reshape(queries, [heads, -1, self.config.head_dim])  # all rows in one matrix
         past_scores = op.FusedMatMul(joined, past.keys, transB=1)
-        past_scores = op.Reshape(past_scores, tokens.past_shape, allowzero=1)
+        past_scores = op.Reshape(past_scores, tokens.past_shape(heads), allowzero=1)
         scores = op.Concat(past_scores, own_scores, axis=-1)  # (kv_heads, batch, n * group, past + seq)
         if not layer.batch_invariant:
-            return self._weigh(op.Softmax(scores, axis=-1), past.values, own.values, queries, tokens)
+            return self._weigh(op.Softmax(scores, axis=-1), past, own, queries, tokens.joined_past_shape(heads))
         weights, total = self._batch_invariant_softmax(scores)
-        past_values, own_values = past.values.cast(np.float64), own.values.cast(np.float64)
-        gathered = self._weigh(weights, past_values, own_values, queries, tokens)
+        past, own = (KeysValues(x.keys, x.values.cast(np.float64)) for x in (past, own))
+        gathered = self._weigh(weights, past, own, queries, tokens.joined_past_shape(heads))
         return gathered.cast(np.float32) / total.cast(np.float32)
 
     def _batch_invariant_softmax(self, scores: Value) -> tuple[Value, Value]:
@@ -118,12 +129,12 @@ class FusedAttention:
         weights = op.Exp(scores - op.ReduceMax(scores, [-1])).cast(np.float64)
         return weights, op.ReduceSum(weights, [-1])
 
-    def _weigh(self, weights: Value, past: Value, own: Value, queries: Value, tokens: Queries) -> Value:
+    def _weigh(self, weights: Value, past: KeysValues, own: KeysValues, queries: Value, past_shape: Value) -> Value:
         """The values of past and own tokens, weighed and added up, shaped as queries."""
         op = self.op
         past_weights, own_weights = self.graph.nodes("Split", weights, self.positions.lengths, outputs=2, axis=-1)
-        from_past = op.Reshape(past_weights, tokens.joined_past_shape, allowzero=1) @ past
-        return own_weights @ own + op.Reshape(from_past, op.Shape(queries))
+        from_past = op.Reshape(past_weights, past_shape, allowzero=1) @ past.values
+        return own_weights @ own.values + op.Reshape(from_past, op.Shape(queries))
 
     def _norm_and_rotate(self, x: Value, name: str, norm: FloatArray, tokens: Queries) -> Value:
         """x, (batch * n, heads * head_dim), each head normed and rotated: (batch, n, heads * head_dim)."""
@@ -133,25 +144,26 @@ class FusedAttention:
         hidden = op.Reshape(heads, tokens.hidden_shape)
         return op.RotaryEmbedding(hidden, tokens.position_ids, self.positions.cos, self.positions.sin)
 
-    def _kv_head_first(self, x: Value, tokens: Queries) -> Value:
+    def _kv_head_first(self, layer: Layer, x: Value, tokens: Queries) -> Value:
         """Heads of x, (batch, n, heads * head_dim), as (kv_heads, batch, n * group, head_dim)."""
-        by_head = self.op.Transpose(self.op.Reshape(x, tokens.heads_shape), perm=[2, 0, 1, 3])
+        heads_shape = tokens.heads_shape(self._kv_heads(layer))
+        by_head = self.op.Transpose(self.op.Reshape(x, heads_shape), perm=[2, 0, 1, 3])
         return self.op.Reshape(by_head, [0, 0, -1, self.config.head_dim])
 
-    def _merge_heads(self, gathered: Value) -> Value:
+    def _merge_heads(self, layer: Layer, gathered: Value) -> Value:
         """Heads shaped as queries as (batch * n, heads * head_dim)."""
-        op, config = self.op, self.config
-        grouped = op.Reshape(gathered, [config.num_key_value_heads, 0, -1, self.weights.group * config.head_dim])
+        op, kv_heads, size = self.op, self._kv_heads(layer), self.weights.group * self.config.head_dim
+        grouped = op.Reshape(gathered, [kv_heads, 0, -1, size])
         by_token = op.Transpose(grouped, perm=[1, 2, 0, 3])
-        return op.Reshape(by_token, [-1, config.num_attention_heads * config.head_dim])
+        return op.Reshape(by_token, [-1, kv_heads * size])
 
-    def _after(self, kept: Value, gathered: Value) -> Value:
+    def _after(self, kept: Value, layer: Layer, gathered: Value) -> Value:
         """What attention gathered, (tokens, heads * head_dim), once `kept` is there: its width is read off that.
 
         ONNX Runtime would cut out what is kept at the run's end, and until then hold all rows' keys and values of all
         layers, 78 MB for 340 tokens of 0.6B.
         """
-        op = self.op
+        op, size = self.op, self.weights.group * self.config.head_dim
         two_kv_heads = op.Gather(op.Shape(kept), [0], axis=0)
-        width = two_kv_heads * [self.weights.group * self.config.head_dim // 2]
+        width = two_kv_heads * [self._kv_heads(layer) * size] / [2 * self.config.num_key_value_heads]
         return op.Reshape(gathered, op.Concat([-1], width, axis=0))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ..checkpoint import CheckpointWeights, FloatArray
 from .builder import OnnxGraph, Value
 from .int8 import quantize_rows
+from .zeros import pad, used_columns
 
 _NAME = "model.embed_tokens.weight"
 _ROWS = 2048  # rows in memory at a time: 32 MB of float32 at hidden size 4096
@@ -22,9 +23,13 @@ def embed(graph: OnnxGraph, weights: CheckpointWeights, ids: Value, stored: type
     tokens = graph.op.Reshape(ids, [-1])
     if stored == np.int8:
         return _embed_int8(graph, weights, tokens)
-    table = graph.streamed_weight(_NAME, stored, weights.shape(_NAME), weights.row_blocks(_NAME, _ROWS))
+    vocabulary, hidden = weights.shape(_NAME)
+    first, stop = columns = used_columns(weights, _NAME)
+    rows = (block[:, first:stop] for block in weights.row_blocks(_NAME, _ROWS))
+    table = graph.streamed_weight(_NAME, stored, (vocabulary, stop - first), rows)
     embedded = graph.op.Gather(table, tokens, axis=0)
-    return embedded if stored == np.float32 else embedded.cast(np.float32)
+    embedded = embedded if stored == np.float32 else embedded.cast(np.float32)
+    return pad(embedded, columns, hidden, axis=1)
 
 
 def _embed_int8(graph: OnnxGraph, weights: CheckpointWeights, tokens: Value) -> Value:

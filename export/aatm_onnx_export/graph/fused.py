@@ -16,6 +16,7 @@ from .int4 import Int4Linear
 from .int8 import Int8Linear
 from .linear import FloatLinear, Linear
 from .weight_file import WeightFile
+from .zeros import without_zeros
 
 PRECISIONS = ("fp32", "fp16", "int8", "int4")
 # An embedding is looked up, not multiplied, so a smaller one is no faster, but takes less memory.
@@ -103,6 +104,8 @@ def write_graph(
         ExportError: the checkpoint has what this graph can't express, or its weights can't be read.
     """
     weights = weights or read_weights(checkpoint)
+    if storage.precision in ("fp32", "fp16"):  # quantized, a block of a weight's inputs shares scales
+        weights = without_zeros(weights)
     graph = OnnxGraph(folder / GRAPH_FILE, opened := file or WeightFile(folder / GRAPH_FILE))
     layers = storage.layers(graph, weights)
     decoder = Decoder(graph, weights, FusedAttention, layers, _EMBEDDINGS[storage.precision], built)

@@ -4,13 +4,15 @@ An activation is prepared once and then meets every weight that needs it (q, k a
 out with each row divided by a factor, because what follows may not need that factor: see `Activation`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from ..checkpoint import CheckpointWeights
+from ..checkpoint import CheckpointWeights, FloatArray
 from .builder import OnnxGraph, Value
+from .zeros import box, cut, pad
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,19 @@ class FloatLinear:
         return Activation(x)
 
     def apply(self, x: Activation, name: str) -> Activation:
-        """A plain MatMul."""
+        """A MatMul, of what is not zero where that is little."""
         outputs, inputs = self.weights.shape(name)
-        transposed = (weight.T for weight in self.weights.row_blocks(name, outputs))
-        weight = self.graph.streamed_weight(name, self.stored, (inputs, outputs), transposed)
-        if self.stored != np.float32:  # ONNX Runtime does this cast once, while loading
-            weight = weight.cast(np.float32)
-        return Activation(x.values @ weight)
+        block = box(self.weights, name)
+        if block is None:
+            transposed = (weight.T for weight in self.weights.row_blocks(name, outputs))
+            return Activation(x.values @ self._weight(name, (inputs, outputs), transposed))
+        part = self.weights.whole(name)[slice(*block.outputs), slice(*block.inputs)].T
+        weight = self._weight(name, part.shape, [np.ascontiguousarray(part)])
+        return Activation(pad(cut(x.values, block.inputs, inputs, axis=1) @ weight, block.outputs, outputs, axis=1))
+
+    def _weight(self, name: str, shape: tuple[int, ...], row_blocks: Iterable[FloatArray]) -> Value:
+        weight = self.graph.streamed_weight(name, self.stored, shape, row_blocks)
+        return weight if self.stored == np.float32 else weight.cast(np.float32)  # cast once, while the graph is loaded
 
     def project(self, x: Activation, name: str) -> Value:
         """A plain MatMul of float32 activations."""

@@ -18,17 +18,31 @@ class Queries:
         position_ids: (batch, n) int64, counted from the first real token, the past included.
         bias: added to scores over the row's own tokens, 0 where they may be seen, (batch, n * group or 1, seq).
         hidden_shape: the shape (batch, n, -1).
-        heads_shape: the shape (batch, n, kv_heads, -1).
-        past_shape: the shape (kv_heads, batch, n * group, past).
-        joined_past_shape: the shape (kv_heads, batch * n * group, past).
+        batch: (1,).
+        n: (1,).
+        grouped: n * group, (1,).
+        past: how many tokens stand before every row, (1,).
     """
 
     position_ids: Value
     bias: Value
     hidden_shape: Value
-    heads_shape: Value
-    past_shape: Value
-    joined_past_shape: Value
+    batch: Value
+    n: Value | list[int]
+    grouped: Value
+    past: Value
+
+    def heads_shape(self, kv_heads: int) -> Value:
+        """The shape (batch, n, kv_heads, -1)."""
+        return self.batch.graph.op.Concat(self.batch, self.n, [kv_heads, -1], axis=0)
+
+    def past_shape(self, kv_heads: int) -> Value:
+        """The shape (kv_heads, batch, n * group, past)."""
+        return self.batch.graph.op.Concat([kv_heads], self.batch, self.grouped, self.past, axis=0)
+
+    def joined_past_shape(self, kv_heads: int) -> Value:
+        """The shape (kv_heads, batch * n * group, past)."""
+        return self.batch.graph.op.Concat([kv_heads], self.batch * self.grouped, self.past, axis=0)
 
 
 @dataclass(frozen=True)
@@ -52,21 +66,20 @@ class Positions:
 
 def positions_of(graph: OnnxGraph, weights: CheckpointWeights, mask: Value, past: Value) -> Positions:
     """Work out positions from `attention_mask`, (batch, seq), and `past`, token axis 3."""
-    op, config = graph.op, weights.config
+    op = graph.op
     batch, seq = op.Shape(mask, end=1), op.Shape(mask, start=1)  # (1,) each
     past_length = op.Shape(past, start=3, end=4)
     position_ids = op.Max(op.CumSum(mask, 1) - 1, 0) + past_length  # 0 at padding
-    kv_heads = [config.num_key_value_heads]
 
     def queries(position_ids: Value, bias: Value, n: Value | list[int]) -> Queries:
-        grouped = op.Mul(n, [weights.group])
         return Queries(
             position_ids=position_ids,
             bias=bias,
             hidden_shape=op.Concat(batch, n, [-1], axis=0),
-            heads_shape=op.Concat(batch, n, kv_heads, [-1], axis=0),
-            past_shape=op.Concat(kv_heads, batch, grouped, past_length, axis=0),
-            joined_past_shape=op.Concat(kv_heads, batch * grouped, past_length, axis=0),
+            batch=batch,
+            n=n,
+            grouped=op.Mul(n, [weights.group]),
+            past=past_length,
         )
 
     real = op.Unsqueeze(mask.cast(np.bool_), 1)  # (batch, 1, seq)
