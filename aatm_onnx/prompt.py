@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .bundle import Bundle
 from .errors import BundleError
-from .first_tokens import first_tokens, is_long, places_to_cut
+from .first_tokens import divides_at_spaces, first_tokens, is_long, places_to_cut
 from .tokenizer import read_tokenizer, token_ids
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ DEFAULT_MAX_LENGTH = 8192
 # An Encoding keeps offsets and strings, about 20 times the ids. A chunk bounds how many are alive at once.
 _ENCODE_CHUNK = 512
 _ENCODE_CHARACTERS = 1 << 20
+
+_DOCUMENT = "<Document>: "  # the space belongs to what follows
 
 TokenIds = NDArray[np.int32]
 
@@ -90,6 +92,7 @@ class PromptTokenizer:
         self.room = max_length - around
         self._tokenizer = tokenizer
         self._places = places_to_cut(tokenizer)
+        self._divides = self._places is not None and divides_at_spaces(tokenizer)
         self._vocab_size = vocab_size
         self._prefix_ids = np.asarray(prefix_ids, np.int32)
         self._suffix_ids = np.asarray(suffix_ids, np.int32)
@@ -136,12 +139,22 @@ class PromptTokenizer:
         """The token ids of every pair, at most one more than there is room for where a long pair was cut."""
         long = {row for row, pair in enumerate(pairs) if self._places and is_long(pair, self.room + 1)}
         try:
-            others = iter(token_ids(self._tokenizer, [pair for row, pair in enumerate(pairs) if row not in long]))
+            others = iter(self._whole_ids([pair for row, pair in enumerate(pairs) if row not in long]))
             return [self._first_ids(pair) if row in long else next(others) for row, pair in enumerate(pairs)]
         except ValueError as error:
             if len(pairs) > 1:  # which of them?
                 return [ids for row in range(len(pairs)) for ids in self._ids([pairs[row]], [places[row]], name)]
             raise ValueError(f"{name(places[0])} can't be tokenized ({error}); shorten or drop it.") from error
+
+    def _whole_ids(self, pairs: list[str]) -> list[list[int]]:
+        """The token ids of every pair. What stands before the documents is tokenized once, where that is the same."""
+        if not self._divides:
+            return token_ids(self._tokenizer, pairs)
+        parts = [_divide(pair) for pair in pairs]
+        heads = list(dict.fromkeys(head for head, _ in parts))
+        ids = token_ids(self._tokenizer, [*heads, *(document for _, document in parts)])
+        known = dict(zip(heads, ids, strict=False))
+        return [known[head] + own for (head, _), own in zip(parts, ids[len(heads) :], strict=True)]
 
     def _first_ids(self, text: str) -> list[int]:
         """The token ids of a text, as far as there is room, and one more if there are more."""
@@ -149,6 +162,12 @@ class PromptTokenizer:
         if self._places and is_long(text, most):
             return first_tokens(lambda texts: token_ids(self._tokenizer, texts), self._places, text, most)[0]
         return token_ids(self._tokenizer, [text])[0][:most]
+
+
+def _divide(pair: str) -> tuple[str, str]:
+    """A formatted pair before its document's space, and from there on; their tokens are the pair's."""
+    head, marker, document = pair.rpartition(_DOCUMENT)
+    return (head + marker[:-1], marker[-1:] + document) if marker else ("", pair)
 
 
 def prompt_tokenizer(

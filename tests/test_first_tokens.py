@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
 from aatm_onnx import Qwen3Reranker
-from aatm_onnx.first_tokens import first_tokens, is_long, places_to_cut
+from aatm_onnx.first_tokens import divides_at_spaces, first_tokens, is_long, places_to_cut
 from aatm_onnx.models import find_bundle
-from aatm_onnx.prompt import PromptTokenizer
+from aatm_onnx.prompt import PromptTokenizer, format_instruction
 from aatm_onnx.tokenizer import read_tokenizer, token_ids
 
 from .long_texts import PARTS
@@ -63,6 +63,34 @@ def test_the_first_tokens_are_those_of_the_whole(tokenizer: Tokenizer, parts: li
 @given(text=st.text(min_size=1, max_size=60), most=st.integers(1, 300))
 def test_the_first_tokens_of_any_text_repeated(tokenizer: Tokenizer, text: str, most: int) -> None:
     check(tokenizer, text * (40_000 // len(text) + 1), most)
+
+
+@pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
+@settings(deadline=None, max_examples=150)
+@given(
+    query=st.text(max_size=20) | st.sampled_from(PARTS),
+    documents=st.lists(st.text(max_size=40) | st.sampled_from(PARTS), min_size=1, max_size=8),
+)
+def test_a_query_tokenized_once_gives_the_tokens_of_whole_pairs(
+    tokenizer: Tokenizer, query: str, documents: list[str]
+) -> None:
+    """Documents begin with spaces, marks and newlines, and hold the prompt's own words."""
+    prompts = PromptTokenizer(tokenizer, [], [], 100_000)
+    marked = [*documents, f"{query}<Document>: {query}", ""]
+    pairs = [format_instruction("a task", query, document) for document in marked]
+    pairs += [format_instruction("another", query, documents[0]), query]  # the last is no pair at all
+    assert divides_at_spaces(tokenizer) == (tokenizer is not WITH_CONTROL_TOKENS)  # one of them has spaces within
+    assert [prompt.ids.tolist() for prompt in prompts.encode(pairs)] == [tokenizer.encode(pair).ids for pair in pairs]
+
+
+def test_added_tokens_that_reach_over_a_space_keep_pairs_whole() -> None:
+    for reaching in (AddedToken("</s>", lstrip=True), AddedToken("two words"), AddedToken("<x>", rstrip=True)):
+        tokenizer = Tokenizer.from_str(QWEN3.to_str())
+        tokenizer.add_tokens([reaching])
+        pair = format_instruction("a task", "a query", "</s> two words <x> ")
+        assert not divides_at_spaces(tokenizer)
+        (prompt,) = PromptTokenizer(tokenizer, [], [], 1000).encode([pair])
+        assert prompt.ids.tolist() == tokenizer.encode(pair).ids
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS.values(), ids=TOKENIZERS)
