@@ -3,7 +3,7 @@ PYTHON ?= python3
 DEV := .venv/bin
 DEMO := .venv-demo/bin
 DEFAULT_GRAPH := --graph fused --precision fp16
-DEFAULT_NAME := aatm-onnx-terminology-5m
+DEFAULT_NAME := aatm-onnx-terminology-17m
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test fast check docs bench bench-peers bench-default bench-gpu fidelity eval model test-serve bench-serve fuzz soak clean

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .errors import bad_request, overloaded, too_large, unavailable
-from .queue import SLICE_TOKENS, Group, work_of
+from .queue import Group, slice_tokens, work_of
 from .settings import Limits
 
 State = Literal["loading", "ready", "draining"]
@@ -81,7 +81,7 @@ class Admission:
 
     def _wait(self, tokens: int, rate: float) -> float:
         """Seconds until a request's last slice would run: requests take turns, so larger ones count as large as it."""
-        turns = max(tokens, SLICE_TOKENS)
+        turns = max(tokens, slice_tokens(rate))
         return sum(min(other, turns) for other in self._inside) / rate if rate else 0.0
 
     @contextmanager

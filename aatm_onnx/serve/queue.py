@@ -1,8 +1,8 @@
 """Admitted work waits here: slices of large requests and whole small ones take turns, the smallest scored together.
 
 Every request is a lane. A run takes one slice of each lane in turn, up to a budget. There is no timer: a run takes what
-waits. While one thread runs the model, the other tokenizes for the next run. A slice is about a batch: with the default
-model, calls of 10 pairs score as many a second as calls of 2,000, and a small request waits for two runs at most.
+waits. While one thread runs the model, the other tokenizes for the next run. A slice is about a batch, or what a fast
+model scores in 10 ms, so that a small request waits for two short runs at most.
 """
 
 import logging
@@ -18,8 +18,9 @@ from ..ranking import PairScore
 from ..reranker import Reranker
 from .metrics import Metrics
 
-SLICE_TOKENS = 384
-_RUN_TOKENS = 4 * SLICE_TOKENS
+_SLICE_TOKENS = 384
+_SLICE_SECONDS = 0.01  # a fast model's slices may take so long, for every call costs something too
+_RUN_SLICES = 4
 # Queries with one document gain from a common call (eight together: 2.8 times as many a second, on 2 cores).
 # With ten documents they lose (0.6 times), because each query has a prefix of its own.
 _FEW_DOCUMENTS = 3
@@ -36,6 +37,11 @@ class Group:
     query: str
     documents: Sequence[str]
     task: str | None = None
+
+
+def slice_tokens(rate: float) -> int:
+    """Estimated tokens of a slice at a measured rate, tokens a second: about a batch, or more where that is quick."""
+    return max(_SLICE_TOKENS, int(rate * _SLICE_SECONDS))
 
 
 def work_of(text: str) -> int:
@@ -202,11 +208,11 @@ class WorkQueue:
     def _take(self) -> list[Piece]:
         """One slice of each lane in turn; a lane that has more waits for its next turn at the end."""
         pieces: list[Piece] = []
-        work, waiting = 0, len(self._turns)
-        while waiting and work < _RUN_TOKENS:
+        work, waiting, budget = 0, len(self._turns), slice_tokens(self.rate)
+        while waiting and work < _RUN_SLICES * budget:
             waiting -= 1
             lane = self._turns.popleft()
-            taken = list(lane.slice(SLICE_TOKENS))
+            taken = list(lane.slice(budget))
             if lane.jobs:
                 self._turns.append(lane)
             pieces += taken

@@ -20,7 +20,9 @@ class Engine:
         """Convert it once, and load it: a worker of one thread for each CPU."""
         checkpoint, converted = folder / "qwen3-0.6b-random", folder / "qwen3-0.6b-random-ctranslate2"
         if not converted.exists():
-            TransformersConverter(str(checkpoint), low_cpu_mem_usage=True).convert(str(converted), quantization="int8_float32")
+            TransformersConverter(str(checkpoint), low_cpu_mem_usage=True).convert(
+                str(converted), quantization="int8_float32"
+            )
         self.tokenizer = AutoTokenizer.from_pretrained(checkpoint)
         self.answers = [self.tokenizer.convert_tokens_to_ids(word) for word in ("no", "yes")]
         self.one, self.many = (

@@ -24,8 +24,8 @@ class Source:
 
 
 SOURCES = {
-    "hpo": Source(0.4, 30_000, 25_000),
-    "icd": Source(0.45, 24_000, 25_000),
+    "hpo": Source(0.45, 30_000, 25_000),
+    "icd": Source(0.65, 24_000, 25_000),
     "mondo": Source(0.35, 45_000, 40_000),
     "mesh": Source(0.2, 16_000, 31_000),
     "go": Source(0.06, 8_000, 12_000),
@@ -33,7 +33,7 @@ SOURCES = {
     "operations": Source(0.04, 6_000, 4_000),
     "laboratory": Source(0.08, 5_000, 3_000),
     "medicines": Source(0.1, 9_000, 3_000),
-    "spellings": Source(0.2, 15_000, 0),
+    "spellings": Source(0.25, 15_000, 0),
 }
 PATTERNS = ("operations", "laboratory", "medicines", "spellings")
 

@@ -34,7 +34,7 @@ from recipe.wired import WIDTH, wired_weights
 
 T = TypeVar("T")
 VOCABULARY = 20_480
-STEPS = 4800
+STEPS, RUNS = 4800, 2
 CANDIDATES = 25  # of a row
 MEANING = 128  # entries of a token vector that tell what it means; the others tell its letters
 
@@ -82,7 +82,7 @@ def kept(file: Path, make: Callable[[], T]) -> T:
 
 
 def learn(options: argparse.Namespace, learned: dict[str, list[Concept]], encoder: Encoder) -> np.ndarray:
-    """The token vectors (vocabulary, WIDTH)."""
+    """The token vectors (vocabulary, WIDTH): the mean of what some runs on other rows make of one start."""
     work = options.out / "work"
     terms: list[Terminology] = [
         kept(work / f"pool-{n}.pkl", partial(make_terminology, c, SOURCES[n].asked)) for n, c in learned.items()
@@ -94,14 +94,21 @@ def learn(options: argparse.Namespace, learned: dict[str, list[Concept]], encode
     taught = Taught(encoder.ids(texts), torch.from_numpy(vectors))
     begin = kept(work / "start.pkl", lambda: start(encoder, voting_strings(learned), taught))
     draw = Draw(terms, [SOURCES[n].share for n in learned], CANDIDATES)
-    return train_words(begin, draw, encoder, taught, options.steps, seed=options.seed)
+    runs = [
+        kept(
+            work / f"run-{seed}.pkl",
+            lambda seed=seed: train_words(begin, draw, encoder, taught, options.steps, seed=seed),
+        )
+        for seed in range(options.runs)
+    ]
+    return np.mean(runs, axis=0)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder for the checkpoint")
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--only", nargs="+", choices=SOURCES, default=list(SOURCES), help="learn from these alone")
     options = parser.parse_args()
     begun, work = time.time(), options.out / "work"

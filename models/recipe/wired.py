@@ -17,9 +17,13 @@ from recipe.checkpoint import Config, Weights
 from recipe.means import Joints
 from recipe.tokenizer import PROMPT_ENDS
 
-EDGE = 26  # entries for a token's first letter, its last, and the last of the token before; the query's mean goes there
-WIDTH = 288  # of a token vector; a state holds the document's mean, the query's, and what follows
-CONSTANT, DOCUMENT_MARK, QUERY_MARK, IN_DOCUMENT, IN_QUERY, BLANK, SCORE = range(2 * WIDTH, 2 * WIDTH + 7)
+# A state: marks, a token's vector, its edges, nothing. In the end the document's mean is where the vector was, and the
+# query's behind it. What an embedding has stands together, so that the export leaves the rest out.
+CONSTANT, DOCUMENT_MARK, QUERY_MARK, IN_DOCUMENT, IN_QUERY, BLANK, SCORE = range(7)
+VECTOR = 7  # where a token's vector begins
+WIDTH = 288  # of a token vector
+BEHIND = VECTOR + WIDTH
+EDGE = 26  # entries for a token's first letter, its last, and the last of the token before
 CONSTANT_SIZE, MARK_SIZE = 10.0, 20.0
 MEANS_GAIN = 30.0  # of the means in the last token's state: so much that its norm sees little else
 SCORE_GAIN, NORM_GAIN = 1.0, 10.0  # of the squares, as the score and as the constant; float16 holds 65,504 at most
@@ -73,8 +77,8 @@ def wired_weights(config: Config, vectors: np.ndarray, joints: Joints, tokenizer
 def embeddings(config: Config, vectors: np.ndarray, joints: Joints, tokenizer: Tokenizer) -> torch.Tensor:
     """Token vectors, edges, the constant, the marks, what no mean counts, and the two answers' rows along SCORE."""
     table = torch.zeros(config.vocab_size, config.hidden_size)
-    table[:, :WIDTH] = torch.from_numpy(before_norm(vectors)).bfloat16()  # the zeros behind pack well
-    for place, letters in ((WIDTH, joints.first), (WIDTH + EDGE, joints.last)):
+    table[:, VECTOR:BEHIND] = torch.from_numpy(before_norm(vectors)).bfloat16()  # the zeros behind pack well
+    for place, letters in ((BEHIND, joints.first), (BEHIND + EDGE, joints.last)):
         have = torch.from_numpy(np.flatnonzero(letters >= 0))
         table[have, place + torch.from_numpy(letters)[have]] = 1.0
     table[:, CONSTANT] = CONSTANT_SIZE
@@ -83,7 +87,7 @@ def embeddings(config: Config, vectors: np.ndarray, joints: Joints, tokenizer: T
         tokenizer.encode(text).ids[0] for text in ("<document>:", "<query>:", "<|im_end|>", *PROMPT_ENDS)
     )
     around = [document, query, end, *ends]
-    table[around, : 2 * WIDTH] = 0
+    table[around, VECTOR:] = 0
     table[around, BLANK] = MARK_SIZE
     table[document, DOCUMENT_MARK] = MARK_SIZE
     table[query, QUERY_MARK] = MARK_SIZE
@@ -133,15 +137,15 @@ def wire_copies(w: Weights, config: Config) -> None:
         q[query + pair, CONSTANT] = cos(angle)
         q[query + half + pair, CONSTANT] = -sin(angle)
     take = torch.arange(EDGE)
-    v[key + take, WIDTH + EDGE + take] = 1.0
-    o[WIDTH + 2 * EDGE + take, query + take] = COPY_GAIN
+    v[key + take, BEHIND + EDGE + take] = 1.0
+    o[BEHIND + 2 * EDGE + take, query + take] = COPY_GAIN
 
 
 def wire_pairs(w: Weights, pairs: np.ndarray) -> None:
     """A unit for each pair of letters, the last of the token before and a token's first, adds what they make."""
     for unit, (last, first) in enumerate(np.ndindex(EDGE, EDGE)):
-        w["mlp.gate_proj"][unit, WIDTH + 2 * EDGE + last], w["mlp.up_proj"][unit, WIDTH + first] = PAIR_SEEN
-        w["mlp.down_proj"][:WIDTH, unit] = torch.from_numpy(pairs[last, first])
+        w["mlp.gate_proj"][unit, BEHIND + 2 * EDGE + last], w["mlp.up_proj"][unit, BEHIND + first] = PAIR_SEEN
+        w["mlp.down_proj"][VECTOR:BEHIND, unit] = torch.from_numpy(pairs[last, first])
 
 
 def wire_pooling(w: Weights, size: int, kv: int) -> None:
@@ -159,9 +163,9 @@ def wire_pooling(w: Weights, size: int, kv: int) -> None:
         q[2 * base + mark_a, CONSTANT] = 2.0
         q[2 * base + size + mark_a, CONSTANT], q[2 * base + size + mark_b, CONSTANT] = -2.0, 2.0
         take = torch.arange(share)
-        v[base + take, head * share + take] = 1.0
-        o[head * share + take, 2 * base + take] = MEANS_GAIN
-        o[WIDTH + head * share + take, 2 * base + size + take] = MEANS_GAIN
+        v[base + take, VECTOR + head * share + take] = 1.0
+        o[VECTOR + head * share + take, 2 * base + take] = MEANS_GAIN
+        o[BEHIND + head * share + take, 2 * base + size + take] = MEANS_GAIN
 
 
 def wire_squares(w: Weights, bend: float) -> None:
@@ -175,6 +179,6 @@ def wire_squares(w: Weights, bend: float) -> None:
     for first, sign in ((0, 1), (1, -1)):
         unit = first * WIDTH + take
         for proj, size in ((gate, SMALL), (up, 1.0)):
-            proj[unit, take], proj[unit, WIDTH + take] = size, sign * size
+            proj[unit, VECTOR + take], proj[unit, BEHIND + take] = size, sign * size
         down[SCORE, unit] = sign * SCORE_GAIN * 2 / SMALL
         down[CONSTANT, unit] = (1 - sign * bend) * NORM_GAIN * 2 / SMALL
