@@ -1,6 +1,7 @@
 """Which requests are let in: counted in the same step that checks, for whole requests, before any work is done."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ class Admission:
         pairs: their pairs.
         tokens: their estimated tokens.
         streams: how many batch streams are open.
+        requests: how many requests are inside, and lines of streams.
     """
 
     limits: Limits
@@ -30,7 +32,8 @@ class Admission:
     pairs: int = 0
     tokens: int = 0
     streams: int = 0
-    _inside: list[int] = field(default_factory=list)  # the estimated tokens of each
+    requests: int = 0
+    _sizes: Counter[int] = field(default_factory=Counter)  # how many requests have so many estimated tokens
 
     def check_state(self) -> None:
         """Refuse while loading or draining."""
@@ -82,24 +85,21 @@ class Admission:
     def _wait(self, tokens: int, rate: float) -> float:
         """Seconds until a request's last slice would run: requests take turns, so larger ones count as large as it."""
         turns = max(tokens, slice_tokens(rate))
-        return sum(min(other, turns) for other in self._inside) / rate if rate else 0.0
+        return sum(count * min(size, turns) for size, count in self._sizes.items()) / rate if rate else 0.0
 
     @contextmanager
     def counted(self, groups: Sequence[Group]) -> Iterator[None]:
         """Count work while the block runs, without a check: a line of a stream that was let in."""
         pairs, tokens = _size(groups)
-        self._inside.append(tokens)
-        self.pairs, self.tokens = self.pairs + pairs, self.tokens + tokens
+        self._sizes[tokens] += 1
+        self.requests, self.pairs, self.tokens = self.requests + 1, self.pairs + pairs, self.tokens + tokens
         try:
             yield
         finally:
-            self._inside.remove(tokens)
-            self.pairs, self.tokens = self.pairs - pairs, self.tokens - tokens
-
-    @property
-    def requests(self) -> int:
-        """How many requests are inside, and lines of streams."""
-        return len(self._inside)
+            self._sizes[tokens] -= 1
+            if not self._sizes[tokens]:
+                del self._sizes[tokens]
+            self.requests, self.pairs, self.tokens = self.requests - 1, self.pairs - pairs, self.tokens - tokens
 
     @contextmanager
     def stream(self) -> Iterator[None]:

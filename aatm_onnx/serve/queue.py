@@ -21,9 +21,10 @@ from .metrics import Metrics
 _SLICE_TOKENS = 384
 _SLICE_SECONDS = 0.01  # a fast model's slices may take so long, for every call costs something too
 _RUN_SLICES = 4
-# Queries with one document gain from a common call (eight together: 2.8 times as many a second, on 2 cores).
-# With ten documents they lose (0.6 times), because each query has a prefix of its own.
-_FEW_DOCUMENTS = 3
+# Queries with one document gain from a common call (eight together: 4 times as many a second with the default model on 2
+# cores), and so do those that take less than this (eight with ten documents: twice). With slower models these gain nothing
+# and would wait for each other.
+_FEW_DOCUMENTS, _SMALL_SECONDS = 3, 0.005
 _THREADS = 2
 _RATE_MEMORY = 10.0  # seconds of work after which the measured rate has forgotten two thirds
 
@@ -132,15 +133,15 @@ class Lane:
             yield piece
 
 
-def _calls(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
-    """Pieces that are worth one call: those of few documents together, every other one by itself."""
-    few: dict[bool, list[Piece]] = {True: [], False: []}
+def _calls(pieces: Sequence[Piece], rate: float) -> Iterator[list[Piece]]:
+    """Pieces that are worth one call: the small ones together, every other one by itself."""
+    small: dict[bool, list[Piece]] = {True: [], False: []}
     for piece in pieces:
-        if piece.stop - piece.start <= _FEW_DOCUMENTS:
-            few[piece.job.truncate].append(piece)
+        if piece.stop - piece.start <= _FEW_DOCUMENTS or piece.work <= rate * _SMALL_SECONDS:
+            small[piece.job.truncate].append(piece)
         else:
             yield [piece]
-    yield from filter(None, few.values())
+    yield from filter(None, small.values())
 
 
 class WorkQueue:
@@ -224,7 +225,7 @@ class WorkQueue:
 
     def _run(self, pieces: Sequence[Piece]) -> None:
         started = time.monotonic()
-        for call in _calls(pieces):
+        for call in _calls(pieces, self.rate):
             self._score(call, call[0].job.truncate)
         self._measure(started, pieces)
 
