@@ -1,5 +1,6 @@
 """Many threads on one reranker against one call with all their pairs, and against one call after the other."""
 
+import argparse
 import random
 import statistics
 import time
@@ -8,15 +9,21 @@ from concurrent.futures import ThreadPoolExecutor
 
 from aatm_onnx import Qwen3Reranker
 
-CALLS, CANDIDATES, ROUNDS = 64, 20, 7
+CANDIDATES = 20
 WORDS = ("acute", "chronic", "renal", "left", "right", "pain", "cyst", "stone", "failure", "of the", "benign")
 
 
 def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", help="a bundle; default: the default model")
+    parser.add_argument("--calls", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
     rng = random.Random(0)
     terms = [" ".join(rng.sample(WORDS, rng.randint(2, 5))) for _ in range(2000)]
-    calls = [(rng.choice(terms), rng.sample(terms, CANDIDATES)) for _ in range(CALLS)]
-    reranker = Qwen3Reranker(provider="cpu")
+    calls = [(rng.choice(terms), rng.sample(terms, CANDIDATES)) for _ in range(options.calls)]
+    reranker = Qwen3Reranker(options.model, provider="cpu")
 
     def together() -> None:
         reranker.score_pairs([query for query, _ in calls], [documents for _, documents in calls])
@@ -32,13 +39,13 @@ def main() -> None:
         "one call after the other": lambda: [reranker.score(*call) for call in calls] and None,
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(ROUNDS):
+    for _ in range(options.rounds):
         for name, way in ways.items():
             start = time.perf_counter()
             way()
             seconds[name].append(time.perf_counter() - start)
     one = statistics.median(seconds["one call with all pairs"])
-    print(f"{CALLS} calls of {CANDIDATES} candidates, default model, median of {ROUNDS} rounds")
+    print(f"{options.calls} calls of {CANDIDATES} candidates, {reranker!r}, median of {options.rounds} rounds")
     for name, values in seconds.items():
         median = statistics.median(values)
         print(f"{name:<26}{1000 * median:7.0f} ms   {median / one:.2f} times one call")

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { marked } from "marked";
 
@@ -10,6 +11,7 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 const ROOT = dirname(HERE);
 const output = resolve(process.argv[2] ?? join(ROOT, "build", "web"));
 const bundle = resolve(process.argv[3] ?? join(ROOT, "models", "default"));
+const LARGE = 1_000_000; // files of more bytes are packed, for hosts that compress nothing
 const WASM = ["ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"];
 
 rmSync(output, { recursive: true, force: true });
@@ -17,7 +19,13 @@ mkdirSync(output, { recursive: true });
 for (const file of ["index.html", "style.css", "icon.svg"]) cpSync(join(HERE, "web", file), join(output, file));
 for (const file of WASM) cpSync(join(HERE, "node_modules", "onnxruntime-web", "dist", file), join(output, file));
 const { files } = JSON.parse(readFileSync(join(bundle, "bundle.json"), "utf8"));
-for (const file of ["bundle.json", ...Object.keys(files)]) cpSync(join(bundle, file), join(output, "model", file));
+mkdirSync(join(output, "model"));
+const packed = Object.keys(files).filter((file) => files[file].size > LARGE);
+for (const file of ["bundle.json", ...Object.keys(files)]) {
+  const content = readFileSync(join(bundle, file));
+  if (packed.includes(file)) writeFileSync(join(output, "model", `${file}.packed`), gzipSync(content, { level: 9 }));
+  else writeFileSync(join(output, "model", file), content);
+}
 writeFileSync(join(output, "card.html"), card());
 
 const options = {
@@ -33,6 +41,7 @@ const options = {
 await build({
   ...options,
   entryPoints: ["main.ts", "worker.ts"].map((file) => join(HERE, "web", file)),
+  define: { PACKED: JSON.stringify(packed) },
   external: ["onnxruntime-web/webgpu"], // the page computes on the CPU alone
   plugins: [{ name: "example", setup: exampleModule }],
 });

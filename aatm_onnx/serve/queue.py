@@ -19,8 +19,8 @@ from ..reranker import Reranker
 from .metrics import Metrics
 
 _SLICE_TOKENS = 384
-_SLICE_SECONDS = 0.01  # a fast model's slices may take so long, for every call costs something too
-_RUN_SLICES = 4
+# A fast model's slices may take so long, for every call costs something too, and a run of several so long.
+_SLICE_SECONDS, _RUN_SECONDS = 0.01, 0.03
 # Queries with one document gain from a common call (eight together: 4 times as many a second with the default model on 2
 # cores), and so do those that take less than this (eight with ten documents: twice). With slower models these gain nothing
 # and would wait for each other.
@@ -134,14 +134,15 @@ class Lane:
 
 
 def _calls(pieces: Sequence[Piece], rate: float) -> Iterator[list[Piece]]:
-    """Pieces that are worth one call: the small ones together, every other one by itself."""
+    """Pieces that are worth one call: the small ones together and first, every other one by itself."""
     small: dict[bool, list[Piece]] = {True: [], False: []}
+    large: list[list[Piece]] = []
     for piece in pieces:
         if piece.stop - piece.start <= _FEW_DOCUMENTS or piece.work <= rate * _SMALL_SECONDS:
             small[piece.job.truncate].append(piece)
         else:
-            yield [piece]
-    yield from filter(None, small.values())
+            large.append([piece])
+    yield from [*filter(None, small.values()), *large]
 
 
 class WorkQueue:
@@ -210,7 +211,7 @@ class WorkQueue:
         """One slice of each lane in turn; a lane that has more waits for its next turn at the end."""
         pieces: list[Piece] = []
         work, waiting, budget = 0, len(self._turns), slice_tokens(self.rate)
-        while waiting and work < _RUN_SLICES * budget:
+        while waiting and work < max(budget / 2, self.rate * _RUN_SECONDS):
             waiting -= 1
             lane = self._turns.popleft()
             taken = list(lane.slice(budget))

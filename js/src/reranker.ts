@@ -33,6 +33,8 @@ export interface OpenOptions {
   tokenBudget?: number;
   /** How many tokens of shared prefixes to keep between calls. */
   cachedTokens?: number;
+  /** Files of a bundle below a URL that lie there packed with gzip, as NAME.packed: some hosts compress nothing. */
+  packed?: readonly string[];
   /** Told as the bundle's files arrive. */
   onProgress?: (progress: Progress) => void;
 }
@@ -73,7 +75,7 @@ export class Reranker {
     checkProvider(provider);
     const threads = checkedCount(options.threads ?? usableThreads(), "threads");
     const tokenBudget = checkedCount(options.tokenBudget ?? TOKEN_BUDGETS[provider], "tokenBudget");
-    const bundle = await Bundle.open(openSource(place), options.onProgress);
+    const bundle = await Bundle.open(openSource(place, options.packed ?? []), options.onProgress);
     const { manifest } = bundle;
     const loadSession = async () => openSession(bundle, await loadRuntime(provider, threads), provider, threads);
     const [session, json] = await Promise.all([loadSession(), bundle.read(TOKENIZER_FILE)]);

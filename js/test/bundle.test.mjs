@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { after, before, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { Reranker } from "../dist/index.js";
 import { readNpz } from "../dist/bundle/npz.js";
 import { sealOf } from "../dist/bundle/manifest.js";
@@ -54,6 +55,31 @@ test("a bundle by its folder's path, as a file URL, and over http", async () => 
   for (const place of [folder, pathToFileURL(folder), server.url, new URL(server.url)]) {
     assert.equal(await rank(place), "Nephrolithiasis");
   }
+});
+
+test("files that lie packed are unpacked, and refused if they are cut off, something else, or altered", async () => {
+  await cp(DEFAULT_MODEL, folder, { recursive: true });
+  const content = await readFile(join(folder, "model.onnx.data"));
+  const file = join(folder, "model.onnx.data.packed");
+  const open = () => Reranker.open(server.url, { packed: ["model.onnx.data"] });
+  await rm(join(folder, "model.onnx.data"));
+  await writeFile(file, gzipSync(content));
+  const reranker = await open();
+  const [best] = await reranker.rank("kidney stones", ["Gallstones", "Nephrolithiasis"]);
+  assert.equal(best.document, "Nephrolithiasis");
+  await reranker.close();
+  const altered = Buffer.from(content);
+  altered[5_000_000] ^= 1;
+  for (const [bytes, message] of [
+    [gzipSync(content).subarray(0, 1_000_000), /model\.onnx\.data\.packed can't be unpacked, or was cut off/],
+    [content, /can't be unpacked/],
+    [gzipSync(altered), /model\.onnx\.data was altered: its sha256/],
+    [gzipSync(Buffer.concat([content, content])), /more than \d+ bytes/],
+  ]) {
+    await writeFile(file, bytes);
+    await assert.rejects(open, (error) => error.name === "BundleError" && message.test(error.message));
+  }
+  await rm(file);
 });
 
 const cases = [

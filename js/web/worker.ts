@@ -5,7 +5,10 @@ import type { Reply, Request } from "./messages.js";
 
 const reply = (message: Reply): void => postMessage(message);
 
+declare const PACKED: string[]; // put in by build.mjs
+
 const opened = Reranker.open(new URL("model/", location.href), {
+  packed: PACKED,
   onProgress: (progress) => reply({ kind: "progress", progress }),
 });
 

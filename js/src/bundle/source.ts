@@ -16,16 +16,24 @@ export interface Source {
   sha256?(name: string, size: number, onBytes?: OnBytes): Promise<string>;
 }
 
+/** The end of the name of a file that lies there packed with gzip: one for which no host has a content encoding. */
+const PACKED = ".packed";
+
 /** A bundle below a URL. */
 export class UrlSource implements Source {
   readonly place: string;
 
-  constructor(url: URL) {
+  /** @param packed the names of files that lie there packed. */
+  constructor(
+    url: URL,
+    private readonly packed: readonly string[] = [],
+  ) {
     this.place = url.href.replace(/\/?$/, "/"); // relative names resolve below it
   }
 
   async read(name: string, size?: number, onBytes?: OnBytes): Promise<Uint8Array<ArrayBuffer>> {
-    const url = new URL(name, this.place);
+    const packed = this.packed.includes(name);
+    const url = new URL(packed ? name + PACKED : name, this.place);
     let response: Response;
     try {
       response = await fetch(url);
@@ -35,7 +43,9 @@ export class UrlSource implements Source {
     if (!response.ok || !response.body) {
       throw new BundleError(`${url} can't be fetched (status ${response.status}); is the bundle there?`);
     }
-    return size === undefined ? new Uint8Array(await response.arrayBuffer()) : collect(response.body, url, size, onBytes);
+    const body = packed ? response.body.pipeThrough(new DecompressionStream("gzip")) : response.body;
+    if (size === undefined) return new Uint8Array(await new Response(body).arrayBuffer());
+    return collect(body, url, size, packed, onBytes);
   }
 }
 
@@ -43,13 +53,17 @@ async function collect(
   body: ReadableStream<Uint8Array>,
   url: URL,
   size: number,
+  packed: boolean,
   onBytes?: OnBytes,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(size);
   const reader = body.getReader();
   let loaded = 0;
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.read().catch((error: Error) => {
+      const said = packed ? "can't be unpacked, or was cut off" : "was cut off";
+      throw new BundleError(`${url} ${said} (${error.message}); copy the bundle again.`);
+    });
     if (done) break;
     if (loaded + value.length > size) {
       await reader.cancel();

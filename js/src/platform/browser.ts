@@ -19,8 +19,8 @@ export async function loadRuntime(provider: Provider, threads: number): Promise<
   return new Runtime(ort as Ort, { cpu: "wasm" });
 }
 
-export function openSource(place: string | URL): Source {
-  return new UrlSource(new URL(place, globalThis.location?.href));
+export function openSource(place: string | URL, packed: readonly string[]): Source {
+  return new UrlSource(new URL(place, globalThis.location?.href), packed);
 }
 
 /** One where the page is not isolated from others (COOP and COEP headers), which threads of WebAssembly need. */

@@ -38,9 +38,9 @@ function switchTelemetryOff(): void {
   process.env[NO_TELEMETRY] = "1";
 }
 
-export function openSource(place: string | URL): Source {
+export function openSource(place: string | URL, packed: readonly string[]): Source {
   const url = URL.canParse(place) && !/^[a-z]:/i.test(String(place)) ? new URL(place) : undefined; // "c:" is a drive
-  if (url && url.protocol !== "file:") return new UrlSource(url);
+  if (url && url.protocol !== "file:") return new UrlSource(url, packed);
   return new FolderSource(url ? fileURLToPath(url) : String(place));
 }
 
