@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { launch } from "./chromium.mjs";
 import { serveFolder } from "./server.mjs";
 
@@ -131,11 +132,12 @@ test("without a network after the first visit, and with threads", async () => {
 test("a model that is altered on the way is refused, in words", async () => {
   const context = await browser.newContext({ serviceWorkers: "block" });
   const page = await context.newPage();
-  await page.route("**/model.onnx.data", async (route) => {
+  await page.route("**/model.onnx.data.packed", async (route) => {
     const response = await route.fetch();
-    const body = await response.body();
+    const body = gunzipSync(await response.body());
     body[99] ^= 1;
-    await route.fulfill({ response, body });
+    const altered = gzipSync(body);
+    await route.fulfill({ response, headers: { ...response.headers(), "content-length": `${altered.length}` }, body: altered });
   });
   await page.goto(server.url);
   await page.getByRole("alert").filter({ hasText: "model.onnx.data was altered" }).waitFor();
