@@ -16,6 +16,6 @@ pipeline.add_component("ranker", OnnxRanker(top_k=2))
 pipeline.connect("retriever.documents", "ranker.documents")
 
 pipeline = Pipeline.loads(pipeline.dumps(), allowed_modules=["aatm_onnx.integrations.haystack"])
-query = "renal stones kidney"
+query = "kidney stones"
 for document in pipeline.run({"retriever": {"query": query}, "ranker": {"query": query}})["ranker"]["documents"]:
     print(f"{document.score:.3f} {document.id} {document.content}")
