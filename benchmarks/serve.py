@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from process_memory import kibibytes
 from workloads import terms
 
+
 @dataclass
 class Outcome:
     """What one part's requests came to."""

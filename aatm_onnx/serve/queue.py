@@ -21,9 +21,9 @@ from .metrics import Metrics
 _SLICE_TOKENS = 384
 # A fast model's slices may take so long, for every call costs something too, and a run of several so long.
 _SLICE_SECONDS, _RUN_SECONDS = 0.01, 0.03
-# Queries with one document gain from a common call (eight together: 4 times as many a second with the default model on 2
-# cores), and so do those that take less than this (eight with ten documents: twice). With slower models these gain nothing
-# and would wait for each other.
+# Queries with one document gain from a common call (eight together: 4 times as many a second with the default model on
+# 2 cores), and so do those that take less than this (eight with ten documents: twice). With slower models these gain
+# nothing and would wait for each other.
 _FEW_DOCUMENTS, _SMALL_SECONDS = 3, 0.005
 _THREADS = 2
 _RATE_MEMORY = 10.0  # seconds of work after which the measured rate has forgotten two thirds

@@ -28,8 +28,8 @@ from .mutations import MUTATIONS
 
 PROBES = ["kidney stones", ["Gallstones", "Nephrolithiasis", "Renal cyst", "", "high " * 60]]
 TOLERANCE = 1e-5
-# A graph that its maker sealed may ask for any memory. As an operator would, the worker has a limit, so that a case that
-# does ends in a ScoreError and does not fill the machine.
+# A graph that its maker sealed may ask for any memory. The worker has a limit, as an operator's process would, so that
+# such a case ends in a ScoreError and does not fill the machine.
 MOST_BYTES = 8 << 30
 
 

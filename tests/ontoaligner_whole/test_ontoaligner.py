@@ -15,7 +15,7 @@ from aatm_onnx.integrations.ontoaligner import OnnxRerank, OnnxReranking
 
 ROOT = Path(__file__).parents[2]
 QUERY = "kidney stones"
-CANDIDATES = ["kidney cyst", "stones of the bladder", "stones of the kidney", "gallstones"]
+CANDIDATES = ["stones, gallbladder and kidney", "stones of the bladder", "stone of the kidney", "gallstones"]
 DATASET = {
     "source": [{"iri": "local:1", "label": QUERY}],
     "target": [{"iri": f"C{index}", "label": label} for index, label in enumerate(CANDIDATES)],

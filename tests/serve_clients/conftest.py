@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from aatm_onnx import Qwen3Reranker
 from aatm_onnx.serve.lookup import Lookup
 from aatm_onnx.serve.reconcile import Reconciliation
 from aatm_onnx.serve.settings import Settings
@@ -15,7 +16,7 @@ from ..serving import Running, serving
 KEY = "a-key"
 QUERY = "kidney stones"
 DOCUMENTS = ["Gallstones", "Nephrolithiasis", "Renal cyst"]
-BEST_FIRST = [1, 0, 2]
+BEST_FIRST = [each.index for each in Qwen3Reranker(provider="cpu").rank(QUERY, DOCUMENTS)]
 ATHENA = Path(__file__).parent.parent / "data" / "vocabulary"
 
 
