@@ -46,11 +46,15 @@ def write_checkpoint_of(bundle: Bundle, folder: Path) -> None:
     manifest = bundle.manifest
     architecture = replace(manifest.config, tie_word_embeddings=False)
     model = onnx.load(str(bundle.graph_path), load_external_data=True)
-    stored = {tensor.name: tensor for tensor in model.graph.initializer}
-    head = np.zeros(tensor_shapes(architecture)["lm_head.weight"], np.float32)
-    head[[manifest.no_token_id, manifest.yes_token_id]] = numpy_helper.to_array(stored["lm_head.no_yes"]).T
+    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    shapes = tensor_shapes(architecture)
+    head = np.zeros(shapes["lm_head.weight"], np.float32)
+    head[[manifest.no_token_id, manifest.yes_token_id]] = stored["lm_head.no_yes"].T
     folder.mkdir(parents=True)
-    weights = {name: _as_in_checkpoint(name, numpy_helper.to_array(stored[name])) for name in _names(bundle)}
+    weights = {}
+    for name in _names(bundle):
+        weight = _as_in_checkpoint(name, stored[name])
+        weights[name] = _with_zeros(weight, shapes[name], _place(model.graph, stored, name))
     save_file(weights | {"lm_head.weight": head}, folder / "model.safetensors", {"format": "pt"})
     (folder / "config.json").write_text(json.dumps(config_of(architecture) | {"pad_token_id": manifest.pad_token_id}))
     shutil.copy(bundle.tokenizer_path, folder)
@@ -58,6 +62,33 @@ def write_checkpoint_of(bundle: Bundle, folder: Path) -> None:
 
 def _names(bundle: Bundle) -> Iterator[str]:
     return (name for name in tensor_shapes(bundle.manifest.config) if name != "lm_head.weight")
+
+
+def _with_zeros(weight: NDArray[np.float32], shape: tuple[int, ...], place: tuple[int, int]) -> NDArray[np.float32]:
+    """A weight of which the export left zeros out. Heads and channels that are gone come last: their order is free."""
+    if weight.shape == shape:
+        return weight
+    whole = np.zeros(shape, np.float32)
+    whole[place[0] : place[0] + weight.shape[0], place[1] : place[1] + weight.shape[1]] = weight
+    return whole
+
+
+def _place(graph: onnx.GraphProto, stored: dict[str, NDArray], name: str) -> tuple[int, int]:
+    """The first row and column, (out, in), of a weight's block: what stands before it is padded, and cut off."""
+    makes = {output: node for node in graph.node for output in node.output}
+    takes = {value: node for node in graph.node for value in node.input}
+    used = takes[name]
+    if used.op_type == "Cast":  # float16 in the file
+        used = takes[used.output[0]]
+    after = takes[used.output[0]]
+    if used.op_type == "Gather":  # the embedding
+        after = takes[after.output[0]] if after.op_type == "Cast" else after
+        return 0, int(stored[after.input[1]][0]) if after.op_type == "Pad" else 0
+    before = makes[used.input[0]]
+    return (
+        int(stored[after.input[1]][0]) if after.op_type == "Pad" else 0,
+        int(stored[before.input[1]][0]) if before.op_type == "Slice" else 0,
+    )
 
 
 def _as_in_checkpoint(name: str, weight: NDArray[np.floating]) -> NDArray[np.float32]:

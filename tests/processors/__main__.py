@@ -77,6 +77,8 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.folder.resolve()
     bundles = sorted((folder / "bundles").glob(BUNDLES[options.family]))
+    if not bundles:
+        raise SystemExit(f"There are no bundles in {folder / 'bundles'}; remove {folder} and run make again.")
     here = measure([sys.executable], bundles)
     print(f"here: products saturate {here['saturate']}; scores of {len(bundles)} bundles are compared with these\n")
     print(

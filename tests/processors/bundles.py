@@ -23,8 +23,10 @@ _SMALL = ModelConfig(4, 256, 768, 4, 2, 64, VOCABULARY, True)
 
 def main() -> None:
     """The command line."""
-    folder = Path(sys.argv[1])
-    shutil.rmtree(folder, ignore_errors=True)
+    target = Path(sys.argv[1])
+    folder = target.with_name(f"{target.name}.partial")  # make takes a folder that is there for one that is whole
+    for old in (target, folder):
+        shutil.rmtree(old, ignore_errors=True)
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True)
     write_checkpoint(checkpoints / "random", _SMALL, seed=0, shard_bytes=2_000_000_000)
@@ -34,6 +36,7 @@ def main() -> None:
     export_checkpoint(str(checkpoints / "random"), folder / "random int8", precision="int8", min_tau=-1.0)
     shutil.rmtree(checkpoints)
     shutil.copytree(ROOT / "models" / "default", folder / "default")
+    folder.rename(target)
 
 
 if __name__ == "__main__":
