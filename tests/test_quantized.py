@@ -190,6 +190,16 @@ def test_smoothing_changes_no_float_score(gentle: Path, tmp_path: Path) -> None:
     assert spread[1] < spread[0]
 
 
+def test_a_channel_that_gives_next_to_nothing_can_be_smoothed_in_float16(gentle: Path, tmp_path: Path) -> None:
+    checkpoint = open_checkpoint(str(gentle))
+    inputs = reference_run(checkpoint, [], [np.arange(20, dtype=np.int32)], np.zeros(0, np.int32)).inputs
+    for largest in inputs.largest.values():
+        largest[3] = 1e-20
+    weights, _ = smooth(read_weights(checkpoint), inputs)
+    storage = Storage("int8", float_weights=frozenset({"gate_up", "down"}))
+    write_graph(checkpoint, tmp_path, storage, weights=weights)  # an ExportError if float16 could not hold them
+
+
 @dataclass(frozen=True)
 class GraphFolder:
     """A graph that is no bundle, as a session takes it."""

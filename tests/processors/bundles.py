@@ -31,8 +31,9 @@ def main() -> None:
     checkpoints.mkdir(parents=True)
     write_checkpoint(checkpoints / "random", _SMALL, seed=0, shard_bytes=2_000_000_000)
     default = default_checkpoint(checkpoints)
-    for precision in ("fp32", "int8", "int4"):
-        export_checkpoint(str(default), folder / f"default {precision}", precision=precision)
+    export_checkpoint(str(default), folder / "default fp32", precision="fp32")
+    for precision in ("int8", "int4"):  # what they do to the order does not matter here
+        export_checkpoint(str(default), folder / f"default {precision}", precision=precision, min_tau=-1.0)
     export_checkpoint(str(checkpoints / "random"), folder / "random int8", precision="int8", min_tau=-1.0)
     shutil.rmtree(checkpoints)
     shutil.copytree(ROOT / "models" / "default", folder / "default")

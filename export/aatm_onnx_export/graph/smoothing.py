@@ -20,6 +20,9 @@ _FOLDS = (
     ("post_attention_layernorm.weight", ("mlp.gate_proj.weight", "mlp.up_proj.weight")),
     ("mlp.up_proj.weight", ("mlp.down_proj.weight",)),
 )
+# The largest exponent of a factor. A channel that hardly ever gives anything would get any, and its row of up_proj
+# become larger than float16 holds.
+_MOST = 10
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,8 @@ def smooth(weights: CheckpointWeights, statistics: InputStatistics) -> tuple[Che
 
 
 def _powers_of_two(inputs: FloatArray, weights: FloatArray) -> FloatArray:
-    """The power of two nearest to sqrt(inputs / weights); 1 where one of them is 0."""
+    """The power of two nearest to sqrt(inputs / weights), within bounds; 1 where one of them is 0."""
     known = (inputs > 0) & (weights > 0)
     exponents = (np.log2(np.where(known, inputs, 1)) - np.log2(np.where(known, weights, 1))) / 2
-    factors: FloatArray = np.exp2(np.round(exponents)).astype(np.float32)
+    factors: FloatArray = np.exp2(np.clip(np.round(exponents), -_MOST, _MOST)).astype(np.float32)
     return factors
