@@ -44,7 +44,7 @@ model: .venv/eval-ready  ## train the default model again from nothing and expor
 	cd models && ../$(DEV)/python -m recipe.make ../build/$(DEFAULT_NAME)
 	$(DEV)/aatm-onnx export build/$(DEFAULT_NAME) --output build/default --force $(DEFAULT_GRAPH)
 
-bench-peers: .venv-peers/ready  ## this package beside other engines at their best, the prefix reused by all; 20 minutes
+bench-peers: .venv-peers/ready  ## this package beside other engines at their best, the prefix reused by all
 	.venv-peers/bin/python benchmarks/peers.py
 
 .venv-peers/ready: pyproject.toml constraints.txt benchmarks/engines/constraints.txt

@@ -151,10 +151,10 @@ class PromptTokenizer:
         if not self._divides:
             return token_ids(self._tokenizer, pairs)
         parts = [_divide(pair) for pair in pairs]
-        heads = list(dict.fromkeys(head for head, _ in parts))
-        ids = token_ids(self._tokenizer, [*heads, *(document for _, document in parts)])
-        known = dict(zip(heads, ids, strict=False))
-        return [known[head] + own for (head, _), own in zip(parts, ids[len(heads) :], strict=True)]
+        queries = list(dict.fromkeys(query for query, _ in parts))
+        ids = token_ids(self._tokenizer, [*queries, *(document for _, document in parts)])
+        known = dict(zip(queries, ids, strict=False))  # the documents' ids follow
+        return [known[query] + own for (query, _), own in zip(parts, ids[len(queries) :], strict=True)]
 
     def _first_ids(self, text: str) -> list[int]:
         """The token ids of a text, as far as there is room, and one more if there are more."""
@@ -165,9 +165,9 @@ class PromptTokenizer:
 
 
 def _divide(pair: str) -> tuple[str, str]:
-    """A formatted pair before its document's space, and from there on; their tokens are the pair's."""
-    head, marker, document = pair.rpartition(_DOCUMENT)
-    return (head + marker[:-1], marker[-1:] + document) if marker else ("", pair)
+    """Task and query of a formatted pair, and its document with the space before it; their tokens are the pair's."""
+    query, marker, document = pair.rpartition(_DOCUMENT)
+    return (query + marker[:-1], marker[-1:] + document) if marker else ("", pair)
 
 
 def prompt_tokenizer(

@@ -39,8 +39,8 @@ SHAPES = {
 class Engine(Protocol):
     """What a file of engines/ defines as `Engine`."""
 
-    def __init__(self, folder: Path, threads: int, head: Sequence[int]) -> None:
-        """Load what `folder`'s checkpoint was made into; prompts begin with `head`, which may be run already."""
+    def __init__(self, folder: Path, threads: int, prefix: Sequence[int]) -> None:
+        """Load what `folder`'s checkpoint was made into; prompts begin with `prefix`, which may be run already."""
 
     def logits(self, prompts: list[NDArray[np.int32]], shared: int) -> NDArray[np.float32]:
         """(no, yes) after each whole prompt, (prompts, 2); their first `shared` tokens are equal."""
@@ -104,9 +104,10 @@ def _loaded(name: str, options: argparse.Namespace) -> Iterator[Connection]:
     """An engine in a process of its own, that answers what it is asked."""
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
-    head = _prompts(SHAPES["T"], options.folder)[0][0][: SHAPES["T"].prefix].tolist()
-    process = spawn.Process(target=_serve, args=(name, options.folder, options.threads, head, there), daemon=True)
+    prefix = _prompts(SHAPES["T"], options.folder)[0][0][: SHAPES["T"].prefix].tolist()
+    process = spawn.Process(target=_serve, args=(name, options.folder, options.threads, prefix, there), daemon=True)
     process.start()
+    there.close()  # so that an engine that ends is heard of
     try:
         yield here
     finally:
@@ -114,8 +115,8 @@ def _loaded(name: str, options: argparse.Namespace) -> Iterator[Connection]:
         process.join()
 
 
-def _serve(name: str, folder: Path, threads: int, head: list[int], connection: Connection) -> None:
-    engine: Engine = import_module(f"engines.{name}").Engine(folder, threads, head)
+def _serve(name: str, folder: Path, threads: int, prefix: list[int], connection: Connection) -> None:
+    engine: Engine = import_module(f"engines.{name}").Engine(folder, threads, prefix)
     while (asked := connection.recv()) is not None:
         start = time.perf_counter()
         logits = engine.logits(*asked)

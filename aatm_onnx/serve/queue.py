@@ -19,7 +19,7 @@ from ..reranker import Reranker
 from .metrics import Metrics
 
 _SLICE_TOKENS = 384
-# A fast model's slices may take so long, for every call costs something too, and a run of several so long.
+# How long a fast model's slices may take, because every call costs something too, and a run of several slices.
 _SLICE_SECONDS, _RUN_SECONDS = 0.01, 0.03
 # Queries with one document gain from a common call (eight together: 4 times as many a second with the default model on
 # 2 cores), and so do those that take less than this (eight with ten documents: twice). With slower models these gain

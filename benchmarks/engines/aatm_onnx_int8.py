@@ -16,7 +16,7 @@ TITLE = "this package, int8"
 class Engine:
     """An int8 bundle, which carries its prompt's prefix."""
 
-    def __init__(self, folder: Path, threads: int, head: Sequence[int]) -> None:
+    def __init__(self, folder: Path, threads: int, prefix: Sequence[int]) -> None:
         """Open it."""
         bundle = open_bundle(folder / "qwen3-0.6b-random-int8")
         self.session, self.pad = open_session(bundle, "cpu", threads), bundle.manifest.pad_token_id

@@ -9,34 +9,38 @@ from ctranslate2.converters import TransformersConverter
 from numpy.typing import NDArray
 from transformers import AutoTokenizer
 
+from aatm_onnx.runtime.plan import ceil_div
+
+from .checkpoint import answers_of, checkpoint_in
+
 TITLE = f"CTranslate2 {ctranslate2.__version__} int8_float32"
-_BATCH_TOKENS = 384  # own tokens of a batch; more and less were slower
+_BATCH_TOKENS = 384  # own tokens of a batch, as this package's
+_WORKERS = 2
 
 
 class Engine:
     """The checkpoint, converted."""
 
-    def __init__(self, folder: Path, threads: int, head: Sequence[int]) -> None:
-        """Convert it once, and load it: a worker of one thread for each CPU."""
-        checkpoint, converted = folder / "qwen3-0.6b-random", folder / "qwen3-0.6b-random-ctranslate2"
+    def __init__(self, folder: Path, threads: int, prefix: Sequence[int]) -> None:
+        """Convert it once, and load it twice: workers of one thread for many rows, one with all threads for few."""
+        checkpoint, converted = checkpoint_in(folder), folder / "qwen3-0.6b-random-ctranslate2"
         if not converted.exists():
             TransformersConverter(str(checkpoint), low_cpu_mem_usage=True).convert(
                 str(converted), quantization="int8_float32"
             )
         self.tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-        self.answers = [self.tokenizer.convert_tokens_to_ids(word) for word in ("no", "yes")]
+        self.answers = answers_of(self.tokenizer)
         self.one, self.many = (
             ctranslate2.Generator(str(converted), intra_threads=intra, inter_threads=inter, compute_type="int8_float32")
-            for intra, inter in ((threads, 1), (1, threads))
+            for intra, inter in ((threads, 1), (1, _WORKERS))
         )
 
     def logits(self, prompts: list[NDArray[np.int32]], shared: int) -> NDArray[np.float32]:
         """Rows of one length, in as many batches as there are workers at least."""
         words = self.tokenizer.convert_ids_to_tokens
         own = [words(ids[shared:].tolist()) for ids in prompts]
-        several = len(own) >= 2 * 2
-        generator = self.many if several else self.one
-        rows = min(max(1, _BATCH_TOKENS // len(own[0])), -(-len(own) // 2))
+        generator = self.many if len(own) >= 2 * _WORKERS else self.one
+        rows = min(max(1, _BATCH_TOKENS // len(own[0])), ceil_div(len(own), _WORKERS))
         results = generator.generate_batch(
             own,
             max_batch_size=rows,
@@ -46,4 +50,4 @@ class Engine:
             include_prompt_in_result=False,
             return_logits_vocab=True,
         )
-        return np.array([np.array(result.logits[0])[self.answers] for result in results], np.float32)
+        return np.array([np.array(result.logits[0]).ravel()[self.answers] for result in results], np.float32)

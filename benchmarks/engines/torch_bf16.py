@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers import DynamicCache
+
+from .checkpoint import torch_model
 
 TITLE = f"torch {torch.__version__} bfloat16"
 _ROW_TOKENS = 1024  # own tokens of a batch
@@ -16,22 +18,18 @@ _ROW_TOKENS = 1024  # own tokens of a batch
 class Engine:
     """The checkpoint as transformers loads it."""
 
-    def __init__(self, folder: Path, threads: int, head: Sequence[int]) -> None:
-        """Load it and run the head."""
-        torch.set_num_threads(threads)
-        checkpoint = folder / "qwen3-0.6b-random"
-        self.model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.bfloat16).eval()
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-        self.answers = [tokenizer.convert_tokens_to_ids(word) for word in ("no", "yes")]
-        self.head, self.head_cache = len(head), DynamicCache()
+    def __init__(self, folder: Path, threads: int, prefix: Sequence[int]) -> None:
+        """Load it and run the prefix."""
+        self.model, self.answers = torch_model(folder, torch.bfloat16, threads)
+        self.prefix, self.prefix_cache = len(prefix), DynamicCache()
         with torch.inference_mode():
-            self.model(torch.tensor([list(head)]), past_key_values=self.head_cache, logits_to_keep=1)
+            self.model(torch.tensor([list(prefix)]), past_key_values=self.prefix_cache, logits_to_keep=1)
 
     @torch.inference_mode()
     def logits(self, prompts: list[NDArray[np.int32]], shared: int) -> NDArray[np.float32]:
-        """The query after the head once, then rows of one length."""
-        cache = copy.deepcopy(self.head_cache)
-        query = torch.from_numpy(prompts[0][None, self.head : shared]).long()
+        """The query after the prefix once, then rows of one length."""
+        cache = copy.deepcopy(self.prefix_cache)
+        query = torch.from_numpy(prompts[0][None, self.prefix : shared]).long()
         self.model(query, past_key_values=cache, logits_to_keep=1)
         own = torch.from_numpy(np.stack(prompts)[:, shared:]).long()  # (prompts, own)
         rows = max(1, _ROW_TOKENS // own.shape[1])

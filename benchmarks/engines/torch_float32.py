@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from .checkpoint import torch_model
 
 TITLE = "torch float32"
 
@@ -14,13 +15,9 @@ TITLE = "torch float32"
 class Engine:
     """The checkpoint as transformers loads it."""
 
-    def __init__(self, folder: Path, threads: int, head: Sequence[int]) -> None:
+    def __init__(self, folder: Path, threads: int, prefix: Sequence[int]) -> None:
         """Load it."""
-        torch.set_num_threads(threads)
-        checkpoint = folder / "qwen3-0.6b-random"
-        self.model = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32).eval()
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-        self.answers = [tokenizer.convert_tokens_to_ids(word) for word in ("no", "yes")]
+        self.model, self.answers = torch_model(folder, torch.float32, threads)
 
     @torch.inference_mode()
     def logits(self, prompts: list[NDArray[np.int32]], shared: int) -> NDArray[np.float32]:

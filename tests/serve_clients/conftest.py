@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from aatm_onnx import Qwen3Reranker
 from aatm_onnx.serve.lookup import Lookup
 from aatm_onnx.serve.reconcile import Reconciliation
 from aatm_onnx.serve.settings import Settings
@@ -16,7 +15,7 @@ from ..serving import Running, serving
 KEY = "a-key"
 QUERY = "kidney stones"
 DOCUMENTS = ["Gallstones", "Nephrolithiasis", "Renal cyst"]
-BEST_FIRST = [each.index for each in Qwen3Reranker(provider="cpu").rank(QUERY, DOCUMENTS)]
+BEST_FIRST = [1, 2, 0]
 ATHENA = Path(__file__).parent.parent / "data" / "vocabulary"
 
 

@@ -1,7 +1,7 @@
 """What is zero in the weights is left out: it would add nothing to any sum.
 
-Of a pruned model, or one that is smaller than its shapes, this leaves what it really multiplies. Scores stay what they
-are, but for the order in which sums are added up.
+A pruned model, or one that is smaller than its shapes, then multiplies what it has. Only the order changes in which
+sums are added up.
 """
 
 from dataclasses import dataclass, replace
