@@ -75,6 +75,10 @@ class Counting:
         self.most = max(self.most, feed["input_ids"].size)
         return self.runtime.run(outputs, feed)
 
+    def run_async(self, outputs: list[str], feed: dict[str, Any], *arguments: Any) -> None:
+        self.most = max(self.most, feed["input_ids"].size)
+        self.runtime.run_async(outputs, feed, *arguments)
+
 
 @settings(max_examples=20, deadline=None)
 @given(query=st.integers(1, 300), rows=st.integers(1, 20), budget=st.integers(8, 100))
@@ -106,7 +110,7 @@ def test_scores_are_right_however_deep_prompts_share(session: Session, deeper: i
     for _ in range(8):
         ids += [np.r_[stem, np.full(40, 3 - deeper), end].astype(np.int32) for end in (5, 6, 7)]
         stem = np.r_[stem, np.full(40, deeper)].astype(np.int32)
-    scores = score_prompts(replace(session, workers=workers), ids, 0)
+    scores = score_prompts(replace(session, workers=min(workers, session.threads)), ids, 0)
     np.testing.assert_allclose(scores, [score_prompts(session, [prompt], 0)[0] for prompt in ids], atol=2e-3)
 
 
@@ -153,11 +157,16 @@ def test_the_next_query_begins_where_the_last_one_differs(session: Session) -> N
     assert len(after_another.ids) == 43
 
 
-def test_what_goes_wrong_in_one_of_several_batches_is_raised(session: Session) -> None:
-    ids = [np.arange(number, number + 100, dtype=np.int32) for number in range(20)]
-    ids[7][50] = 10 * VOCABULARY
+@pytest.mark.parametrize("batch", range(4))
+def test_what_goes_wrong_in_one_of_several_batches_is_raised(session: Session, batch: int) -> None:
+    """Here, or in a thread of the session's own; and the session runs on."""
+    ids = [np.arange(number, number + 100, dtype=np.int32) for number in range(4)]
+    right = score_prompts(session, [each.copy() for each in ids], 0, 100)
+    ids[batch][50] = 10 * VOCABULARY
     with pytest.raises(Exception, match="indices"):
-        score_prompts(replace(session, workers=2), ids, 0, 100)
+        score_prompts(session, ids, 0, 100)
+    ids[batch][50] = batch + 50
+    assert score_prompts(session, ids, 0, 100) == right
 
 
 def test_a_prefix_can_be_cut_and_joined_again() -> None:

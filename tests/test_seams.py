@@ -265,6 +265,53 @@ def test_a_child_scores_and_ends_whatever_ran_when_it_was_forked(busy_threads: i
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+ENDED_WHILE_A_THREAD_SCORES = """
+import sys, threading, time
+import numpy as np
+from aatm_onnx.bundle import open_bundle
+from aatm_onnx.models import find_bundle
+from aatm_onnx.runtime.scorer import Scorer
+from aatm_onnx.runtime.session import open_session
+scorer = Scorer(open_session(open_bundle(find_bundle()), "cpu"), 0)
+prompts = [np.arange(start, start + 30, dtype=np.int32) for start in range(300)]  # several batches
+
+def score_forever():
+    while True:
+        scorer.logits(prompts)
+
+threading.Thread(target=score_forever, daemon=True).start()
+time.sleep(float(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.05, 0.08, 0.11])
+def test_a_process_ends_while_a_daemon_thread_scores(seconds: float) -> None:
+    """Python would end that thread inside ONNX Runtime, which aborts the process."""
+    command = [sys.executable, "-c", ENDED_WHILE_A_THREAD_SCORES, str(seconds)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+OPENED_AND_DROPPED = """
+import threading
+from aatm_onnx import Qwen3Reranker
+documents = [f"term {number} of the kidney" for number in range(60)]
+for _ in range(15):
+    reranker = Qwen3Reranker(provider="cpu")
+    threads = [threading.Thread(target=reranker.score, args=("kidney stone", documents)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    del reranker, thread, threads
+"""
+
+
+def test_a_session_ends_right_after_its_last_run() -> None:
+    """ONNX Runtime waits for its threads then, and holds the lock that one of them may want."""
+    subprocess.run([sys.executable, "-c", OPENED_AND_DROPPED], check=True, timeout=60)
+
+
 def test_a_closed_reranker_says_that_it_is_closed(bundle: Path) -> None:
     with Qwen3Reranker(bundle, provider="cpu", threads=1) as reranker:
         assert repr(reranker).endswith("standard fp32, provider='cpu', threads=1)")

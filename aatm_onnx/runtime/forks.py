@@ -1,12 +1,17 @@
-"""What a fork must not meet: a run in the middle, and a session whose threads the child doesn't have.
+"""What a fork must not meet: a run in the middle, and a session whose threads the child lacks; and a process's end.
 
 A child has only the thread that forked. A lock that another thread held stays locked in it, so a fork waits until no
 session runs. And ONNX Runtime ends a session by waiting for its threads, so the child never ends the parent's: they
 stay in its memory, which it shares with the parent.
+
+A process may end while daemon threads score. Python then ends each where it next needs the interpreter's lock; inside
+ONNX Runtime that would abort the process. So its end waits for the batches that run, and no others begin.
 """
 
+import atexit
 import ctypes
 import os
+import threading
 from contextlib import AbstractContextManager
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,6 +19,7 @@ from weakref import WeakKeyDictionary
 # What must not be freed in a child, and the lock that is held while it runs.
 _running: "WeakKeyDictionary[Any, AbstractContextManager[Any]]" = WeakKeyDictionary()
 _held: list[AbstractContextManager[Any]] = []
+_process_ends = threading.Event()
 
 
 def guard(runtime: object, lock: AbstractContextManager[Any]) -> None:
@@ -24,6 +30,24 @@ def guard(runtime: object, lock: AbstractContextManager[Any]) -> None:
         lock: held while it runs, and may be taken by a thread that holds it already.
     """
     _running[runtime] = lock
+
+
+def end_with_process() -> None:
+    """Between two runs: end this thread, if the process ends and it is not the one that ends it.
+
+    Raises:
+        SystemExit: which threads end with silently.
+    """
+    if _process_ends.is_set() and threading.current_thread() is not threading.main_thread():
+        raise SystemExit
+
+
+def _at_exit() -> None:
+    _process_ends.set()
+    _before()
+
+
+atexit.register(_at_exit)
 
 
 def _before() -> None:

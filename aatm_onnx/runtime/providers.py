@@ -112,9 +112,7 @@ def giving_back() -> "RunOptions":
 def _options(bundle: GraphFiles, threads: int) -> "SessionOptions":
     options: SessionOptions = import_onnxruntime().SessionOptions()
     options.log_severity_level = 3  # errors only
-    # Two batches run at a time, so that no CPU waits for another at the end of every operator. Both their threads
-    # compute, and ONNX Runtime adds one fewer than it is told.
-    options.intra_op_num_threads = max(1, threads - 1)
+    options.intra_op_num_threads = threads  # the one that calls is among them
     if bundle.precision == "int8" and products_saturate():
         options.add_session_config_entry(EXACT_PRODUCTS, "1")
     if bundle.precision == "int4":

@@ -1,14 +1,15 @@
 """Prompts of token ids become scores: a plan is made, its steps are run, and results are put back in order."""
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..prompt import TokenIds, left_pad
+from .forks import end_with_process
 from .kv_cache import PrefixCache, PrefixKV
 from .plan import Begin, Budgets, Extend, Free, Remember, Score, Step, plan
+from .runs import Beside, Runs, complete
 from .session import Session
 
 # Tokens of one batch, padding included. Memory grows with it. A CPU is no faster past a few hundred; a GPU needs enough
@@ -86,32 +87,32 @@ class _Execution:
         self.logits = np.empty((len(prompts), 2), np.float32)
 
     def run(self, steps: Iterable[Step]) -> NDArray[np.float32]:
-        """Run the steps: prefixes one after the other here, batches on the session's workers.
+        """Run the steps in order: here, or batches that others follow beside this thread, by one of the session's own.
 
-        The next step is taken when a worker is free: a prefix then never waits in memory for its batches.
+        The last batch then has all threads, as soon as none is run beside it. A step is taken when there is a thread
+        for it: prefixes wait in memory for one batch, not for all.
         """
+        runtime = self.session.runtime
         if self.session.workers == 1:
             for step in steps:
-                if isinstance(step, Score):
-                    self._score(step, self._prefix(step))
-                else:
-                    self._make(step)
+                self._make(step) if not isinstance(step, Score) else complete(runtime, self._score(step))
             return self.logits
-        with ThreadPoolExecutor(self.session.workers) as threads:
-            running: set[Future[None]] = set()
-            for step in steps:
+        beside = Beside(runtime)
+        try:
+            for step, is_last in _marking_the_last(steps):
+                end_with_process()
                 if not isinstance(step, Score):
                     self._make(step)
-                    continue
-                running.add(threads.submit(self._score, step, self._prefix(step)))
-                if len(running) == self.session.workers:
-                    ended, running = wait(running, return_when=FIRST_COMPLETED)
-                    _raise_failures(ended)
-            _raise_failures(running)
+                elif not is_last and beside.has_room:
+                    beside.add(self._score(step))
+                else:
+                    complete(runtime, self._score(step))
+            if work := beside.take_back():
+                complete(runtime, work)
+        finally:  # whatever happened here: what runs beside needs the session, and writes its logits
+            beside.wait()
+        beside.result()
         return self.logits
-
-    def _prefix(self, step: Score) -> PrefixKV | None:
-        return None if step.prefix is None else self.prefixes[step.prefix]
 
     def _make(self, step: Begin | Extend | Remember | Free) -> None:
         prefixes = self.prefixes
@@ -125,21 +126,32 @@ class _Execution:
             case Free(prefix):
                 del prefixes[prefix]
 
-    def _score(self, step: Score, prefix: PrefixKV | None) -> None:
+    def _score(self, step: Score) -> Runs[None]:
+        """The work of a batch; its prefix is there already, and may be freed before the work begins."""
+        return self._score_after(step, None if step.prefix is None else self.prefixes[step.prefix])
+
+    def _score_after(self, step: Score, prefix: PrefixKV | None) -> Runs[None]:
         session = self.session.giving_back() if len(step.chunks) + 1 >= _MANY_CHUNKS else self.session
         for number, stop in enumerate(step.chunks):
             assert prefix is not None  # only prompts after a prefix are cut
             # The first one's memory may be others' too.
-            prefix = self.session.extend(prefix, self.prompts[step.prompts[0]][:stop], consume=number > 0)
+            ids = self.prompts[step.prompts[0]][:stop]
+            prefix = yield from self.session.extend_runs(prefix, ids, consume=number > 0)
         start = 0 if prefix is None else len(prefix.ids)
         rows = list(step.prompts)
         batch = left_pad([self.prompts[index][start:] for index in rows], self.pad_token_id)  # (batch, seq) each
-        self.logits[rows] = session.logits(*batch, prefix)
+        self.logits[rows] = yield from session.logits_runs(*batch, prefix)
 
 
-def _raise_failures(runs: Iterable[Future[None]]) -> None:
-    for each in runs:
-        each.result()
+def _marking_the_last(steps: Iterable[Step]) -> Iterator[tuple[Step, bool]]:
+    """Each step, and whether it is the last one that runs something."""
+    held: list[Step] = []  # a step that runs, and those after it that don't
+    for step in steps:
+        if isinstance(step, Extend | Score):
+            yield from ((each, False) for each in held)
+            held = []
+        held.append(step)
+    yield from ((each, True) for each in held)
 
 
 def probability_of_yes(logits: NDArray[np.float32]) -> NDArray[np.float64]:

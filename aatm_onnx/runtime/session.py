@@ -1,6 +1,5 @@
-"""One ONNX Runtime session over a bundle's graph, and one run of it."""
+"""One ONNX Runtime session over a bundle's graph, and what its runs are fed and give."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,9 +10,9 @@ from ..bundle import GraphFiles
 from ..errors import BundleError, ScoreError
 from ..prompt import TokenIds
 from ..ranking import check_count
-from .device import DeviceArray, run_on_device
 from .kv_cache import PrefixKV, read_prefix
 from .providers import Provider, check_provider, giving_back, open_on_cpu, open_on_cuda, usable_cpus
+from .runs import Run, Runs, complete
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, RunOptions
@@ -32,7 +31,7 @@ class Session:
         prefix: what all prompts of the bundle begin with, run at export in float32; without tokens where the bundle has
             none, and None if the graph can't share prefixes.
         threads: how many threads compute.
-        workers: how many batches to run side by side.
+        workers: how many batches to run side by side: one here, and another on a thread of the session's own.
         joins_past: whether the graph's `present` is the whole past of what follows (cuda), or its run's own part.
         run_options: what ONNX Runtime is told with every run on the CPU.
     """
@@ -48,7 +47,13 @@ class Session:
     def logits(
         self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64], prefix: PrefixKV | None = None
     ) -> NDArray[np.float32]:
-        """Run one left-padded batch.
+        """Run one left-padded batch; see `logits_runs`."""
+        return complete(self.runtime, self.logits_runs(input_ids, attention_mask, prefix))
+
+    def logits_runs(
+        self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64], prefix: PrefixKV | None = None
+    ) -> Runs[NDArray[np.float32]]:
+        """The run of one left-padded batch.
 
         Args:
             input_ids: shape (batch, seq).
@@ -58,11 +63,11 @@ class Session:
         Returns:
             The logits of "no" and "yes" after each row's last token, shape (batch, 2), float32.
         """
-        feed: dict[str, NDArray[Any] | DeviceArray] = {"input_ids": input_ids, "attention_mask": attention_mask}
+        feed: dict[str, Any] = {"input_ids": input_ids, "attention_mask": attention_mask}
         if self.prefix is not None:
             past = self.prefix.first(0) if prefix is None else prefix
             feed |= {"past": past.keys_values, "keep_rows": np.zeros(1, np.int64)}
-        logits = np.asarray(self._run("logits", feed), np.float32)
+        logits = np.asarray((yield self._run("logits", feed)), np.float32)
         if logits.shape != (len(input_ids), 2):
             raise ScoreError(
                 f"The graph gives logits of shape {logits.shape} for {len(input_ids)} prompts, where a reranker's is"
@@ -78,29 +83,23 @@ class Session:
         """
         return self if self.provider == "cuda" else replace(self, run_options=giving_back())
 
-    def extend(self, prefix: PrefixKV, ids: TokenIds, *, consume: bool = False) -> PrefixKV:
+    def extend(self, prefix: PrefixKV, ids: TokenIds) -> PrefixKV:
+        """Run the tokens that `prefix` lacks; see `extend_runs`."""
+        return complete(self.runtime, self.extend_runs(prefix, ids))
+
+    def extend_runs(self, prefix: PrefixKV, ids: TokenIds, *, consume: bool = False) -> Runs[PrefixKV]:
         """The prefix `ids`, (seq,), which begins with `prefix`; only the tokens after that are run.
 
         `consume` gives the memory of `prefix` back meanwhile: it can't be used any more.
         """
         own = ids[None, len(prefix.ids) :].astype(np.int64)  # (1, own)
         feed = {"input_ids": own, "attention_mask": np.ones_like(own), "keep_rows": np.ones(1, np.int64)}
-        present = self._run("present", feed | {"past": prefix.keys_values})
+        present = yield self._run("present", feed | {"past": prefix.keys_values})
         present = present.reshape(present.shape[1:])
         return PrefixKV(ids, present) if self.joins_past else prefix.followed_by(ids, present, consume=consume)
 
-    def _run(self, output: str, feed: Mapping[str, NDArray[Any] | DeviceArray]) -> NDArray[Any] | DeviceArray:
-        """One output, left on the GPU where there is one: a prefix then need not travel to the CPU and back."""
-        try:
-            if self.provider == "cuda":
-                return run_on_device(self.runtime, "cuda", output, feed)
-            result: NDArray[Any] = self.runtime.run([output], feed, self.run_options)[0]
-        except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise ScoreError(
-                f"ONNX Runtime can't run the graph on {self.provider} ({error}); if memory ran out, take a smaller"
-                " max_length or token_budget, else check the bundle with `aatm-onnx verify`."
-            ) from error
-        return result
+    def _run(self, output: str, feed: dict[str, Any]) -> Run:
+        return Run(output, feed, self.provider, self.run_options)
 
 
 def open_session(

@@ -55,11 +55,10 @@ class Metrics:
         """Add a gauge that is read when asked."""
         Gauge(name, text, registry=self.registry).set_function(value)
 
-    def ran(self, model: str, seconds: float, tokens: int, pairs: int) -> None:
+    def ran(self, model: str, seconds: float, tokens: int) -> None:
         """Count one run."""
         self.run_seconds.labels(model).observe(seconds)
         self.run_tokens.labels(model).observe(tokens)
-        self.pairs.labels(model).inc(pairs)
 
     def text(self) -> bytes:
         """All of it, in Prometheus' text format."""

@@ -251,6 +251,7 @@ class WorkQueue:
 
     def _put(self, piece: Piece, scores: list[PairScore]) -> None:
         job = piece.job
+        self._metrics.pairs.labels(self._name).inc(len(scores))  # before the client can ask for it
         with self._changed:
             job.scores[piece.group][piece.start : piece.stop] = scores
             job.missing -= len(scores)
@@ -261,7 +262,7 @@ class WorkQueue:
     def _measure(self, started: float, pieces: Sequence[Piece]) -> None:
         now = time.monotonic()
         work = sum(piece.work for piece in pieces)
-        self._metrics.ran(self._name, now - started, work, sum(piece.stop - piece.start for piece in pieces))
+        self._metrics.ran(self._name, now - started, work)
         with self._changed:
             spent = max(now - max(started, self._last_end), 1e-6)  # two threads' runs overlap
             self._last_end = now

@@ -1,0 +1,180 @@
+"""Runs of an ONNX Runtime session, by the thread that wants them or beside it, by one of the session's own threads.
+
+A session on the CPU has a pool of threads, one fewer than compute. A run that another thread starts shares its
+operators out among itself and those of the pool that are idle. A run that a thread of the pool was given is computed by
+this thread, as far as the pool has no other. So a single batch has all threads, and two batches that run side by side
+have one each, with nothing to wait for between operators. ONNX Runtime's `run_async` is what gives a run to the pool.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from weakref import ref
+
+from ..errors import ScoreError
+from .device import run_on_device
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, RunOptions
+
+Result = TypeVar("Result")
+# Work in several runs: yields what to run, is sent what that gave (an array, or one on the GPU), returns its result.
+Runs: TypeAlias = Generator["Run", Any, Result]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a session.
+
+    Attributes:
+        output: which of the graph's outputs is wanted.
+        feed: the inputs by name.
+        provider: "cpu" or "cuda"; there the output stays on the GPU, and a prefix need not travel to the CPU and back.
+        options: what ONNX Runtime is told.
+    """
+
+    output: str
+    feed: dict[str, Any]
+    provider: str
+    options: "RunOptions | None"
+
+    def failed(self, error: object) -> ScoreError:
+        """What to tell the user."""
+        return ScoreError(
+            f"ONNX Runtime can't run the graph on {self.provider} ({error}); if memory ran out, take a smaller"
+            " max_length or token_budget, else check the bundle with `aatm-onnx verify`."
+        )
+
+
+def complete(runtime: "InferenceSession", work: Runs[Result], given: object = None) -> Result:
+    """Do work in the calling thread.
+
+    Args:
+        runtime: the session.
+        work: what is to be done.
+        given: what the run gave that the work waits for, if it was begun elsewhere.
+
+    Raises:
+        ScoreError: a run fails.
+    """
+    try:
+        while True:
+            given = _run(runtime, work.send(given))
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+
+
+class Beside:
+    """A thread of a session's own pool, and the work that waits for it.
+
+    The session must not end before `wait` has returned: Python's ONNX Runtime holds the interpreter's lock while it
+    waits for the pool's threads to end, and a thread that did some work needs that lock until it has let go of what it
+    was fed. So what tells that it is done is the end of the last object that only this thread holds, by way of a queue
+    that runs no Python code. What was fed ends here, not there: giving memory back may let go of the lock.
+    """
+
+    def __init__(self, runtime: "InferenceSession") -> None:
+        """Take a session whose pool has a thread."""
+        self._runtime = runtime
+        self._lock = Lock()  # guards the next two
+        self._is_busy = False
+        self._waiting: list[Runs[None]] = []
+        self._failure: BaseException | None = None
+        self._fed: dict[int, tuple[Run, object]] = {}
+        self._ends: SimpleQueue[object] = SimpleQueue()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether no work waits: one piece does, so that the thread needn't wait when it has done another."""
+        return not self._waiting
+
+    def add(self, work: Runs[None]) -> None:
+        """Let the thread do this work, as soon as it can.
+
+        Raises:
+            ScoreError: it can't be begun, or earlier work failed.
+        """
+        self._raise_failure()
+        with self._lock:
+            if self._is_busy:
+                self._waiting.append(work)
+                return
+            self._is_busy = True
+        self._start(work)
+
+    def take_back(self) -> Runs[None] | None:
+        """Work that was added and not begun."""
+        with self._lock:
+            return self._waiting.pop() if self._waiting else None
+
+    def wait(self) -> None:
+        """Wait until the thread has done all that it began, whatever interrupts; what was not begun never will be."""
+        interruption: BaseException | None = None
+        self.take_back()
+        while self._fed:
+            try:
+                self._let_go(self._ends.get())
+            except BaseException as error:
+                interruption = error
+        if interruption is not None:
+            raise interruption
+
+    def result(self) -> None:
+        """Wait, and say what went wrong.
+
+        Raises:
+            ScoreError: a run failed.
+        """
+        self.wait()
+        self._raise_failure()
+
+    def _start(self, work: Runs[None]) -> None:
+        while not self._ends.empty():
+            self._let_go(self._ends.get())
+        run = next(work)
+        only_there = {run.output}
+        ending = ref(only_there, self._ends.put)
+        go_on = partial(self._go_on, work, run)
+        try:
+            self._runtime.run_async([run.output], run.feed, go_on, only_there, run.options)
+        except Exception as error:  # ONNX Runtime's exceptions share no base class
+            raise run.failed(error) from error
+        self._fed[id(ending)] = run, ending
+
+    def _let_go(self, ending: object) -> None:
+        self._fed.pop(id(ending), None)
+
+    def _go_on(self, work: Runs[None] | None, run: Run, outputs: list[Any], only_there: object, error: str) -> None:
+        """In the pool's thread, where an exception would end the process."""
+        del only_there  # else the traceback of a failure would keep it
+        try:
+            if error:
+                raise run.failed(error)
+            given = outputs[0]
+            while work is not None:
+                complete(self._runtime, work, given)
+                given, work = None, self._next()
+        except BaseException as failure:
+            self._failure = failure
+
+    def _next(self) -> Runs[None] | None:
+        with self._lock:
+            self._is_busy = bool(self._waiting)
+            return self._waiting.pop() if self._waiting else None
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+
+def _run(runtime: "InferenceSession", run: Run) -> Any:
+    try:
+        if run.provider == "cuda":
+            return run_on_device(runtime, "cuda", run.output, run.feed)
+        return runtime.run([run.output], run.feed, run.options)[0]
+    except Exception as error:
+        raise run.failed(error) from error

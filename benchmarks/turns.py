@@ -1,0 +1,100 @@
+"""Two checkouts in turns, by shape of work: `python benchmarks/turns.py BUNDLE OLDER_CHECKOUT [--rounds 4]`.
+
+Each runs in a process of its own, and one after the other does the same work, so that a machine that is slower for a
+while is slower for both. Prints median and least milliseconds a call, and the median ratio (above 1: this one is
+faster). Prompts are random token ids: time does not depend on the words.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent.parent
+SHAPES = ("a single pair", "10 candidates", "100 candidates", "12 queries of 10", "4 passages")
+REPEATS = {"a single pair": 5, "10 candidates": 3}
+
+
+def serve(bundle: Path) -> None:
+    """In a process with one checkout's aatm_onnx: answer the number of a shape with its milliseconds."""
+    import numpy as np
+
+    from aatm_onnx.bundle import open_bundle
+    from aatm_onnx.runtime.scoring import prompt_logits
+    from aatm_onnx.runtime.session import open_session
+
+    opened = open_bundle(bundle)
+    session = open_session(opened, "cpu")
+    assert session.prefix is not None
+    random, vocabulary = np.random.default_rng(0), opened.manifest.config.vocab_size
+    few = vocabulary < 100_000  # tokens are whole words
+    query_tokens, own_tokens = (3, 7) if few else (18, 20)
+
+    def prompts(queries: int, candidates: int, own: int) -> list[np.ndarray]:
+        made = []
+        for _ in range(queries):
+            query = random.integers(0, vocabulary, query_tokens)
+            for _ in range(candidates):
+                parts = [session.prefix.ids, query, random.integers(0, vocabulary, own)]
+                made.append(np.concatenate(parts).astype(np.int32))
+        return made
+
+    shapes = [(1, 1, own_tokens), (1, 10, own_tokens), (1, 100, own_tokens), (12, 10, own_tokens), (1, 4, 309)]
+    work = [prompts(*shape) for shape in shapes]
+    prompt_logits(session, work[1], 0)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        begun = time.perf_counter()
+        prompt_logits(session, work[int(line)], 0)
+        print(1e3 * (time.perf_counter() - begun), flush=True)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("older", type=Path, nargs="?", help="another checkout")
+    parser.add_argument("--rounds", type=int, default=4)
+    options = parser.parse_args()
+    if options.older is None:
+        serve(options.bundle)
+        return
+    command = [sys.executable, str(Path(__file__).resolve()), str(options.bundle.resolve())]
+    processes = [
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(checkout.resolve())},
+        )
+        for checkout in (options.older, HERE)
+    ]
+
+    def ask(process: "subprocess.Popen[str]", shape: int) -> float:
+        assert process.stdin is not None and process.stdout is not None
+        print(shape, file=process.stdin, flush=True)
+        return float(process.stdout.readline())
+
+    for process in processes:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    times: list[tuple[list[float], list[float]]] = [([], []) for _ in SHAPES]
+    for _ in range(options.rounds):
+        for number, shape in enumerate(SHAPES):
+            for _ in range(REPEATS.get(shape, 1)):
+                for process, spent in zip(processes, times[number], strict=True):
+                    spent.append(ask(process, number))
+    print("| ms a call, median (least) | older | this checkout | ratio |\n|---|---|---|---|")
+    for shape, (older, newer) in zip(SHAPES, times, strict=True):
+        ratio = statistics.median(a / b for a, b in zip(older, newer, strict=True))
+        cells = [f"{statistics.median(each):.4g} ({min(each):.4g})" for each in (older, newer)]
+        print(f"| {shape} | {cells[0]} | {cells[1]} | {ratio:.2f} |")
+    for process in processes:
+        process.communicate()
+
+
+if __name__ == "__main__":
+    main()
