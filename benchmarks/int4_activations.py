@@ -36,7 +36,7 @@ def compare(title: str, checkpoint: Path, work: Path, prefix: str = DEFAULT_PREF
     fidelity = quantized.manifest.graph.fidelity
     assert fidelity is not None  # int4 has been measured
     true = probability_of_yes(_logits(exact)[:, 0])  # (vectors,)
-    rounded, unrounded = probability_of_yes(_logits(quantized).swapaxes(0, 1))
+    rounded, unrounded = map(probability_of_yes, _logits(quantized).swapaxes(0, 1))
     pairs = ((rounded, unrounded), (rounded, true), (unrounded, true))
     apart = " | ".join(f"{np.abs(one - other).max():.1e}" for one, other in pairs)
     print(f"| {title} | {fidelity.tau:.3f} | {apart} |", flush=True)
