@@ -2,6 +2,7 @@
 PYTHON ?= python3
 DEV := .venv/bin
 DEMO := .venv-demo/bin
+EMULATED := .venv-emulated
 DEFAULT_GRAPH := --graph fused --precision fp16
 DEFAULT_NAME := aatm-onnx-terminology-17m
 
@@ -145,7 +146,7 @@ test-ontoaligner: .venv-ontoaligner/ready  ## OntoAligner's pipeline with our re
 	touch $@
 
 # The JavaScript package, in js/: Node 20 and npm, and a Chromium for its tests.
-.PHONY: js web test-js bench-js
+.PHONY: js web test-js bench-js verify-js
 js: js/node_modules/ready  ## build the JavaScript package, in js/dist
 	cd js && npm run --silent build
 
@@ -158,6 +159,9 @@ test-js: js web .venv-demo/ready  ## the JavaScript package and the page, in Nod
 
 bench-js: web  ## what ranking costs in Node and in the page
 	cd js && node bench.mjs
+
+verify-js: js $(EMULATED)/bundles  ## the bundles of test-arm and test-x86 in Node and in Chromium
+	cd js && ls -d ../$(EMULATED)/bundles/* | grep -v unrounded | tr '\n' '\0' | xargs -0 node verify.mjs
 
 js/node_modules/ready: js/package.json js/package-lock.json
 	cd js && ONNXRUNTIME_NODE_INSTALL=skip npm ci --silent --no-audit --no-fund
@@ -206,8 +210,6 @@ test-spark: .venv-spark/ready  ## the same in Spark on this machine; needs Java 
 
 # Other processors, which qemu-user of Debian 13 plays; apt fetches it and Debian's Python for ARM64, and installs nothing.
 .PHONY: test-arm test-x86
-EMULATED := .venv-emulated
-
 test-arm: $(EMULATED)/bundles  ## every precision on emulated ARM64 processors: verification, and this machine's scores
 	$(EMULATED)/bin/python -m tests.processors $(EMULATED) arm
 

@@ -43,12 +43,20 @@ class ConformanceVector:
         document: the document's text.
         input_ids: token ids of the whole prompt, (seq,).
         logits: of "no" and "yes".
+        unrounded_logits: of int4, what the graph gives where its activations are not rounded to 8 bits: ONNX Runtime
+            leaves them as they are on processors that lack products of bytes.
     """
 
     query: str
     document: str
     input_ids: list[int]
     logits: list[float]
+    unrounded_logits: list[float] | None = None
+
+    @property
+    def all_logits(self) -> list[list[float]]:
+        """The logits of every way in which the graph may be computed."""
+        return [self.logits] if self.unrounded_logits is None else [self.logits, self.unrounded_logits]
 
 
 class GraphFiles(Protocol):
@@ -117,12 +125,18 @@ class Bundle:
         prefix, suffix = self.manifest.prompt.prefix_ids, self.manifest.prompt.suffix_ids
         for index, vector in enumerate(vectors):
             ids = vector.input_ids
-            if len(vector.logits) != 2 or ids[: len(prefix)] != prefix or ids[len(ids) - len(suffix) :] != suffix:
+            if (
+                {len(pair) for pair in vector.all_logits} != {2}
+                or ids[: len(prefix)] != prefix
+                or ids[len(ids) - len(suffix) :] != suffix
+            ):
                 raise BundleError(f"{file}: vector {index} is not for the prompt in {MANIFEST_FILE}; export again.")
             if len(ids) > self.manifest.max_length:
                 raise BundleError(f"{file}: vector {index} is longer than max_length; export again.")
             if not (ids and min(ids) >= 0 and max(ids) < self.manifest.config.vocab_size):
                 raise BundleError(f"{file}: vector {index} has tokens that the model does not know; export again.")
+        if len({len(vector.all_logits) for vector in vectors}) > 1:
+            raise BundleError(f"{file}: only some vectors have unrounded_logits; export again.")
         if not vectors:
             raise BundleError(f"{file} has no conformance vectors, so nothing can be proved; export again.")
         return vectors

@@ -1,36 +1,22 @@
 // The same scores in Chromium, with one thread and with two; other providers and altered bundles are refused there too.
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { build } from "esbuild";
 import { launch } from "./chromium.mjs";
+import { writePage } from "./harness.mjs";
 import { serveFolder } from "./server.mjs";
 import { DEFAULT_MODEL, largestDifference, vectors } from "./setup.mjs";
 
-const HERE = dirname(fileURLToPath(import.meta.url));
 const ISOLATED = { "cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp" };
 
 let folder, browser;
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), "browser-"));
-  const runtime = join(HERE, "..", "node_modules", "onnxruntime-web", "dist");
-  for (const file of readdirSync(runtime).filter((name) => /^ort-wasm-simd-threaded\.(asyncify\.)?(mjs|wasm)$/.test(name))) {
-    cpSync(join(runtime, file), join(folder, file));
-  }
+  await writePage(folder);
   cpSync(DEFAULT_MODEL, join(folder, "model"), { recursive: true });
   mkdirSync(join(folder, "altered"));
-  writeFileSync(join(folder, "index.html"), '<!doctype html><title>Harness</title><script type="module" src="harness.js"></script>');
-  await build({
-    entryPoints: [join(HERE, "harness.ts")],
-    outdir: folder,
-    bundle: true,
-    format: "esm",
-    alias: { "@aatm-onnx/rerank": join(HERE, "..", "dist", "index.js") },
-    conditions: ["onnxruntime-web-use-extern-wasm"],
-  });
   browser = await launch();
 });
 after(async () => {

@@ -1,5 +1,6 @@
 // Bundles that are missing, damaged or altered are refused, from a folder and over http.
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -115,6 +116,35 @@ test("verify refuses altered conformance vectors", async () => {
   const reranker = await Reranker.open(folder);
   await assert.rejects(() => reranker.verify(), /conformance\.json was altered/);
   await reranker.close();
+});
+
+test("vectors of two ways to compute: all scores must be those of one of them", async () => {
+  const right = JSON.parse(readFileSync(join(DEFAULT_MODEL, "conformance.json"), "utf8"));
+  const wrong = right.map(() => [0, 9]);
+  const found = async (change) => {
+    await cp(DEFAULT_MODEL, folder, { recursive: true });
+    const vectors = JSON.stringify(right.map((vector, index) => ({ ...vector, ...change(vector.logits, index) })));
+    await writeFile(join(folder, "conformance.json"), vectors);
+    const sha256 = createHash("sha256").update(vectors).digest("hex");
+    const entry = `"conformance.json": {"size": ${Buffer.byteLength(vectors)}, "sha256": "${sha256}"}`;
+    await edit(/"conformance\.json": \{[^}]*\}/, entry, true)(join(folder, "bundle.json"));
+    const reranker = await Reranker.open(folder);
+    try {
+      return await reranker.verify();
+    } finally {
+      await reranker.close();
+    }
+  };
+  const other = await found((logits, index) => ({ logits: wrong[index], unrounded_logits: logits }));
+  assert.ok(other.passed && other.largestDifference < other.tolerance, JSON.stringify(other));
+  const mixed = await found((logits, index) =>
+    index % 2 ? { unrounded_logits: wrong[index] } : { logits: wrong[index], unrounded_logits: logits },
+  );
+  assert.ok(!mixed.passed && mixed.largestDifference > 0.1, JSON.stringify(mixed));
+  const some = found((logits, index) => (index ? { unrounded_logits: logits } : {}));
+  await assert.rejects(some, /only some vectors have unrounded_logits; export again/);
+  const cut = found(() => ({ unrounded_logits: [1] }));
+  await assert.rejects(cut, /vector 0 is not for the prompt/);
 });
 
 test("the prefix file of a quantized bundle", async () => {

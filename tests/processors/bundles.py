@@ -1,24 +1,46 @@
 """The bundles that every processor is tried with, made on this machine: `python -m tests.processors.bundles FOLDER`.
 
-The default model as it is carried, its weights exported anew in every precision, and random weights, whose products
-come nearer to what 16 bits hold.
+The default model as it is carried, and its weights exported anew in every precision. Random weights in int8, whose
+products come nearer to what 16 bits hold, and in int4 a random model of more layers, in which a layer's rounding goes
+through the next ones.
 """
 
+import json
 import shutil
 import sys
 from pathlib import Path
 
 from aatm_onnx_export.export import export_checkpoint
+from aatm_onnx_export.proof.unrounded import unrounded
 
-from aatm_onnx.bundle import ModelConfig
+from aatm_onnx.bundle import Bundle, ModelConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from bundle_checkpoint import default_checkpoint  # noqa: E402  # type: ignore[import-not-found]
-from make_checkpoint import VOCABULARY, write_checkpoint  # noqa: E402  # type: ignore[import-not-found]
+from make_checkpoint import write_checkpoint  # noqa: E402  # type: ignore[import-not-found]
 
-_SMALL = ModelConfig(4, 256, 768, 4, 2, 64, VOCABULARY, True)
+_LAYERS = {"random": 4, "deep": 12}
+UNROUNDED = "unrounded"  # how the name of a bundle ends that is for this machine alone
+
+
+def write_random(folder: Path, layers: int, default: Path) -> None:
+    """Random weights with the default model's tokenizer: Qwen3's takes long to read under emulation."""
+    config = json.loads((default / "config.json").read_text())
+    architecture = ModelConfig(layers, 256, 768, 4, 2, 64, config["vocab_size"], True)
+    write_checkpoint(folder, architecture, seed=0, shard_bytes=2_000_000_000)
+    own = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(own | {"pad_token_id": config["pad_token_id"]}))
+    (folder / "tokenizer_config.json").unlink()
+    shutil.copy(default / "tokenizer.json", folder)
+
+
+def write_unrounded(bundle: Bundle, target: Path) -> None:
+    """An int4 bundle that any machine computes as those do that don't round activations; its hashes are not right."""
+    shutil.copytree(bundle.path, target)
+    with unrounded(bundle) as files:
+        shutil.copy(files.graph_path, target / bundle.graph_path.name)
 
 
 def main() -> None:
@@ -29,12 +51,17 @@ def main() -> None:
         shutil.rmtree(old, ignore_errors=True)
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True)
-    write_checkpoint(checkpoints / "random", _SMALL, seed=0, shard_bytes=2_000_000_000)
     default = default_checkpoint(checkpoints)
+    for name, layers in _LAYERS.items():
+        write_random(checkpoints / name, layers, default)
     export_checkpoint(str(default), folder / "default fp32", precision="fp32")
-    for precision in ("int8", "int4"):  # what they do to the order does not matter here
-        export_checkpoint(str(default), folder / f"default {precision}", precision=precision, min_tau=-1.0)
-    export_checkpoint(str(checkpoints / "random"), folder / "random int8", precision="int8", min_tau=-1.0)
+    rounded = (("default", "int8"), ("default", "int4"), ("random", "int8"), ("deep", "int4"))
+    for checkpoint, precision in rounded:
+        # What they do to the order does not matter here.
+        name = f"{checkpoint} {precision}"
+        bundle = export_checkpoint(str(checkpoints / checkpoint), folder / name, precision=precision, min_tau=-1.0)
+        if precision == "int4":
+            write_unrounded(bundle, folder / f"{name} {UNROUNDED}")
     shutil.rmtree(checkpoints)
     shutil.copytree(ROOT / "models" / "default", folder / "default")
     folder.rename(target)

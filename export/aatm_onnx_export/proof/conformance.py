@@ -40,13 +40,20 @@ def check_numbers(checkpoint: Checkpoint, logits: NDArray[np.float32]) -> None:
         )
 
 
-def write_vectors(file: Path, prompts: Sequence[TokenIds], logits: NDArray[np.float32]) -> None:
-    """Write the conformance pairs with their prompts and logits as a JSON list, one vector a line."""
+def write_vectors(
+    file: Path,
+    prompts: Sequence[TokenIds],
+    logits: NDArray[np.float32],
+    unrounded_logits: NDArray[np.float32] | None = None,
+) -> None:
+    """Write the conformance pairs with their prompts and logits, (prompts, 2), as a JSON list, one vector a line."""
+    unrounded = [None] * len(prompts) if unrounded_logits is None else unrounded_logits.tolist()
     vectors = (
-        ConformanceVector(*pair, prompt.tolist(), answer)
-        for pair, prompt, answer in zip(conformance_pairs(), prompts, logits.tolist(), strict=True)
+        ConformanceVector(*pair, prompt.tolist(), *answers)
+        for pair, prompt, *answers in zip(conformance_pairs(), prompts, logits.tolist(), unrounded, strict=True)
     )
-    lines = (json.dumps(vars(vector), ensure_ascii=False) for vector in vectors)
+    given = ({name: value for name, value in vars(vector).items() if value is not None} for vector in vectors)
+    lines = (json.dumps(vector, ensure_ascii=False) for vector in given)
     file.write_text("[\n" + ",\n".join(lines) + "\n]\n", "utf-8")
 
 

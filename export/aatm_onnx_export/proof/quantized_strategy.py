@@ -11,6 +11,7 @@ from aatm_onnx.errors import ExportError
 from aatm_onnx.prompt import TokenIds
 from aatm_onnx.runtime.kv_cache import write_prefix
 from aatm_onnx.runtime.scoring import probability_of_yes, prompt_logits
+from aatm_onnx.runtime.session import Session, open_session
 
 from ..checkpoint import CheckpointWeights, read_weights
 from ..draft import Draft
@@ -22,6 +23,7 @@ from .conformance import check_numbers, conformance_prompts, write_vectors
 from .fidelity import Calibration, Comparison, calibration_prompts, shared_prefix, standard_error
 from .numpy_reference import reference_run
 from .search import Attempt, Search, Variant
+from .unrounded import unrounded
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,10 @@ class QuantizedStrategy:
         self._check(draft, best, search)
         trials.finish(best.variant)
 
-        logits = _logits(draft, prompts)
-        write_vectors(draft.folder / CONFORMANCE_FILE, prompts, logits)
+        logits = _logits(draft.session(), prompts, checkpoint.pad_token_id)
         check_numbers(checkpoint, logits)
+        unrounded = _unrounded_logits(draft, prompts, logits, report) if draft.precision == "int4" else None
+        write_vectors(draft.folder / CONFORMANCE_FILE, prompts, logits, unrounded)
         difference = np.abs(probability_of_yes(logits) - expected[: len(prompts)]).max()
         fidelity = best.comparison.fidelity(sorted(best.variant.float_layers), best.variant.methods)
         return Graph(draft.kind, draft.precision, GRAPH_FILE, self.tolerance, float(difference), fidelity)
@@ -147,7 +150,23 @@ class _Trials:
         return smooth(weights, self.inputs) if variant.smoothed else (weights, self.inputs)
 
 
-def _logits(draft: Draft, prompts: list[TokenIds]) -> NDArray[np.float32]:
-    """The (no, yes) logits that the draft's graph gives for each prompt alone, (prompts, 2)."""
-    session, pad = draft.session(), draft.checkpoint.pad_token_id
-    return np.concatenate([prompt_logits(session, [prompt], pad) for prompt in prompts])
+def _logits(session: Session, prompts: list[TokenIds], pad_token_id: int) -> NDArray[np.float32]:
+    """The (no, yes) logits that a graph gives for each prompt alone, (prompts, 2)."""
+    return np.concatenate([prompt_logits(session, [prompt], pad_token_id) for prompt in prompts])
+
+
+def _unrounded_logits(
+    draft: Draft, prompts: list[TokenIds], logits: NDArray[np.float32], report: Reporter
+) -> NDArray[np.float32]:
+    """What int4 gives on processors where activations are not rounded, (prompts, 2), beside `logits`, where they are.
+
+    Raises:
+        ExportError: it is not numbers.
+    """
+    report.step("Computing what processors give that don't round activations")
+    with unrounded(draft) as files:
+        others = _logits(open_session(files, "cpu"), prompts, draft.checkpoint.pad_token_id)
+    check_numbers(draft.checkpoint, others)
+    apart = np.abs(probability_of_yes(others) - probability_of_yes(logits)).max()
+    report.step(f"Measured scores of these processors: up to {apart:.1g} from the others'")
+    return others

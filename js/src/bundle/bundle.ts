@@ -21,7 +21,19 @@ export interface ConformanceVector {
   document: string;
   input_ids: number[];
   logits: number[];
+  /** Of int4: what the graph gives where its activations are not rounded to 8 bits, as in WebAssembly. */
+  unrounded_logits: number[] | undefined;
 }
+
+const VECTORS = [
+  {
+    query: "string",
+    document: "string",
+    input_ids: ["number"],
+    logits: ["number"],
+    unrounded_logits: { "?": ["number"] },
+  },
+] as const;
 
 /** An opened bundle: where its files are, and its manifest. No file is used before its size and sha256 are right. */
 export class Bundle {
@@ -77,22 +89,24 @@ export class Bundle {
    */
   async conformance(): Promise<ConformanceVector[]> {
     const place = `${this.source.place}${CONFORMANCE_FILE}`;
-    const shape = [{ query: "string", document: "string", input_ids: ["number"], logits: ["number"] }] as const;
     const json = new TextDecoder().decode(await this.read(CONFORMANCE_FILE));
     let vectors: ConformanceVector[];
     try {
-      vectors = readAs(shape, JSON.parse(json));
+      vectors = readAs(VECTORS, JSON.parse(json));
     } catch (error) {
       throw new BundleError(`${place}: the conformance vectors can't be read (${(error as Error).message}).`);
     }
     const { prefix_ids: prefix, suffix_ids: suffix } = this.manifest.prompt;
-    vectors.forEach(({ input_ids: ids, logits }, index) => {
+    vectors.forEach(({ input_ids: ids, logits, unrounded_logits: unrounded }, index) => {
       const begins = prefix.every((id, at) => ids[at] === id);
       const ends = suffix.every((id, at) => ids[ids.length - suffix.length + at] === id);
-      if (logits.length !== 2 || !begins || !ends) {
+      if (logits.length !== 2 || (unrounded ?? logits).length !== 2 || !begins || !ends) {
         throw new BundleError(`${place}: vector ${index} is not for the prompt in ${MANIFEST_FILE}; export again.`);
       }
     });
+    if (vectors.some((vector) => !vector.unrounded_logits !== !vectors[0]!.unrounded_logits)) {
+      throw new BundleError(`${place}: only some vectors have unrounded_logits; export again.`);
+    }
     if (!vectors.length) throw new BundleError(`${place} has no conformance vectors, so nothing can be proved.`);
     return vectors;
   }

@@ -1,7 +1,10 @@
 /** JSON of the shape that is declared, or one phrase that names the field that is not. */
 
 type Plain = "string" | "number" | "boolean";
-/** A type as a value: a plain type's name, [type of the items], {"*": type of every member}, or members by name. */
+/**
+ * A type as a value: a plain type's name, [type of the items], {"*": type of every member}, or members by name; the
+ * type of a member that may be missing is {"?": type}.
+ */
 export type Shape = Plain | readonly [Shape] | { readonly [name: string]: Shape };
 
 export type TypeOf<S> = S extends "string"
@@ -14,7 +17,9 @@ export type TypeOf<S> = S extends "string"
         ? TypeOf<Item>[]
         : S extends { readonly "*": infer Member }
           ? Record<string, TypeOf<Member>>
-          : { [Name in keyof S]: TypeOf<S[Name]> };
+          : S extends { readonly "?": infer Value }
+            ? TypeOf<Value> | undefined
+            : { [Name in keyof S]: TypeOf<S[Name]> };
 
 /**
  * What `JSON.parse` gave, as the declared shape. Members that it does not have are left out.
@@ -27,6 +32,9 @@ export function readAs<const S extends Shape>(shape: S, value: unknown, where = 
 }
 
 function read(shape: Shape, value: unknown, where: string): unknown {
+  if (typeof shape === "object" && "?" in shape) {
+    return value === undefined ? undefined : read(shape["?"], value, where);
+  }
   if (value === undefined) throw new TypeError(`${where} is missing`);
   if (typeof shape === "string") {
     if (typeof value !== shape) throw new TypeError(`${where || "it"} is ${shortened(value)} and not a ${shape}`);
