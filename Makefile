@@ -216,7 +216,7 @@ test-arm: $(EMULATED)/bundles  ## every precision on emulated ARM64 processors: 
 test-x86: $(EMULATED)/bundles  ## the same on x86-64 processors without AVX2, and without AVX-512
 	$(EMULATED)/bin/python -m tests.processors $(EMULATED) x86
 
-$(EMULATED)/bundles: $(EMULATED)/ready models/default/bundle.json $(wildcard export/aatm_onnx_export/*/*.py)
+$(EMULATED)/bundles: $(EMULATED)/ready tests/processors/bundles.py models/default/bundle.json $(wildcard export/aatm_onnx_export/*/*.py)
 	$(EMULATED)/bin/python -m tests.processors.bundles $(EMULATED)/bundles
 	touch $@
 
