@@ -13,6 +13,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+
+from aatm_onnx.bundle import open_bundle
+from aatm_onnx.runtime.scoring import prompt_logits
+from aatm_onnx.runtime.session import open_session
+
 HERE = Path(__file__).resolve().parent.parent
 SHAPES = ("a single pair", "10 candidates", "100 candidates", "12 queries of 10", "4 passages")
 REPEATS = {"a single pair": 5, "10 candidates": 3}
@@ -20,12 +26,6 @@ REPEATS = {"a single pair": 5, "10 candidates": 3}
 
 def serve(bundle: Path) -> None:
     """In a process with one checkout's aatm_onnx: answer the number of a shape with its milliseconds."""
-    import numpy as np
-
-    from aatm_onnx.bundle import open_bundle
-    from aatm_onnx.runtime.scoring import prompt_logits
-    from aatm_onnx.runtime.session import open_session
-
     opened = open_bundle(bundle)
     session = open_session(opened, "cpu")
     assert session.prefix is not None
