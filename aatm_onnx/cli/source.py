@@ -124,4 +124,5 @@ def _text(binary: BinaryIO, newline: str | None) -> Iterator[IO[str]]:
     try:
         yield text
     finally:
-        text.detach()  # else it closes what it wraps
+        if not binary.closed:  # as when an interrupt ends the command and all is let go of in any order
+            text.detach()  # else it closes what it wraps
