@@ -161,7 +161,7 @@ bench-js: web  ## what ranking costs in Node and in the page
 	cd js && node bench.mjs
 
 verify-js: js $(EMULATED)/bundles  ## the bundles of test-arm and test-x86 in Node and in Chromium
-	cd js && ls -d ../$(EMULATED)/bundles/* | grep -v unrounded | tr '\n' '\0' | xargs -0 node verify.mjs
+	cd js && ls -d ../$(EMULATED)/bundles/* | grep -v "float activations" | tr '\n' '\0' | xargs -0 node verify.mjs
 
 js/node_modules/ready: js/package.json js/package-lock.json
 	cd js && ONNXRUNTIME_NODE_INSTALL=skip npm ci --silent --no-audit --no-fund

@@ -1,4 +1,4 @@
-"""int4 where activations are rounded and where not: `python benchmarks/int4_activations.py`, or with checkpoints.
+"""int4 with quantized activations and with float ones: `python benchmarks/int4_activations.py`, or with checkpoints.
 
 Prints how far the conformance prompts' scores are at most from each other and from float32. Both are in every int4
 bundle's vectors: processors without products of bytes (ARM64 without dot product, x86 without AVX2, WebAssembly) leave
@@ -36,8 +36,8 @@ def compare(title: str, checkpoint: Path, work: Path, prefix: str = DEFAULT_PREF
     fidelity = quantized.manifest.graph.fidelity
     assert fidelity is not None  # int4 has been measured
     true = probability_of_yes(_logits(exact)[:, 0])  # (vectors,)
-    rounded, unrounded = map(probability_of_yes, _logits(quantized).swapaxes(0, 1))
-    pairs = ((rounded, unrounded), (rounded, true), (unrounded, true))
+    quantized_there, in_float = map(probability_of_yes, _logits(quantized).swapaxes(0, 1))
+    pairs = ((quantized_there, in_float), (quantized_there, true), (in_float, true))
     apart = " | ".join(f"{np.abs(one - other).max():.1e}" for one, other in pairs)
     print(f"| {title} | {fidelity.tau:.3f} | {apart} |", flush=True)
 
@@ -53,7 +53,8 @@ def main() -> None:
     parser.add_argument("checkpoints", type=Path, nargs="*", help="folders; none: random ones and the default model's")
     parser.add_argument("--large", action="store_true", help="0.6B with random weights too, which takes 8 GB of disk")
     options = parser.parse_args()
-    print("| checkpoint | tau of int4 | rounded from not rounded | rounded from float32 | not rounded from float32 |")
+    titles = ("quantized from float activations", "quantized from float32", "float activations from float32")
+    print(f"| checkpoint | tau of int4 | {' | '.join(titles)} |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
+from workloads import WORKLOADS, Workload
 
 from aatm_onnx.bundle import open_bundle
 from aatm_onnx.runtime.scoring import prompt_logits
@@ -29,21 +29,14 @@ def serve(bundle: Path) -> None:
     opened = open_bundle(bundle)
     session = open_session(opened, "cpu")
     assert session.prefix is not None
-    random, vocabulary = np.random.default_rng(0), opened.manifest.config.vocab_size
-    few = vocabulary < 100_000  # tokens are whole words
-    query_tokens, own_tokens = (3, 7) if few else (18, 20)
-
-    def prompts(queries: int, candidates: int, own: int) -> list[np.ndarray]:
-        made = []
-        for _ in range(queries):
-            query = random.integers(0, vocabulary, query_tokens)
-            for _ in range(candidates):
-                parts = [session.prefix.ids, query, random.integers(0, vocabulary, own)]
-                made.append(np.concatenate(parts).astype(np.int32))
-        return made
-
-    shapes = [(1, 1, own_tokens), (1, 10, own_tokens), (1, 100, own_tokens), (12, 10, own_tokens), (1, 4, 309)]
-    work = [prompts(*shape) for shape in shapes]
+    begin, vocabulary = session.prefix.ids.tolist(), opened.manifest.config.vocab_size
+    whole_words = vocabulary < 100_000  # then the default model's query and candidate have fewer tokens
+    query, own = (3, 7) if whole_words else (WORKLOADS["T"].query, WORKLOADS["T"].own)
+    shapes = [(1, 1, own), (1, 10, own), (1, 100, own), (12, 10, own), (1, 4, WORKLOADS["R"].own)]
+    work = [
+        Workload(title, queries, candidates, len(begin), query, tokens).prompts(begin, vocabulary)
+        for title, (queries, candidates, tokens) in zip(SHAPES, shapes, strict=True)
+    ]
     prompt_logits(session, work[1], 0)
     print("ready", flush=True)
     for line in sys.stdin:

@@ -33,16 +33,16 @@ class Workload:
     query: int
     own: int
 
-    def prompts(self, begin: Sequence[int] = ()) -> list[TokenIds]:
+    def prompts(self, begin: Sequence[int] = (), vocabulary: int = _VOCABULARY) -> list[TokenIds]:
         """Whole prompts, query after query; `begin` are the true ids of the shared prefix's first tokens."""
         rng = np.random.default_rng(0)
-        prefix = rng.integers(0, _VOCABULARY, self.prefix)
+        prefix = rng.integers(0, vocabulary, self.prefix)
         prefix[: len(begin)] = begin[: self.prefix]
         prompts = []
         for _ in range(self.queries):
-            query = rng.integers(0, _VOCABULARY, self.query)
+            query = rng.integers(0, vocabulary, self.query)
             for _ in range(self.candidates):
-                prompts.append(np.concatenate([prefix, query, rng.integers(0, _VOCABULARY, self.own)]).astype(np.int32))
+                prompts.append(np.concatenate([prefix, query, rng.integers(0, vocabulary, self.own)]).astype(np.int32))
         return prompts
 
 

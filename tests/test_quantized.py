@@ -17,9 +17,9 @@ from aatm_onnx_export.checkpoint import open_checkpoint, parameter_count, read_w
 from aatm_onnx_export.graph.fused import Storage, write_graph
 from aatm_onnx_export.graph.smoothing import smooth
 from aatm_onnx_export.proof.fidelity import calibration_prompts, compare_scores, kendall_tau
+from aatm_onnx_export.proof.float_activations import float_activations
 from aatm_onnx_export.proof.numpy_reference import reference_run
 from aatm_onnx_export.proof.torch_reference import float32_logits
-from aatm_onnx_export.proof.unrounded import unrounded
 
 from aatm_onnx import BundleError, Qwen3Reranker
 from aatm_onnx.bundle import CONFORMANCE_FILE, GRAPH_FILE, MANIFEST_FILE, PREFIX_KV_FILE, Bundle, open_bundle
@@ -230,33 +230,33 @@ def int4(gentle: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return export_checkpoint(str(gentle), tmp_path_factory.mktemp("int4") / "bundle", precision="int4", min_tau=-1.0)
 
 
-def test_int4_proves_itself_where_activations_are_not_rounded_too(int4: Bundle) -> None:
+def test_int4_proves_itself_where_activations_stay_in_float_too(int4: Bundle) -> None:
     """As ONNX Runtime computes on ARM64 without dot product, and on x86 without AVX2: `make test-arm`, `test-x86`."""
     assert check_conformance(int4, open_session(int4, "cpu")).largest_difference < 1e-6
-    with unrounded(int4) as files:
+    with float_activations(int4) as files:
         session = open_session(files, "cpu")
         found = check_conformance(int4, session)
         assert found.largest_difference < 1e-6 and found.tolerance == int4.manifest.graph.tolerance
         vectors = int4.conformance()
         prompts = [np.asarray(vector.input_ids, np.int32) for vector in vectors]
-        rounded = np.asarray([vector.logits for vector in vectors], np.float32)
+        quantized = np.asarray([vector.logits for vector in vectors], np.float32)
         pad = int4.manifest.pad_token_id
-        assert largest_difference(session, prompts, rounded, pad) > 1e-5  # it is another way, on a processor with both
+        assert largest_difference(session, prompts, quantized, pad) > 1e-5  # another way, if there are both
     assert {file.name for file in int4.path.iterdir()} == {*int4.manifest.files, MANIFEST_FILE}
 
 
 def test_a_machine_that_computes_int4_in_no_one_way_fails(int4: Bundle, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(int4.path, tmp_path / "copy"))
     vectors = json.loads((copy / CONFORMANCE_FILE).read_text("utf-8"))
-    vectors[0]["logits"], vectors[1]["unrounded_logits"] = [0, 9], [0, 9]
+    vectors[0]["logits"], vectors[1]["float_activation_logits"] = [0, 9], [0, 9]
     (copy / CONFORMANCE_FILE).write_text(json.dumps(vectors), "utf-8")
     reseal(copy)
     found = check_conformance(open_bundle(copy), open_session(int4, "cpu"))
     assert not found.passed and found.largest_difference > 0.1
-    del vectors[0]["unrounded_logits"]
+    del vectors[0]["float_activation_logits"]
     (copy / CONFORMANCE_FILE).write_text(json.dumps(vectors), "utf-8")
     reseal(copy)
-    with pytest.raises(BundleError, match="only some vectors have unrounded_logits; export again"):
+    with pytest.raises(BundleError, match="only some vectors have float_activation_logits; export again"):
         open_bundle(copy).conformance()
 
 

@@ -43,20 +43,20 @@ class ConformanceVector:
         document: the document's text.
         input_ids: token ids of the whole prompt, (seq,).
         logits: of "no" and "yes".
-        unrounded_logits: of int4, what the graph gives where its activations are not rounded to 8 bits: ONNX Runtime
-            leaves them as they are on processors that lack products of bytes.
+        float_activation_logits: of int4, what the graph gives where activations stay in float: ONNX Runtime quantizes
+            them to 8 bits only on processors that have products of bytes.
     """
 
     query: str
     document: str
     input_ids: list[int]
     logits: list[float]
-    unrounded_logits: list[float] | None = None
+    float_activation_logits: list[float] | None = None
 
     @property
     def all_logits(self) -> list[list[float]]:
         """The logits of every way in which the graph may be computed."""
-        return [self.logits] if self.unrounded_logits is None else [self.logits, self.unrounded_logits]
+        return [self.logits] if self.float_activation_logits is None else [self.logits, self.float_activation_logits]
 
 
 class GraphFiles(Protocol):
@@ -136,7 +136,7 @@ class Bundle:
             if not (ids and min(ids) >= 0 and max(ids) < self.manifest.config.vocab_size):
                 raise BundleError(f"{file}: vector {index} has tokens that the model does not know; export again.")
         if len({len(vector.all_logits) for vector in vectors}) > 1:
-            raise BundleError(f"{file}: only some vectors have unrounded_logits; export again.")
+            raise BundleError(f"{file}: only some vectors have float_activation_logits; export again.")
         if not vectors:
             raise BundleError(f"{file} has no conformance vectors, so nothing can be proved; export again.")
         return vectors

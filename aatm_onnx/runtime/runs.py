@@ -77,9 +77,9 @@ class Beside:
     that runs no Python code. What was fed ends here, not there: giving memory back may let go of the lock.
     """
 
-    def __init__(self, runtime: "InferenceSession") -> None:
-        """Take a session whose pool has a thread."""
-        self._runtime = runtime
+    def __init__(self, runtime: "InferenceSession", threads: int) -> None:
+        """Take a session, and one or none of its pool's threads."""
+        self._runtime, self._threads = runtime, threads
         self._lock = Lock()  # guards the next two
         self._is_busy = False
         self._waiting: list[Runs[None]] = []
@@ -89,8 +89,8 @@ class Beside:
 
     @property
     def has_room(self) -> bool:
-        """Whether no work waits: one piece does, so that the thread needn't wait when it has done another."""
-        return not self._waiting
+        """Whether work may be added: one batch waits, so that the thread goes on without being told."""
+        return self._threads > 0 and not self._waiting
 
     def add(self, work: Runs[None]) -> None:
         """Let the thread do this work, as soon as it can.
@@ -98,7 +98,7 @@ class Beside:
         Raises:
             ScoreError: it can't be begun, or earlier work failed.
         """
-        self._raise_failure()
+        self.raise_failure()
         with self._lock:
             if self._is_busy:
                 self._waiting.append(work)
@@ -123,14 +123,14 @@ class Beside:
         if interruption is not None:
             raise interruption
 
-    def result(self) -> None:
-        """Wait, and say what went wrong.
+    def raise_failure(self) -> None:
+        """Say what went wrong.
 
         Raises:
             ScoreError: a run failed.
         """
-        self.wait()
-        self._raise_failure()
+        if self._failure is not None:
+            raise self._failure
 
     def _start(self, work: Runs[None]) -> None:
         while not self._ends.empty():
@@ -165,10 +165,6 @@ class Beside:
         with self._lock:
             self._is_busy = bool(self._waiting)
             return self._waiting.pop() if self._waiting else None
-
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
 
 
 def _run(runtime: "InferenceSession", run: Run) -> Any:

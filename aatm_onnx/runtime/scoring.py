@@ -92,12 +92,7 @@ class _Execution:
         The last batch then has all threads, as soon as none is run beside it. A step is taken when there is a thread
         for it: prefixes wait in memory for one batch, not for all.
         """
-        runtime = self.session.runtime
-        if self.session.workers == 1:
-            for step in steps:
-                self._make(step) if not isinstance(step, Score) else complete(runtime, self._score(step))
-            return self.logits
-        beside = Beside(runtime)
+        runtime, beside = self.session.runtime, Beside(self.session.runtime, self.session.workers - 1)
         try:
             for step, is_last in _marking_the_last(steps):
                 end_with_process()
@@ -111,7 +106,7 @@ class _Execution:
                 complete(runtime, work)
         finally:  # whatever happened here: what runs beside needs the session, and writes its logits
             beside.wait()
-        beside.result()
+        beside.raise_failure()
         return self.logits
 
     def _make(self, step: Begin | Extend | Remember | Free) -> None:

@@ -135,15 +135,15 @@ test("vectors of two ways to compute: all scores must be those of one of them", 
       await reranker.close();
     }
   };
-  const other = await found((logits, index) => ({ logits: wrong[index], unrounded_logits: logits }));
+  const other = await found((logits, index) => ({ logits: wrong[index], float_activation_logits: logits }));
   assert.ok(other.passed && other.largestDifference < other.tolerance, JSON.stringify(other));
   const mixed = await found((logits, index) =>
-    index % 2 ? { unrounded_logits: wrong[index] } : { logits: wrong[index], unrounded_logits: logits },
+    index % 2 ? { float_activation_logits: wrong[index] } : { logits: wrong[index], float_activation_logits: logits },
   );
   assert.ok(!mixed.passed && mixed.largestDifference > 0.1, JSON.stringify(mixed));
-  const some = found((logits, index) => (index ? { unrounded_logits: logits } : {}));
-  await assert.rejects(some, /only some vectors have unrounded_logits; export again/);
-  const cut = found(() => ({ unrounded_logits: [1] }));
+  const some = found((logits, index) => (index ? { float_activation_logits: logits } : {}));
+  await assert.rejects(some, /only some vectors have float_activation_logits; export again/);
+  const cut = found(() => ({ float_activation_logits: [1] }));
   await assert.rejects(cut, /vector 0 is not for the prompt/);
 });
 

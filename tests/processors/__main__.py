@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .bundles import UNROUNDED
+from .bundles import FLOAT_ACTIVATIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 SCORE = Path(__file__).with_name("score.py")
@@ -26,8 +26,8 @@ PROCESSORS = {
     "x86": [("Nehalem", "SSE 4.2"), ("SandyBridge", "AVX"), ("Haswell", "AVX2")],
 }
 MOST_OF_FLOATS = 1e-5
-# How far scores may be from this machine's. Sums are added up in another order, and where activations are rounded to 8
-# bits, some of them fall on the other side; random weights make most of that. Saturated products are 0.008 off.
+# How far scores may be from this machine's. Sums are added up in another order, and some of the activations that are
+# quantized to 8 bits fall on the other side; random weights make most of that. Saturated products are 0.008 off.
 MOST = {
     "default": MOST_OF_FLOATS,
     "default fp32": MOST_OF_FLOATS,
@@ -60,15 +60,15 @@ def measure(python: list[str], bundles: list[Path]) -> dict[str, Any]:
 def row_of(bundle: str, there: dict[str, Any], here: dict[str, Any]) -> tuple[str, list[str]]:
     """A bundle's part of a row of the table, and what is wrong.
 
-    Scores must be those of `here`, or, of int4, those with activations that are not rounded: so ONNX Runtime computes
+    Scores must be those of `here`, or, of int4, those with activations in float: so ONNX Runtime computes
     where a processor has no products of bytes.
     """
     own, truth, wrong = there["own"], here[bundle]["own"]["scores"], []
     how, away, most = "", largest(own["scores"], truth), MOST[bundle]
-    if (other := here.get(f"{bundle} {UNROUNDED}")) is not None:
-        how = ", activations rounded"
+    if (other := here.get(f"{bundle} {FLOAT_ACTIVATIONS}")) is not None:
+        how = ", activations quantized"
         if (exactly := largest(own["scores"], other["own"]["scores"])) <= MOST_OF_FLOATS:
-            how, away, most, truth = ", not rounded", exactly, MOST_OF_FLOATS, other["own"]["scores"]
+            how, away, most, truth = ", activations in float", exactly, MOST_OF_FLOATS, other["own"]["scores"]
     if not own["largest_difference"] <= own["tolerance"]:
         wrong.append(f"{bundle} fails its own verification")
     if not away <= most:

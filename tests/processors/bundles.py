@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from aatm_onnx_export.export import export_checkpoint
-from aatm_onnx_export.proof.unrounded import unrounded
+from aatm_onnx_export.proof.float_activations import float_activations
 
 from aatm_onnx.bundle import Bundle, ModelConfig
 
@@ -22,7 +22,7 @@ from bundle_checkpoint import default_checkpoint  # noqa: E402  # type: ignore[i
 from make_checkpoint import write_checkpoint  # noqa: E402  # type: ignore[import-not-found]
 
 _LAYERS = {"random": 4, "deep": 12}
-UNROUNDED = "unrounded"  # how the name of a bundle ends that is for this machine alone
+FLOAT_ACTIVATIONS = "float activations"  # how the name of a bundle ends that is for this machine alone
 
 
 def write_random(folder: Path, layers: int, default: Path) -> None:
@@ -36,10 +36,10 @@ def write_random(folder: Path, layers: int, default: Path) -> None:
     shutil.copy(default / "tokenizer.json", folder)
 
 
-def write_unrounded(bundle: Bundle, target: Path) -> None:
-    """An int4 bundle that any machine computes as those do that don't round activations; its hashes are not right."""
+def write_float_activations(bundle: Bundle, target: Path) -> None:
+    """An int4 bundle that any machine computes with activations in float; its hashes are not right."""
     shutil.copytree(bundle.path, target)
-    with unrounded(bundle) as files:
+    with float_activations(bundle) as files:
         shutil.copy(files.graph_path, target / bundle.graph_path.name)
 
 
@@ -55,13 +55,13 @@ def main() -> None:
     for name, layers in _LAYERS.items():
         write_random(checkpoints / name, layers, default)
     export_checkpoint(str(default), folder / "default fp32", precision="fp32")
-    rounded = (("default", "int8"), ("default", "int4"), ("random", "int8"), ("deep", "int4"))
-    for checkpoint, precision in rounded:
+    quantized = (("default", "int8"), ("default", "int4"), ("random", "int8"), ("deep", "int4"))
+    for checkpoint, precision in quantized:
         # What they do to the order does not matter here.
         name = f"{checkpoint} {precision}"
         bundle = export_checkpoint(str(checkpoints / checkpoint), folder / name, precision=precision, min_tau=-1.0)
         if precision == "int4":
-            write_unrounded(bundle, folder / f"{name} {UNROUNDED}")
+            write_float_activations(bundle, folder / f"{name} {FLOAT_ACTIVATIONS}")
     shutil.rmtree(checkpoints)
     shutil.copytree(ROOT / "models" / "default", folder / "default")
     folder.rename(target)

@@ -44,13 +44,13 @@ def write_vectors(
     file: Path,
     prompts: Sequence[TokenIds],
     logits: NDArray[np.float32],
-    unrounded_logits: NDArray[np.float32] | None = None,
+    float_activation_logits: NDArray[np.float32] | None = None,
 ) -> None:
     """Write the conformance pairs with their prompts and logits, (prompts, 2), as a JSON list, one vector a line."""
-    unrounded = [None] * len(prompts) if unrounded_logits is None else unrounded_logits.tolist()
+    in_float = [None] * len(prompts) if float_activation_logits is None else float_activation_logits.tolist()
     vectors = (
         ConformanceVector(*pair, prompt.tolist(), *answers)
-        for pair, prompt, *answers in zip(conformance_pairs(), prompts, logits.tolist(), unrounded, strict=True)
+        for pair, prompt, *answers in zip(conformance_pairs(), prompts, logits.tolist(), in_float, strict=True)
     )
     given = ({name: value for name, value in vars(vector).items() if value is not None} for vector in vectors)
     lines = (json.dumps(vector, ensure_ascii=False) for vector in given)

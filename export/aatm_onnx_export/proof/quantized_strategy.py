@@ -21,9 +21,9 @@ from ..graph.weight_file import WeightFile
 from ..progress import Reporter
 from .conformance import check_numbers, conformance_prompts, write_vectors
 from .fidelity import Calibration, Comparison, calibration_prompts, shared_prefix, standard_error
+from .float_activations import float_activations
 from .numpy_reference import reference_run
 from .search import Attempt, Search, Variant
-from .unrounded import unrounded
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class QuantizedStrategy:
 
         logits = _logits(draft.session(), prompts, checkpoint.pad_token_id)
         check_numbers(checkpoint, logits)
-        unrounded = _unrounded_logits(draft, prompts, logits, report) if draft.precision == "int4" else None
-        write_vectors(draft.folder / CONFORMANCE_FILE, prompts, logits, unrounded)
+        in_float = _float_activation_logits(draft, prompts, logits, report) if draft.precision == "int4" else None
+        write_vectors(draft.folder / CONFORMANCE_FILE, prompts, logits, in_float)
         difference = np.abs(probability_of_yes(logits) - expected[: len(prompts)]).max()
         fidelity = best.comparison.fidelity(sorted(best.variant.float_layers), best.variant.methods)
         return Graph(draft.kind, draft.precision, GRAPH_FILE, self.tolerance, float(difference), fidelity)
@@ -155,16 +155,16 @@ def _logits(session: Session, prompts: list[TokenIds], pad_token_id: int) -> NDA
     return np.concatenate([prompt_logits(session, [prompt], pad_token_id) for prompt in prompts])
 
 
-def _unrounded_logits(
+def _float_activation_logits(
     draft: Draft, prompts: list[TokenIds], logits: NDArray[np.float32], report: Reporter
 ) -> NDArray[np.float32]:
-    """What int4 gives on processors where activations are not rounded, (prompts, 2), beside `logits`, where they are.
+    """What int4 gives where activations stay in float, (prompts, 2); `logits` are those where they are quantized.
 
     Raises:
         ExportError: it is not numbers.
     """
-    report.step("Computing what processors give that don't round activations")
-    with unrounded(draft) as files:
+    report.step("Computing what processors give that keep activations in float")
+    with float_activations(draft) as files:
         others = _logits(open_session(files, "cpu"), prompts, draft.checkpoint.pad_token_id)
     check_numbers(draft.checkpoint, others)
     apart = np.abs(probability_of_yes(others) - probability_of_yes(logits)).max()

@@ -21,8 +21,8 @@ export interface ConformanceVector {
   document: string;
   input_ids: number[];
   logits: number[];
-  /** Of int4: what the graph gives where its activations are not rounded to 8 bits, as in WebAssembly. */
-  unrounded_logits: number[] | undefined;
+  /** Of int4: what the graph gives where activations are not quantized to 8 bits, as in WebAssembly. */
+  float_activation_logits: number[] | undefined;
 }
 
 const VECTORS = [
@@ -31,7 +31,7 @@ const VECTORS = [
     document: "string",
     input_ids: ["number"],
     logits: ["number"],
-    unrounded_logits: { "?": ["number"] },
+    float_activation_logits: { "?": ["number"] },
   },
 ] as const;
 
@@ -97,15 +97,15 @@ export class Bundle {
       throw new BundleError(`${place}: the conformance vectors can't be read (${(error as Error).message}).`);
     }
     const { prefix_ids: prefix, suffix_ids: suffix } = this.manifest.prompt;
-    vectors.forEach(({ input_ids: ids, logits, unrounded_logits: unrounded }, index) => {
+    vectors.forEach(({ input_ids: ids, logits, float_activation_logits: inFloat }, index) => {
       const begins = prefix.every((id, at) => ids[at] === id);
       const ends = suffix.every((id, at) => ids[ids.length - suffix.length + at] === id);
-      if (logits.length !== 2 || (unrounded ?? logits).length !== 2 || !begins || !ends) {
+      if (logits.length !== 2 || (inFloat ?? logits).length !== 2 || !begins || !ends) {
         throw new BundleError(`${place}: vector ${index} is not for the prompt in ${MANIFEST_FILE}; export again.`);
       }
     });
-    if (vectors.some((vector) => !vector.unrounded_logits !== !vectors[0]!.unrounded_logits)) {
-      throw new BundleError(`${place}: only some vectors have unrounded_logits; export again.`);
+    if (vectors.some((vector) => !vector.float_activation_logits !== !vectors[0]!.float_activation_logits)) {
+      throw new BundleError(`${place}: only some vectors have float_activation_logits; export again.`);
     }
     if (!vectors.length) throw new BundleError(`${place} has no conformance vectors, so nothing can be proved.`);
     return vectors;

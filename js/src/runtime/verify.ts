@@ -45,9 +45,9 @@ export async function checkConformance(
   });
   const logits = await promptLogits(session, prompts, pad_token_id, tokenBudget, new PrefixCache(0));
   // A processor computes int4 in one of two ways: all its scores must be those of the same one.
-  const rounded = vectors.map((vector) => vector.logits);
-  const unrounded = vectors.map((vector) => vector.unrounded_logits ?? vector.logits);
-  const largestDifference = Math.min(largest(logits, rounded), largest(logits, unrounded)); // NaN, if a score is
+  const quantized = vectors.map((vector) => vector.logits);
+  const inFloat = vectors.map((vector) => vector.float_activation_logits ?? vector.logits);
+  const largestDifference = Math.min(largest(logits, quantized), largest(logits, inFloat)); // NaN, if a score is
   const tolerance = allowedDifference(graph, session);
   return { prompts: vectors.length, largestDifference, tolerance, passed: largestDifference <= tolerance };
 }

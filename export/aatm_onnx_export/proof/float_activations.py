@@ -1,6 +1,6 @@
-"""int4 as processors compute it that lack products of bytes: activations are not rounded to 8 bits there.
+"""int4 as processors compute it that lack products of bytes: activations stay in float there.
 
-ONNX Runtime has products of rounded activations for ARM64 with dot product and for x86 with AVX2. Elsewhere (older
+ONNX Runtime has products of quantized activations for ARM64 with dot product and for x86 with AVX2. Elsewhere (older
 processors, WebAssembly) MatMulNBits takes activations as they are, which a graph can ask for on any machine.
 """
 
@@ -14,7 +14,7 @@ import onnx
 from aatm_onnx.bundle import GraphFiles
 
 _FLOAT_ACTIVATIONS = 1  # of MatMulNBits' accuracy_level; 4 lets a processor round them
-_FILE = "unrounded.onnx"
+_FILE = "float_activations.onnx"
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class _Files:
 
 
 @contextmanager
-def unrounded(files: GraphFiles) -> Iterator[GraphFiles]:
+def float_activations(files: GraphFiles) -> Iterator[GraphFiles]:
     """The same graph with float activations, beside the given one, whose weights it shares; gone afterwards."""
     path = files.graph_path.with_name(_FILE)
     model = onnx.load(str(files.graph_path), load_external_data=False)
