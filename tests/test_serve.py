@@ -1,6 +1,7 @@
 """The server, asked over HTTP as its clients ask."""
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -264,6 +265,25 @@ def test_when_full_requests_get_429_and_nothing_admitted_is_lost() -> None:
             thread.join()
         assert sorted(answer.status_code for answer in answers) == [200] * 3 + [429] * 9
         assert server.service.admission.pairs == server.service.admission.tokens == 0
+
+
+def test_when_full_a_request_is_refused_before_its_body_is_read() -> None:
+    gate = Gate()
+    with serving(gate, Settings(Limits(queued_pairs=3))) as server:
+        first = threading.Thread(target=server.client.post, args=("/rerank",), kwargs={"json": ASK})
+        first.start()
+        while server.service.admission.pairs < 3:
+            time.sleep(0.01)
+        with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+            body = json.dumps(ASK).encode()
+            start = f"POST /rerank HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+            connection.sendall(start)
+            assert connection.recv(4096).startswith(b"HTTP/1.1 429")
+            connection.sendall(body)
+            gate.open.set()
+            first.join()
+            connection.sendall(start + body)  # the connection goes on
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200")
 
 
 def test_a_request_larger_than_the_queue_is_let_in_when_nothing_waits() -> None:

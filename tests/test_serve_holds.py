@@ -119,6 +119,60 @@ def test_small_requests_overtake_a_large_one() -> None:
         assert max(map(sum, watched.calls)) < 100  # whatever waits, a run is short
 
 
+class Stepped(Watched):
+    """Lets one call go on at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = threading.Semaphore(0)
+
+    def __call__(self, served: Models, metrics: Metrics) -> None:
+        super().__call__(served, metrics)
+        (model,) = served
+        scored = model.reranker.score_pairs
+
+        def score_pairs(*given: Any, **options: Any) -> Any:
+            self.steps.acquire()
+            return scored(*given, **options)
+
+        self.calls.clear()
+        model.reranker.score_pairs = score_pairs  # type: ignore[method-assign]
+
+
+def test_a_small_request_goes_before_the_later_slices_of_large_ones() -> None:
+    stepped = Stepped()
+    with serving(stepped) as server:
+        bodies = [*requests(12, 800), *requests(1, 5)]
+        senders = [threading.Thread(target=server.client.post, args=("/rerank",), kwargs={"json": b}) for b in bodies]
+        for waiting, sender in enumerate(senders, 1):
+            sender.start()
+            while server.service.admission.requests < waiting:
+                time.sleep(0.005)
+        stepped.steps.release(10_000)
+        for sender in senders:
+            sender.join()
+        assert 5 in sum(stepped.calls[:8], [])  # two runs of a few slices had begun
+
+
+def test_small_requests_without_end_do_not_keep_a_large_one_waiting() -> None:
+    watched = Watched(seconds=0.005)
+    with serving(watched) as server:
+        (large,), small = requests(1, 3000), requests(8, 5)
+        done = threading.Event()
+
+        def ask(body: dict[str, Any]) -> None:
+            while not done.is_set():
+                assert server.client.post("/rerank", json=body).status_code == 200
+
+        askers = [threading.Thread(target=ask, args=(body,)) for body in small]
+        for asker in askers:
+            asker.start()
+        assert server.client.post("/rerank", json=large, timeout=60).status_code == 200
+        done.set()
+        for asker in askers:
+            asker.join()
+
+
 def test_requests_of_few_documents_that_wait_are_scored_in_one_call() -> None:
     watched = Watched(seconds=0.1)
     with serving(watched) as server:

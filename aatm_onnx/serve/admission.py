@@ -58,6 +58,20 @@ class Admission:
                 f"The request's texts have {characters} characters; this server takes {self.limits.characters} at once."
             )
 
+    def check_room(self, pairs: int, tokens: int, rate: float) -> None:
+        """Refuse what would wait too long, or for which there is no room.
+
+        Raises:
+            ApiError: 429 with `Retry-After`.
+        """
+        full = self.pairs + pairs > self.limits.queued_pairs or self.tokens + tokens > self.limits.queued_tokens
+        wait = self._wait(tokens, rate)
+        if self.requests and (full or wait > self.limits.wait_seconds):
+            raise overloaded(
+                f"The server is full: {self.pairs} pairs wait, and this request would for {wait:.0f} s. Try later.",
+                retry_after(self.tokens / rate if full and rate else wait - self.limits.wait_seconds),
+            )
+
     @contextmanager
     def request(self, groups: Sequence[Group], rate: float) -> Iterator[None]:
         """Let a request in while the block runs.
@@ -71,14 +85,7 @@ class Admission:
         """
         self.check_state()
         self.check_size(groups)
-        pairs, tokens = _size(groups)
-        full = self.pairs + pairs > self.limits.queued_pairs or self.tokens + tokens > self.limits.queued_tokens
-        wait = self._wait(tokens, rate)
-        if self.requests and (full or wait > self.limits.wait_seconds):
-            raise overloaded(
-                f"The server is full: {self.pairs} pairs wait, and this request would for {wait:.0f} s. Try later.",
-                retry_after(self.tokens / rate if full and rate else wait - self.limits.wait_seconds),
-            )
+        self.check_room(*_size(groups), rate)
         with self.counted(groups):
             yield
 

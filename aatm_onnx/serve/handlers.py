@@ -86,7 +86,7 @@ class Handlers:
         return _answer(request, answer, model, scored, note)
 
     async def _body(self, request: Request) -> Body:
-        self.service.admission.check_state()
+        self.service.check_room()  # while it is full, a body would be read for nothing
         return read_object(await read_body(request, self.service.settings.limits))
 
     async def _pairs_body(self, request: Request) -> tuple[Body, Model, str | None]:

@@ -1,10 +1,14 @@
 """Admitted work waits here: slices of large requests and whole small ones take turns, the smallest scored together.
 
-Every request is a lane. A run takes one slice of each lane in turn, up to a budget. There is no timer: a run takes what
-waits. While one thread runs the model, the other tokenizes for the next run. A slice is about a batch, or what a fast
-model scores in 10 ms, so that a small request waits for two short runs at most.
+Every request is a lane, and lanes share the model fairly: next comes the slice that would end first if all lanes ran
+side by side (self-clocked fair queueing, Golestani 1994). So a small request goes before the later slices of large
+ones, and these can't be kept waiting for ever. A run takes slices of several lanes, up to a budget. There is no timer:
+it takes what waits. While one thread runs the model, the other tokenizes for the next run. A slice is about a batch, or
+what a fast model scores in 10 ms, so that a small request waits for a short run at most.
 """
 
+import heapq
+import itertools
 import logging
 import math
 import threading
@@ -60,6 +64,7 @@ class Job:
         done: its scores, one list for each group.
         submitted: when it began to wait.
         taken: when its first slice was taken.
+        work: estimated tokens that no slice has taken.
     """
 
     groups: Sequence[Group]
@@ -71,20 +76,24 @@ class Job:
     def __post_init__(self) -> None:
         self.scores: list[list[PairScore | None]] = [[None] * len(group.documents) for group in self.groups]
         self.missing = sum(len(group.documents) for group in self.groups)
+        self.work = sum(work_of(document) for group in self.groups for document in group.documents)
         self._group = self._start = 0
 
-    def next_piece(self, budget: int) -> "Piece | None":
-        """The next documents, at least one and otherwise within the budget; None when all are taken."""
+    def next_piece(self, budget: int, least: int) -> "Piece | None":
+        """The next documents of one group, `least` and otherwise within the budget; None if there are none."""
         while self._group < len(self.groups) and self._start == len(self.groups[self._group].documents):
             self._group, self._start = self._group + 1, 0
         if self._group == len(self.groups):
             return None
         documents, start, work = self.groups[self._group].documents, self._start, 0
         stop = start
-        while stop < len(documents) and (stop == start or work + work_of(documents[stop]) <= budget):
+        while stop < len(documents) and (stop - start < least or work + work_of(documents[stop]) <= budget):
             work += work_of(documents[stop])
             stop += 1
+        if stop == start:
+            return None
         self._start = stop
+        self.work -= work
         return Piece(self, self._group, start, stop, work)
 
     def finish(self) -> None:
@@ -115,22 +124,40 @@ class Piece:
 
 
 class Lane:
-    """The jobs of one client's request, in order."""
+    """The jobs of one client's request, in order.
+
+    Attributes:
+        jobs: those that may have documents left.
+        ends: when its slice that was queued last would end, in estimated tokens that the queue's clock counts.
+        waits: whether a slice is queued.
+    """
 
     def __init__(self) -> None:
         """Start without jobs."""
         self.jobs: deque[Job] = deque()
+        self.ends = 0
+        self.waits = False
+
+    def work(self, most: int) -> int:
+        """Estimated tokens that are left, or `most` if they are more."""
+        work = 0
+        for job in self.jobs:
+            if (work := work + job.work) >= most:
+                return most
+        return work
 
     def slice(self, budget: int) -> Iterator[Piece]:
-        """Take pieces up to the budget, leaving out jobs that ended."""
-        while self.jobs and budget > 0:
+        """Take pieces up to the budget, at least a document, leaving out jobs that ended."""
+        least = 1
+        while self.jobs:
             job = self.jobs[0]
-            piece = None if job.done.done() else job.next_piece(budget)
-            if piece is None:
+            if job.done.done() or not job.work:
                 self.jobs.popleft()
-                continue
-            budget -= piece.work
-            yield piece
+            elif piece := job.next_piece(budget, least):
+                budget, least = budget - piece.work, 0
+                yield piece
+            else:
+                return
 
 
 def _calls(pieces: Sequence[Piece], rate: float) -> Iterator[list[Piece]]:
@@ -155,7 +182,9 @@ class WorkQueue:
     def __init__(self, reranker: Reranker, metrics: Metrics, name: str) -> None:
         """Start the threads."""
         self._reranker, self._metrics, self._name = reranker, metrics, name
-        self._turns: deque[Lane] = deque()
+        self._turns: list[tuple[int, int, Lane]] = []  # a heap: when a lane's next slice ends, order of coming, lane
+        self._number = itertools.count()
+        self._clock = 0  # when the slice that was taken last ends
         self._changed = threading.Condition()
         self._open = True
         self.rate = 0.0
@@ -180,9 +209,14 @@ class WorkQueue:
             return
         with self._changed:
             lane.jobs.append(job)
-            if lane not in self._turns:
-                self._turns.append(lane)
+            if not lane.waits:
+                self._queue(lane)
             self._changed.notify()
+
+    def _queue(self, lane: Lane) -> None:
+        lane.waits = True
+        lane.ends = max(self._clock, lane.ends) + lane.work(slice_tokens(self.rate))
+        heapq.heappush(self._turns, (lane.ends, next(self._number), lane))
 
     def close(self) -> None:
         """Let the threads end, once nothing waits."""
@@ -208,17 +242,20 @@ class WorkQueue:
                     piece.job.fail(failure)  # a SystemExit would end the event loop
 
     def _take(self) -> list[Piece]:
-        """One slice of each lane in turn; a lane that has more waits for its next turn at the end."""
+        """One slice of each of the next lanes; a lane that has more waits for its next turn."""
         pieces: list[Piece] = []
-        work, waiting, budget = 0, len(self._turns), slice_tokens(self.rate)
-        while waiting and work < max(budget / 2, self.rate * _RUN_SECONDS):
-            waiting -= 1
-            lane = self._turns.popleft()
+        unfinished: list[Lane] = []
+        work, budget = 0, slice_tokens(self.rate)
+        while self._turns and work < max(budget / 2, self.rate * _RUN_SECONDS):
+            self._clock, _, lane = heapq.heappop(self._turns)
+            lane.waits = False
             taken = list(lane.slice(budget))
-            if lane.jobs:
-                self._turns.append(lane)
+            if lane.work(1):
+                unfinished.append(lane)
             pieces += taken
             work += sum(piece.work for piece in taken)
+        for lane in unfinished:
+            self._queue(lane)
         now = time.monotonic()
         for piece in pieces:
             piece.job.taken = piece.job.taken or now

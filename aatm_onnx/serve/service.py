@@ -13,7 +13,7 @@ from .admission import Admission
 from .errors import ClientGone
 from .metrics import Metrics
 from .models import Model, Models
-from .queue import Group, Job, Lane
+from .queue import Group, Job, Lane, work_of
 from .settings import Settings
 
 
@@ -75,6 +75,11 @@ class Service:
             "Estimated tokens a second, as measured, of all models",
             lambda: sum(model.queue.rate for model in self.models),
         )
+
+    def check_room(self) -> None:
+        """Refuse a request of which nothing is known yet, if the smallest one would be refused by the fastest model."""
+        self.admission.check_state()
+        self.admission.check_room(1, work_of(""), max((model.queue.rate for model in self.models), default=0.0))
 
     async def score(self, request: Request, model: Model, groups: Sequence[Group], truncate: bool) -> Scored:
         """Admit a request and score it.
