@@ -151,7 +151,7 @@ def test_a_small_request_goes_before_the_later_slices_of_large_ones() -> None:
         stepped.steps.release(10_000)
         for sender in senders:
             sender.join()
-        assert 5 in sum(stepped.calls[:8], [])  # two runs of a few slices had begun
+        assert any(5 in call for call in stepped.calls[:8])  # two runs of a few slices had begun
 
 
 def test_small_requests_without_end_do_not_keep_a_large_one_waiting() -> None:
