@@ -1,8 +1,9 @@
 """What the server does under load, on loopback, with clients in this process: `make bench-serve`.
 
-Everything is bounded: each part lasts `--seconds`. Client and server share the machine's CPUs, as they do on an edge
-machine; the client's part is said. Load is open: requests come at random times, whether earlier ones are answered or
-not, so that a slow answer delays no later question.
+Everything is bounded: each part lasts `--seconds`. Where load is random it is open: requests come at random times,
+whether earlier ones are answered or not, so that a slow answer delays no later question. There the clients have a CPU
+of their own and the server has the others, for what is sent in vain costs its sender something too; in the other parts
+they share all CPUs.
 """
 
 import argparse
@@ -13,8 +14,8 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence, Set
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from process_memory import kibibytes
@@ -91,12 +92,24 @@ class Server:
         return kibibytes("VmRSS", self.pid) / 1e3
 
 
+@contextmanager
+def on(cpus: Set[int]) -> Iterator[None]:
+    """Keep this process on some CPUs."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 @asynccontextmanager
-async def server(model: str, max_wait: float) -> AsyncIterator[Server]:
-    """A server of its own process, ready."""
+async def server(model: str, max_wait: float, cpus: Set[int]) -> AsyncIterator[Server]:
+    """A server of its own process on some CPUs, ready."""
     command = [sys.executable, "-m", "aatm_onnx.cli", "serve", "--model", model, "--port", "0", "--provider", "cpu"]
     command += ["--max-wait", str(max_wait), "--log-level", "info"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    with on(cpus):  # a process begins where its parent is
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr
     port = 0
     for line in process.stderr:
@@ -179,21 +192,26 @@ async def _ask(connection: Connection, body: bytes, outcome: Outcome) -> None:
 async def report(model: str, seconds: float, most: float) -> None:
     """Run every part and print its figures."""
     small, large = bodies(10), bodies(1000, 20)
-    async with server(model, most) as running:
-        port = running.port
-        await closed(port, 8, small, 2)  # warm
+    every = os.sched_getaffinity(0)
+    async with server(model, most, every) as running:
+        await closed(running.port, 8, small, 2)  # warm
         print(f"\nClients that wait for their answer, 10 candidates a request ({seconds:g} s each)\n{HEADER}")
-        gained = {}
         for clients in (1, 8, 64):
-            outcome = await closed(port, clients, small, seconds)
-            gained[clients] = len(outcome.latencies) / outcome.seconds
-            print(outcome.line(f"{clients} clients", 10))
-        capacity = gained[64]
-        print(f"\nRequests at random times, 10 candidates, queue of at most {most:g} s\n{HEADER}     MB")
-        for load in (0.5, 1.0, 2.0):
-            outcome = await opened(port, load * capacity, small, seconds)
-            print(outcome.line(f"{load:g} x {capacity:.0f} requests/s", 10), f"{running.resident():6.0f}")
-    async with server(model, 60.0) as running:
+            print((await closed(running.port, clients, small, seconds)).line(f"{clients} clients", 10))
+    clients_cpus = {max(every)}
+    server_cpus = every - clients_cpus or every
+    async with server(model, most, server_cpus) as running:
+        with on(clients_cpus):
+            await closed(running.port, 8, small, 2)
+            print(f"\nThe server on {len(server_cpus)} CPU(s), clients on another; queue of at most {most:g} s")
+            print(f"{HEADER}     MB")
+            outcome = await closed(running.port, 64, small, seconds)
+            capacity = len(outcome.latencies) / outcome.seconds
+            print(outcome.line("64 clients", 10), f"{running.resident():6.0f}")
+            for load in (0.5, 1.0, 2.0):
+                outcome = await opened(running.port, load * capacity, small, seconds)
+                print(outcome.line(f"{load:g} x {capacity:.0f} requests/s", 10), f"{running.resident():6.0f}")
+    async with server(model, 60.0, every) as running:
         port = running.port
         await closed(port, 8, small, 2)
         print(f"\nSmall requests beside large ones (10 candidates, each 50 ms after the last)\n{HEADER}")

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from .auth import RequireKey
 from .errors import ApiError, ClientGone
-from .front import Front, Refusals
+from .front import Door, Front, Refusals
 from .handlers import Handlers
 from .models import Loader
 from .pages import SEARCH, Pages
@@ -50,13 +50,14 @@ def create_app(
     refusals = Refusals(service.metrics)
     handlers = {HTTPException: refusals.http, ClientGone: refusals.gone}
     pages = Pages(search=any(isinstance(each, Route) and each.path == SEARCH for each in routes))
+    scoring = Handlers(service).scoring_routes()
     app = Starlette(
-        routes=[*routes, *pages.routes(), *Handlers(service).routes()],
+        routes=[*routes, *pages.routes(), *scoring, *Handlers(service).other_routes()],
         lifespan=_lifespan(service, load, failed),
         exception_handlers=handlers | dict.fromkeys(_HANDLED, refusals.any) | {Exception: refusals.any},
     )
     app.state.service = service
-    return _layers(app, service)
+    return _layers(Door(app, scoring, service.check_room, refusals), service)
 
 
 def _layers(app: ASGIApp, service: Service) -> ASGIApp:

@@ -2,12 +2,13 @@
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .answers import JsonAnswer
@@ -68,6 +69,28 @@ class Front:
                 "request",
                 extra={"fields": {**log, **line, "client": client[0] if client else None}},
             )
+
+
+class Door:
+    """Refuses while there is no room, before a request is routed or its body read: to be full must cost little."""
+
+    def __init__(self, app: ASGIApp, routes: Sequence[Route], check: Callable[[], None], refusals: "Refusals") -> None:
+        """Wrap an app; `check` raises ApiError for requests on `routes`."""
+        self._app, self._check, self._refusals = app, check, refusals
+        self._routes = {route.path: route for route in routes}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run one request."""
+        route = self._routes.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if route is not None:
+            try:
+                self._check()
+            except ApiError as error:
+                scope["route"] = route
+                answer = await self._refusals.any(Request(scope), error)
+                await answer(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 def _endpoint(scope: Scope) -> str:

@@ -30,13 +30,18 @@ class Handlers:
         """Take the service."""
         self.service = service
 
-    def routes(self) -> list[Route]:
-        """Where each handler is."""
+    def scoring_routes(self) -> list[Route]:
+        """Where whole requests are scored."""
         return [
             *(Route(path, self.rerank, methods=["POST"]) for path in RERANK_PATHS),
             *(Route(path, self.score, methods=["POST"]) for path in ("/score", "/v1/score")),
-            Route("/v1/rerank/batch", Batch(self.service), methods=["POST"]),
             Route("/predict", self.predict, methods=["POST"]),
+        ]
+
+    def other_routes(self) -> list[Route]:
+        """Where every other handler is."""
+        return [
+            Route("/v1/rerank/batch", Batch(self.service), methods=["POST"]),
             Route("/info", self.info),
             Route("/v1/models", self.models),
             Route("/v1/models/{name:path}", self.model),
@@ -86,7 +91,7 @@ class Handlers:
         return _answer(request, answer, model, scored, note)
 
     async def _body(self, request: Request) -> Body:
-        self.service.check_room()  # while it is full, a body would be read for nothing
+        self.service.admission.check_state()
         return read_object(await read_body(request, self.service.settings.limits))
 
     async def _pairs_body(self, request: Request) -> tuple[Body, Model, str | None]:
