@@ -19,6 +19,7 @@ from recipe.checkpoint import Config, Weights
 from recipe.means import Joints
 from recipe.tokenizer import PROMPT_ENDS
 
+# Numbers here are such that float16 has them exactly.
 # A state: marks, a token's vector, its edges, nothing. What an embedding has stands together, so that the export leaves
 # the rest out.
 CONSTANT, DOCUMENT_MARK, QUERY_MARK, END_MARK, LAST_MARK, IN_DOCUMENT, IN_QUERY, BLANK, SCORE = range(9)
@@ -27,9 +28,12 @@ WIDTH = 288  # of a token vector
 BEHIND = VECTOR + WIDTH
 EDGE = 26  # entries for a token's first letter, its last, and the last of the token before
 CONSTANT_SIZE, MARK_SIZE, LAST_SIZE = 10.0, 20.0, 32.0
-NOTE = 0.1  # how strongly a token notes what it belongs to; little, for its norm is to show its vector
+NOTE = 0.125  # how strongly a token notes what it belongs to; little, for its norm is to show its vector
 COPY_GAIN = 0.5  # of the end of the token before
-PAIR_SEEN = (3.17, 0.092)  # how strongly a unit reads the two letters of its pair, so that it answers with about 1
+PAIR_SEEN = (
+    3.171875,
+    0.091796875,
+)  # how strongly a unit reads the two letters of its pair, so that it answers with about 1
 SHOWN = 0.5  # of the longest vector under a norm that never shows more than 1: so little that all norms are alike
 MEANS_GAIN = 1000.0  # of a mean where it is gathered: so much that the norm sees little else
 BROUGHT_GAIN = 2.0  # of the two means in the last token's state: as much as its own mark
@@ -39,7 +43,7 @@ MARKED = 6  # units that square the last token's mark: so many that float16 has 
 SHARP = 1.7  # gain of the norms on queries and keys in the directions that carry marks
 NEAR = 3.7  # the same in the directions that tell how far away a token is
 FAST = (0, 3, 6)  # pairs of a head's rows for that, which RoPE turns fast
-BEGINNING = 21.3  # how strongly a marker is seen as a token of what it begins
+BEGINNING = 21.25  # how strongly a marker is seen as a token of what it begins
 
 
 def wired_weights(config: Config, vectors: np.ndarray, joints: Joints, tokenizer: Tokenizer, bend: float) -> Weights:
@@ -118,7 +122,7 @@ def scale_of(vectors: np.ndarray) -> float:
 
 
 def slow_rows(size: int) -> tuple[int, int, int, int]:
-    """Rows of a head that RoPE hardly turns: for the document's mark, the query's, any token, and what no mean counts."""
+    """Rows of a head that RoPE hardly turns: for the document's mark, the query's, any token's, and a marker's own."""
     return size // 2 - 1, size // 2 - 2, size // 2 - 3, size // 2 - 4
 
 
@@ -169,7 +173,7 @@ def wire_means(w: Weights, size: int, heads: int) -> None:
         base = head * size
         k[base + mark_a, IN_DOCUMENT], k[base + mark_b, IN_QUERY] = 0.5 / NOTE, 0.5 / NOTE
         k[base + mark_a, DOCUMENT_MARK], k[base + mark_b, QUERY_MARK] = BEGINNING, BEGINNING
-        k[base + rest, CONSTANT], k[base + blank, BLANK] = 0.3, 10.0
+        k[base + rest, CONSTANT], k[base + blank, BLANK] = 0.3125, 10.0
         q[base + mark_a, CONSTANT], q[base + mark_a, DOCUMENT_MARK] = 2.0, -2 * CONSTANT_SIZE / MARK_SIZE
         q[base + mark_b, DOCUMENT_MARK], q[base + blank, LAST_MARK] = 2.0, 10.0
         v[base + take, VECTOR + head * share + take] = 1.0
