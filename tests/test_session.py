@@ -86,8 +86,8 @@ _MEGABYTES_AFTER_LARGE_BATCHES = """
 import sys
 from pathlib import Path
 from aatm_onnx import Qwen3Reranker
-reranker = Qwen3Reranker(provider="cpu", token_budget=20_000, keep_memory=sys.argv[1] == "True")
-reranker.score("pain", [f"ache {number} " * 60 for number in range(100)])
+reranker = Qwen3Reranker(provider="cpu", token_budget=40_000, keep_memory=sys.argv[1] == "True")
+reranker.score("pain", [f"ache {number} " * 150 for number in range(100)])
 resident = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
 print(int(resident.split()[1]) / 1000)
 """
