@@ -140,14 +140,15 @@ def bodies(candidates: int, count: int = 200) -> list[bytes]:
 
 
 async def closed(port: int, clients: int, asked: Sequence[bytes], seconds: float, pause: float = 0.0) -> Outcome:
-    """Clients that ask again as soon as they are answered."""
+    """Clients that ask again as soon as they are answered, and after a while if they are refused."""
     outcome, end = Outcome(), time.perf_counter() + seconds
 
     async def client(number: int) -> None:
         connection, at = Connection(port), number
         while time.perf_counter() < end:
             await asyncio.sleep(pause)
-            await _ask(connection, asked[at % len(asked)], outcome)
+            if await _ask(connection, asked[at % len(asked)], outcome) != 200:
+                await asyncio.sleep(1.0)
             at += clients
 
     began = time.perf_counter()
@@ -177,7 +178,7 @@ async def opened(port: int, rate: float, asked: Sequence[bytes], seconds: float)
     return outcome
 
 
-async def _ask(connection: Connection, body: bytes, outcome: Outcome) -> None:
+async def _ask(connection: Connection, body: bytes, outcome: Outcome) -> int:
     began = time.perf_counter()
     outcome.asked += 1
     status = await connection.post(body)
@@ -187,6 +188,7 @@ async def _ask(connection: Connection, body: bytes, outcome: Outcome) -> None:
         outcome.refused += 1
     else:
         outcome.other.append(str(status))
+    return status
 
 
 async def report(model: str, seconds: float, most: float) -> None:
