@@ -18,7 +18,7 @@ from recipe.batches import Encoder, make_bags
 from recipe.calibrate import Scale, fit_scale, with_scale
 from recipe.checkpoint import Config, open_model, save_checkpoint
 from recipe.foreign import as_salt, foreign, in_two
-from recipe.means import Joints, Start, Taught, cosine, likeness, means, train_words
+from recipe.means import Joints, Start, Taught, likeness, means, train_words
 from recipe.ontologies import apart_from, different, without_words
 from recipe.patterns import laboratory, medicines
 from recipe.pool import Question
@@ -108,11 +108,11 @@ def meeting(encoder: Encoder) -> Joints:
     return joints(encoder.tokenizer, WIDTH, 160)
 
 
-def cosines(encoder: Encoder, vectors: np.ndarray, item: Question) -> torch.Tensor:
-    """Of the mean vectors of the query and of every candidate, shape (candidates,)."""
+def trained_likeness(encoder: Encoder, vectors: np.ndarray, item: Question) -> torch.Tensor:
+    """What the training's own arithmetic makes of every candidate, shape (candidates,)."""
     table = torch.from_numpy(vectors)
     query = means(table, make_bags(encoder.ids([item.query])), meeting(encoder))
-    return cosine(query, means(table, make_bags(encoder.ids(item.candidates)), meeting(encoder))[None])[0]
+    return likeness(query, means(table, make_bags(encoder.ids(item.candidates)), meeting(encoder))[None])[0]
 
 
 @torch.inference_mode()
@@ -126,11 +126,11 @@ def network_logits(encoder: Encoder, vectors: np.ndarray, item: Question, scale:
     return torch.stack([logits[yes] - logits[no] for logits in found])
 
 
-def test_the_network_scores_by_the_cosine_of_the_means(encoder: Encoder) -> None:
+def test_the_network_scores_as_the_training_did(encoder: Encoder) -> None:
     vectors, scale = word_vectors(encoder), Scale(0.5, 3.0, -1.0)
     names = [*sorted({" ".join(words) for words in combinations()})[:40], "hydroxyzine", "acutte renal failuer"]
     item = Question("acute renal failur hydrox", names, 0)
-    expected = scale.logits(cosines(encoder, vectors, item))
+    expected = scale.logits(trained_likeness(encoder, vectors, item))
     assert network_logits(encoder, vectors, item, scale).tolist() == pytest.approx(expected.tolist(), abs=0.05)
     assert np.ptp(expected) > 1
 
@@ -256,7 +256,7 @@ def test_a_checkpoint_answers_in_transformers(encoder: Encoder, tmp_path: Path) 
     with torch.inference_mode():
         found = [model(torch.tensor([prompt])).logits[0, -1] for prompt in encoder.prompts(item)]
     scores = [float((logits[yes] - logits[no]).sigmoid()) for logits in found]
-    assert scores == pytest.approx(scale.logits(cosines(encoder, vectors, item)).sigmoid().tolist(), abs=0.01)
+    assert scores == pytest.approx(scale.logits(trained_likeness(encoder, vectors, item)).sigmoid().tolist(), abs=0.01)
 
 
 def test_the_plot_is_a_picture_with_every_bin() -> None:

@@ -1,6 +1,6 @@
 """Scores as probabilities: how steeply and from where the likeness rises, fitted on held-out dev questions.
 
-logit = slope l / (1 - bend l) + offset, for a cosine l. The network divides by its last norm anyway, so
+logit = slope l / (1 - bend l) + offset, for a likeness l from -1 to 1. The network divides by its last norm anyway, so
 the bend costs nothing there; slope and offset are what the rows of "yes" and "no" say.
 """
 

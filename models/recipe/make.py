@@ -23,7 +23,7 @@ from recipe.batches import Encoder, make_bags
 from recipe.calibrate import Scale, fit_scale, with_scale
 from recipe.checkpoint import Config, save_checkpoint
 from recipe.learning import SOURCES, forbidden_strings, learning_sources, strings, voting_strings
-from recipe.means import Joints, Start, Taught, cosine, means, train_words
+from recipe.means import Joints, Start, Taught, likeness, means, train_words
 from recipe.pool import NgramIndex, Question, questions
 from recipe.rows import Draw, Terminology, make_terminology
 from recipe.sources import Concept, load_hpo, load_icd
@@ -63,7 +63,7 @@ def calibration(vectors: np.ndarray, joints: Joints, encoder: Encoder, items: li
     table = torch.from_numpy(vectors)
     asked = means(table, make_bags(encoder.ids([item.query for item in items])), joints)
     named = means(table, make_bags(encoder.ids([text for item in items for text in item.candidates])), joints)
-    found = cosine(asked, named.view(len(items), -1, named.shape[-1])).flatten()
+    found = likeness(asked, named.view(len(items), -1, named.shape[-1])).flatten()
     right = torch.tensor([float(i == item.gold) for item in items for i in range(len(item.candidates))])
     same = torch.ones(len(items))
     return fit_scale(torch.cat([found, same]), torch.cat([right, same]))

@@ -1,7 +1,6 @@
 """The training: token vectors, so that the mean vectors of synonyms come together.
 
-What is fitted is how alike two means are, 2 q.d / (|q|^2 + |d|^2), which keeps their lengths in hand; the network that
-`wired.py` builds of them takes their cosine, which orders better after this training (and worse after one by itself). A
+The score is the one that `wired.py` builds into the network: how alike two means are, 2 q.d / (|q|^2 + |d|^2). A
 token's vector has two parts: what it means is free; how it is spelt hardly turns, and how much that counts is fitted.
 So words that training never saw are still told apart by their letters. Three things are asked of the vectors at once:
 the right name first among others, a likeness that tells right from wrong on one scale for all, and meanings that still
@@ -95,11 +94,6 @@ def likeness(query: torch.Tensor, document: torch.Tensor) -> torch.Tensor:
     """For (B, width) and (B, K, width), shape (B, K): 1 if they are equal."""
     size = query.square().sum(-1, keepdim=True) + document.square().sum(-1) + 1e-6
     return 2 * (query.unsqueeze(1) * document).sum(-1) / size
-
-
-def cosine(query: torch.Tensor, document: torch.Tensor) -> torch.Tensor:
-    """For (B, width) and (B, K, width), shape (B, K)."""
-    return (F.normalize(query, dim=-1).unsqueeze(1) * F.normalize(document, dim=-1)).sum(-1)
 
 
 def told_directions(meaning: torch.Tensor, taught: Taught, most: int = 20_000) -> torch.Tensor:
