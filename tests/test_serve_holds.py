@@ -80,6 +80,8 @@ class Watched:
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.calls: list[list[int]] = []
+        self.open = threading.Event()
+        self.open.set()
         self.seconds = seconds
         self.failing = ""
 
@@ -89,6 +91,7 @@ class Watched:
         scored = model.reranker.score_pairs
 
         def score_pairs(queries: Any, documents: Any, **options: Any) -> Any:
+            self.open.wait(30)
             if self.failing in queries:
                 raise SystemExit("a worker dies")
             self.calls.append([len(group) for group in documents])
@@ -119,39 +122,21 @@ def test_small_requests_overtake_a_large_one() -> None:
         assert max(map(sum, watched.calls)) < 100  # whatever waits, a run is short
 
 
-class Stepped(Watched):
-    """Lets one call go on at a time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.steps = threading.Semaphore(0)
-
-    def __call__(self, served: Models, metrics: Metrics) -> None:
-        super().__call__(served, metrics)
-        (model,) = served
-        scored = model.reranker.score_pairs
-
-        def score_pairs(*given: Any, **options: Any) -> Any:
-            self.steps.acquire()
-            return scored(*given, **options)
-
-        self.calls.clear()
-        model.reranker.score_pairs = score_pairs  # type: ignore[method-assign]
-
-
 def test_a_small_request_goes_before_the_later_slices_of_large_ones() -> None:
-    stepped = Stepped()
-    with serving(stepped) as server:
+    watched = Watched()
+    with serving(watched) as server:
+        watched.calls.clear()
+        watched.open.clear()
         bodies = [*requests(12, 800), *requests(1, 5)]
         senders = [threading.Thread(target=server.client.post, args=("/rerank",), kwargs={"json": b}) for b in bodies]
         for waiting, sender in enumerate(senders, 1):
             sender.start()
             while server.service.admission.requests < waiting:
                 time.sleep(0.005)
-        stepped.steps.release(10_000)
+        watched.open.set()
         for sender in senders:
             sender.join()
-        assert any(5 in call for call in stepped.calls[:8])  # two runs of a few slices had begun
+        assert any(5 in call for call in watched.calls[:8])  # two runs of a few slices had begun
 
 
 def test_small_requests_without_end_do_not_keep_a_large_one_waiting() -> None:
@@ -346,7 +331,7 @@ def test_a_small_request_is_let_in_where_a_large_one_would_wait_too_long() -> No
     watched = Watched(seconds=0.05)
     first, second = requests(2, 3000)
     (small,) = requests(1, 5)
-    with serving(watched, Settings(Limits(wait_seconds=0.5))) as server:
+    with serving(watched, Settings(Limits(wait_seconds=0.2))) as server:  # at the rate before it was slowed, too
         sender = threading.Thread(target=server.client.post, args=("/rerank",), kwargs={"json": first})
         sender.start()
         while len(watched.calls) < 3:

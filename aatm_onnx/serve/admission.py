@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .errors import bad_request, overloaded, too_large, unavailable
-from .queue import Group, slice_tokens, work_of
+from .queue import Group, slice_tokens
 from .settings import Limits
 
 State = Literal["loading", "ready", "draining"]
@@ -123,7 +123,7 @@ class Admission:
 
 def _size(groups: Sequence[Group]) -> tuple[int, int]:
     pairs = sum(len(group.documents) for group in groups)
-    return pairs, sum(work_of(document) for group in groups for document in group.documents)
+    return pairs, sum(group.work for group in groups)
 
 
 def retry_after(seconds: float) -> int:

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ..ranking import PairScore
 from ..reranker import Reranker
@@ -42,6 +43,11 @@ class Group:
     query: str
     documents: Sequence[str]
     task: str | None = None
+
+    @cached_property
+    def work(self) -> int:
+        """Estimated tokens of all its documents."""
+        return sum(map(work_of, self.documents))
 
 
 def slice_tokens(rate: float) -> int:
@@ -76,15 +82,16 @@ class Job:
     def __post_init__(self) -> None:
         self.scores: list[list[PairScore | None]] = [[None] * len(group.documents) for group in self.groups]
         self.missing = sum(len(group.documents) for group in self.groups)
-        self.work = sum(work_of(document) for group in self.groups for document in group.documents)
+        self.work = sum(group.work for group in self.groups)
         self._group = self._start = 0
 
-    def next_piece(self, budget: int, least: int) -> "Piece | None":
-        """The next documents of one group, `least` and otherwise within the budget; None if there are none."""
-        while self._group < len(self.groups) and self._start == len(self.groups[self._group].documents):
+    def next_chunk(self, budget: int, least: int) -> "Chunk | None":
+        """The next documents of one group, `least` and otherwise within the budget; None if none fit.
+
+        There must be work left.
+        """
+        while self._start == len(self.groups[self._group].documents):
             self._group, self._start = self._group + 1, 0
-        if self._group == len(self.groups):
-            return None
         documents, start, work = self.groups[self._group].documents, self._start, 0
         stop = start
         while stop < len(documents) and (stop - start < least or work + work_of(documents[stop]) <= budget):
@@ -94,7 +101,7 @@ class Job:
             return None
         self._start = stop
         self.work -= work
-        return Piece(self, self._group, start, stop, work)
+        return Chunk(self, self._group, start, stop, work)
 
     def finish(self) -> None:
         """Hand the scores over."""
@@ -108,7 +115,7 @@ class Job:
 
 
 @dataclass(frozen=True, eq=False)
-class Piece:
+class Chunk:
     """Documents `start` to `stop` of one group of a job."""
 
     job: Job
@@ -146,29 +153,29 @@ class Lane:
                 return most
         return work
 
-    def slice(self, budget: int) -> Iterator[Piece]:
-        """Take pieces up to the budget, at least a document, leaving out jobs that ended."""
+    def slice(self, budget: int) -> Iterator[Chunk]:
+        """Take chunks up to the budget, at least a document, leaving out jobs that ended."""
         least = 1
         while self.jobs:
             job = self.jobs[0]
             if job.done.done() or not job.work:
                 self.jobs.popleft()
-            elif piece := job.next_piece(budget, least):
-                budget, least = budget - piece.work, 0
-                yield piece
+            elif chunk := job.next_chunk(budget, least):
+                budget, least = budget - chunk.work, 0
+                yield chunk
             else:
                 return
 
 
-def _calls(pieces: Sequence[Piece], rate: float) -> Iterator[list[Piece]]:
-    """Pieces that are worth one call: the small ones together and first, every other one by itself."""
-    small: dict[bool, list[Piece]] = {True: [], False: []}
-    large: list[list[Piece]] = []
-    for piece in pieces:
-        if piece.stop - piece.start <= _FEW_DOCUMENTS or piece.work <= rate * _SMALL_SECONDS:
-            small[piece.job.truncate].append(piece)
+def _calls(chunks: Sequence[Chunk], rate: float) -> Iterator[list[Chunk]]:
+    """Chunks that are worth one call: the small ones together and first, every other one by itself."""
+    small: dict[bool, list[Chunk]] = {True: [], False: []}
+    large: list[list[Chunk]] = []
+    for chunk in chunks:
+        if chunk.stop - chunk.start <= _FEW_DOCUMENTS or chunk.work <= rate * _SMALL_SECONDS:
+            small[chunk.job.truncate].append(chunk)
         else:
-            large.append([piece])
+            large.append([chunk])
     yield from [*filter(None, small.values()), *large]
 
 
@@ -226,24 +233,24 @@ class WorkQueue:
 
     def _work(self) -> None:
         while True:
-            pieces: list[Piece] = []
+            chunks: list[Chunk] = []
             try:
                 with self._changed:
                     while self._open and not self._turns:
                         self._changed.wait()
                     if not self._turns:
                         return
-                    pieces = self._take()
-                self._run(pieces)
+                    chunks = self._take()
+                self._run(chunks)
             except BaseException as error:  # whatever happens, the thread lives and its clients hear of it
                 logger.exception("A run failed.")
                 failure = error if isinstance(error, Exception) else RuntimeError(f"Scoring was interrupted: {error!r}")
-                for piece in pieces:
-                    piece.job.fail(failure)  # a SystemExit would end the event loop
+                for chunk in chunks:
+                    chunk.job.fail(failure)  # a SystemExit would end the event loop
 
-    def _take(self) -> list[Piece]:
+    def _take(self) -> list[Chunk]:
         """One slice of each of the next lanes; a lane that has more waits for its next turn."""
-        pieces: list[Piece] = []
+        chunks: list[Chunk] = []
         unfinished: list[Lane] = []
         work, budget = 0, slice_tokens(self.rate)
         while self._turns and work < max(budget / 2, self.rate * _RUN_SECONDS):
@@ -252,53 +259,53 @@ class WorkQueue:
             taken = list(lane.slice(budget))
             if lane.work(1):
                 unfinished.append(lane)
-            pieces += taken
-            work += sum(piece.work for piece in taken)
+            chunks += taken
+            work += sum(chunk.work for chunk in taken)
         for lane in unfinished:
             self._queue(lane)
         now = time.monotonic()
-        for piece in pieces:
-            piece.job.taken = piece.job.taken or now
-        return pieces
+        for chunk in chunks:
+            chunk.job.taken = chunk.job.taken or now
+        return chunks
 
-    def _run(self, pieces: Sequence[Piece]) -> None:
+    def _run(self, chunks: Sequence[Chunk]) -> None:
         started = time.monotonic()
-        for call in _calls(pieces, self.rate):
+        for call in _calls(chunks, self.rate):
             self._score(call, call[0].job.truncate)
-        self._measure(started, pieces)
+        self._measure(started, chunks)
 
-    def _score(self, pieces: Sequence[Piece], truncate: bool) -> None:
-        groups = [piece.job.groups[piece.group] for piece in pieces]
+    def _score(self, chunks: Sequence[Chunk], truncate: bool) -> None:
+        groups = [chunk.job.groups[chunk.group] for chunk in chunks]
         try:
             scored = self._reranker.score_pairs(
                 [group.query for group in groups],
-                [piece.documents for piece in pieces],
+                [chunk.documents for chunk in chunks],
                 task=[group.task for group in groups],
                 truncate=truncate,
             )
         except Exception as error:
-            if len(pieces) == 1:
-                pieces[0].job.fail(error)
+            if len(chunks) == 1:
+                chunks[0].job.fail(error)
                 return
-            for piece in pieces:  # so that what is wrong with one request fails no other
-                self._score([piece], truncate)
+            for chunk in chunks:  # so that what is wrong with one request fails no other
+                self._score([chunk], truncate)
             return
-        for piece, scores in zip(pieces, scored, strict=True):
-            self._put(piece, scores)
+        for chunk, scores in zip(chunks, scored, strict=True):
+            self._put(chunk, scores)
 
-    def _put(self, piece: Piece, scores: list[PairScore]) -> None:
-        job = piece.job
+    def _put(self, chunk: Chunk, scores: list[PairScore]) -> None:
+        job = chunk.job
         self._metrics.pairs.labels(self._name).inc(len(scores))  # before the client can ask for it
         with self._changed:
-            job.scores[piece.group][piece.start : piece.stop] = scores
+            job.scores[chunk.group][chunk.start : chunk.stop] = scores
             job.missing -= len(scores)
             complete = not job.missing
         if complete:
             job.finish()
 
-    def _measure(self, started: float, pieces: Sequence[Piece]) -> None:
+    def _measure(self, started: float, chunks: Sequence[Chunk]) -> None:
         now = time.monotonic()
-        work = sum(piece.work for piece in pieces)
+        work = sum(chunk.work for chunk in chunks)
         self._metrics.ran(self._name, now - started, work)
         with self._changed:
             spent = max(now - max(started, self._last_end), 1e-6)  # two threads' runs overlap
