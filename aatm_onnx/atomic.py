@@ -130,7 +130,7 @@ def remove_leftovers(target: Path) -> None:
     """
     for path in sorted(target.parent.glob(f".{_escaped(target.name)}.*-*")):
         kind = path.name.removeprefix(f".{target.name}.").partition("-")[0]
-        if kind not in ("partial", "old"):
+        if kind not in ("new", "partial", "old"):
             continue
         with _locked(path, wait=False) as ours:
             if not ours or not path.exists():  # its maker lives, or finished just now
@@ -140,6 +140,8 @@ def remove_leftovers(target: Path) -> None:
                 warnings.warn(f"{target} was put back: a run was killed while it replaced it.", stacklevel=2)
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if kind == "new":  # it was empty
+                continue
             warnings.warn(f"{path} was removed: a run that was killed had left it.", stacklevel=2)
 
 
@@ -149,12 +151,21 @@ def _escaped(name: str) -> str:
 
 @contextlib.contextmanager
 def _partial(target: Path, make: Callable[[Path], None]) -> Iterator[Path]:
-    """Make a file or folder beside `target` and hold its lock."""
+    """Make a file or folder beside `target` and hold its lock.
+
+    Until it is locked it has another name, under which it is empty. Should another run take it for a leftover and
+    remove it, it is made again and nothing is said.
+    """
     path = target.with_name(f".{target.name}.partial-{secrets.token_hex(4)}")
-    unlocked = path.with_name(path.name.replace(".partial-", ".new-"))  # nobody takes this for a leftover
-    make(unlocked)
-    with _locked(unlocked, wait=True):
-        yield unlocked.rename(path)
+    unlocked = path.with_name(path.name.replace(".partial-", ".new-"))
+    while True:
+        make(unlocked)
+        with _locked(unlocked, wait=True):
+            with contextlib.suppress(FileNotFoundError):
+                unlocked.rename(path)
+            if path.exists():
+                yield path
+                return
 
 
 @contextlib.contextmanager

@@ -119,6 +119,30 @@ def test_a_folder_killed_between_two_names_is_put_back(tmp_path: Path) -> None:
     assert names(tmp_path) == ["bundle"]
 
 
+def test_a_maker_killed_before_it_held_its_lock_leaves_nothing_for_long(tmp_path: Path) -> None:
+    (tmp_path / ".out.new-0badcafe").touch()
+    (tmp_path / ".out.new-0badcaff").mkdir()
+    remove_leftovers(tmp_path / "out")
+    assert names(tmp_path) == []
+
+
+def test_what_is_removed_before_its_maker_held_its_lock_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch = Path.touch
+
+    def touched_and_removed(path: Path, *, exist_ok: bool) -> None:
+        monkeypatch.undo()  # only the first is removed
+        touch(path, exist_ok=exist_ok)
+        remove_leftovers(tmp_path / "out")
+        assert names(tmp_path) == []
+
+    monkeypatch.setattr(Path, "touch", touched_and_removed)
+    with whole_file(tmp_path / "out") as stream:
+        stream.write(b"x")
+    assert names(tmp_path) == ["out"]
+
+
 def test_other_names_are_left_alone(tmp_path: Path) -> None:
     others = [".bundle.partial", ".bundle.older-1", ".bundle2.partial-12345678", "bundle.partial-12345678"]
     for name in others:
