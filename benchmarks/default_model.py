@@ -28,6 +28,22 @@ def warm(terms: list[dict]) -> list[float]:
     return times[len(terms) :]
 
 
+def warm_processor(terms: list[dict]) -> tuple[list[float], list[float]]:
+    """Milliseconds of processor time of every query in a row, and those after one, until the process rests."""
+    reranker = Qwen3Reranker()
+    begun = time.process_time()
+    for term in terms:
+        reranker.score(term["query"], term["candidates"])
+    calls = [1e3 * (time.process_time() - begun) / len(terms)]
+    after = []
+    for term in terms:
+        reranker.score(term["query"], term["candidates"])
+        begun = time.process_time()
+        time.sleep(0.1)
+        after.append(1e3 * (time.process_time() - begun))
+    return calls, after
+
+
 def cold(*arguments: str) -> list[float]:
     """Seconds of whole processes of Python."""
     command = [sys.executable, *arguments]
@@ -44,8 +60,11 @@ def main() -> None:
     terms = [json.loads(line) for line in TERMS.read_text(encoding="utf-8").splitlines()]
     print("| default model | median | least | most |\n|---|---|---|---|")
     command, term = ("-m", "aatm_onnx.cli"), terms[0]
+    processor, after = warm_processor(terms)
     for label, times in (
         (f"one query of {len(term['candidates'])} candidates, ms", warm(terms)),
+        ("its processor time, one query after the other, ms", processor),
+        ("processor time after it, until the process rests, ms", after),
         ("a new process that does nothing, s", cold("-c", "pass")),
         ("one that imports aatm_onnx", cold("-c", "import aatm_onnx")),
         ("one that imports the reranker", cold("-c", "from aatm_onnx import Qwen3Reranker")),

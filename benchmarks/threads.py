@@ -1,16 +1,28 @@
-"""Many threads on one reranker against one call with all their pairs, and against one call after the other."""
+"""Many threads on one reranker against one call with all their pairs, and against one call after the other.
+
+Threads are there before the time is taken. Eight of them have no more than eight calls to run together, so beside them
+stand calls of eight queries, one after the other.
+"""
 
 import argparse
 import random
 import statistics
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from threading import Barrier
 
 from aatm_onnx import Qwen3Reranker
 
 CANDIDATES = 20
 WORDS = ("acute", "chronic", "renal", "left", "right", "pain", "cyst", "stone", "failure", "of the", "benign")
+
+
+def started(threads: int) -> ThreadPoolExecutor:
+    """A pool whose threads are there already."""
+    pool, all_there = ThreadPoolExecutor(threads), Barrier(threads)
+    wait([pool.submit(all_there.wait) for _ in range(threads)])
+    return pool
 
 
 def main() -> None:
@@ -25,17 +37,20 @@ def main() -> None:
     calls = [(rng.choice(terms), rng.sample(terms, CANDIDATES)) for _ in range(options.calls)]
     reranker = Qwen3Reranker(options.model, provider="cpu")
 
-    def together() -> None:
-        reranker.score_pairs([query for query, _ in calls], [documents for _, documents in calls])
+    def together(queries: int) -> None:
+        for first in range(0, len(calls), queries):
+            some = calls[first : first + queries]
+            reranker.score_pairs([query for query, _ in some], [documents for _, documents in some])
 
-    def threads(count: int) -> None:
-        with ThreadPoolExecutor(count) as pool:
-            list(pool.map(lambda call: reranker.score(*call), calls))
+    def in_threads(pool: ThreadPoolExecutor) -> None:
+        list(pool.map(lambda call: reranker.score(*call), calls))
 
+    eight, many = started(8), started(64)
     ways: dict[str, Callable[[], None]] = {
-        "one call with all pairs": together,
-        "8 threads": lambda: threads(8),
-        "64 threads": lambda: threads(64),
+        "one call with all pairs": lambda: together(len(calls)),
+        "64 threads": lambda: in_threads(many),
+        "calls of 8 queries": lambda: together(8),
+        "8 threads": lambda: in_threads(eight),
         "one call after the other": lambda: [reranker.score(*call) for call in calls] and None,
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}

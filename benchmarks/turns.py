@@ -68,6 +68,7 @@ def main() -> None:
     ]
 
     def ask(process: "subprocess.Popen[str]", shape: int) -> float:
+        time.sleep(0.1)  # the other one's threads may still look for work
         assert process.stdin is not None and process.stdout is not None
         print(shape, file=process.stdin, flush=True)
         return float(process.stdout.readline())

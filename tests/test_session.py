@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -80,6 +81,20 @@ def test_scores_do_not_depend_on_threads_and_memory(bundle: Path) -> None:
     assert one.score("high blood pressure", documents) == pytest.approx(
         several.score("high blood pressure", documents), abs=1e-6
     )
+
+
+@pytest.mark.skipif(
+    tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 26), reason="an older ONNX Runtime has no such option"
+)
+def test_after_a_call_the_processor_rests(bundle: Path) -> None:
+    reranker = Qwen3Reranker(bundle, threads=2)
+    spent = []
+    for _ in range(5):
+        reranker.score("high blood pressure", ["Hypertension", "Hypotension"])
+        begun = time.process_time()
+        time.sleep(0.2)
+        spent.append(time.process_time() - begun)
+    assert min(spent) < 0.01  # ONNX Runtime's threads would look for work for some 0.04 seconds
 
 
 _MEGABYTES_AFTER_LARGE_BATCHES = """

@@ -99,6 +99,9 @@ def cpu_options(bundle: GraphFiles, threads: int) -> "SessionOptions":
     # 4 seconds at 0.6B. Runs are no slower without, because taking memory from the arena is cheap (onnxruntime pull
     # request 7359).
     options.enable_mem_reuse = False
+    # A thread of the pool that has nothing to do goes on looking for work for so long, in microseconds: longer than the
+    # pauses between the runs of a call, and not the tens of milliseconds that it would look after every call.
+    options.add_session_config_entry("session.intra_op.spin_duration_us", "300")
     return options
 
 
