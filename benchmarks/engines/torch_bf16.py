@@ -11,16 +11,18 @@ from transformers import DynamicCache
 
 from .checkpoint import torch_model
 
-TITLE = f"torch {torch.__version__} bfloat16"
+TITLE = f"torch {torch.__version__.partition('+')[0]} bfloat16"
 _ROW_TOKENS = 1024  # own tokens of a batch
 
 
 class Engine:
     """The checkpoint as transformers loads it."""
 
+    dtype = torch.bfloat16
+
     def __init__(self, folder: Path, threads: int, prefix: Sequence[int]) -> None:
         """Load it and run the prefix."""
-        self.model, self.answers = torch_model(folder, torch.bfloat16, threads)
+        self.model, self.answers = torch_model(folder, self.dtype, threads)
         self.prefix, self.prefix_cache = len(prefix), DynamicCache()
         with torch.inference_mode():
             self.model(torch.tensor([list(prefix)]), past_key_values=self.prefix_cache, logits_to_keep=1)

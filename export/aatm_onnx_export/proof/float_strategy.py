@@ -7,14 +7,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from aatm_onnx.bundle import CONFORMANCE_FILE, GRAPH_FILE, Graph
+from aatm_onnx.bundle import CONFORMANCE_FILE, GRAPH_FILE, PREFIX_KV_FILE, Graph
 from aatm_onnx.errors import ExportError
 from aatm_onnx.prompt import TokenIds
+from aatm_onnx.runtime.kv_cache import write_prefix
+from aatm_onnx.runtime.prefix_tree import RUN_COST
 
 from ..checkpoint import Checkpoint
 from ..draft import Draft
 from ..progress import Reporter
 from .conformance import check_numbers, conformance_prompts, score_difference, write_vectors
+from .fidelity import shared_prefix
 
 # A bundle promises this many times the difference that its export measured. Most of that is what storing weights as
 # float16 does, and is the same everywhere; the rest is room for sums that another machine adds up in another order.
@@ -56,6 +59,7 @@ class FloatStrategy:
         words = f"Writing the {draft.kind} graph in {draft.precision}"
         self.write(checkpoint, draft.folder, draft.precision, report.step(words))
         report.step("Proving its scores")
+        _write_prefix(draft)
         difference = score_difference(draft.session(), prompts, logits, checkpoint.pad_token_id)
         if not difference <= self.limit:
             raise ExportError(
@@ -64,3 +68,12 @@ class FloatStrategy:
             )
         tolerance = min(self.limit, max(self.floor, _TIMES_MEASURED * difference))
         return Graph(draft.kind, draft.precision, GRAPH_FILE, tolerance, difference)
+
+
+def _write_prefix(draft: Draft) -> None:
+    """Run what all prompts begin with, where the graph can go on after it and that saves more than a run costs."""
+    prefix = shared_prefix(draft.tokenizer, draft.prompt.task)
+    if draft.kind == "fused" and len(prefix) > RUN_COST:
+        session = draft.session()
+        assert session.prefix is not None  # without tokens: there is no file of it yet
+        write_prefix(draft.folder / PREFIX_KV_FILE, session.extend(session.prefix, prefix))
