@@ -37,11 +37,11 @@ from aatm_onnx.prompt import (
 from aatm_onnx.runtime.kv_cache import PrefixKV, write_prefix
 from aatm_onnx.runtime.scoring import probability_of_yes, score_prompts
 from aatm_onnx.runtime.session import open_session
-from aatm_onnx.runtime.verify import check_conformance, largest_difference
+from aatm_onnx.runtime.verify import check_conformance, largest_difference, prefix_distance
 from aatm_onnx.tokenizer import read_tokenizer
 
 from .checkpoints import make_checkpoint, rewrite_weights
-from .resealed import reseal
+from .resealed import edit_manifest, reseal
 from .terminology import TERMS
 
 LAYERS = 4
@@ -368,6 +368,27 @@ def test_a_prefix_that_does_not_fit_is_refused_by_name(int8: Path, tmp_path: Pat
     write_sealed(copy, manifest)
     with pytest.raises(BundleError, match=r"prefix_kv\.npz.*; export the bundle again"):
         Qwen3Reranker(copy, provider="cpu")
+
+
+def test_a_prefix_is_held_to_the_distance_that_its_export_measured(int8: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(int8, tmp_path / "copy"))
+    bundle = open_bundle(copy)
+    session = open_session(bundle, "cpu")
+    assert bundle.manifest.graph.fidelity is not None and session.prefix is not None
+    measured = bundle.manifest.graph.fidelity.prefix_distance
+    assert measured is not None and measured == pytest.approx(prefix_distance(session), rel=0.1)
+    check_conformance(bundle, session)
+    values = np.asarray(session.prefix.keys_values)
+    noise = np.random.default_rng(0).normal(size=values.shape).astype(np.float32)
+    noise *= (2 * measured + 0.05) * np.linalg.norm(values) / np.linalg.norm(noise)
+    write_prefix(copy / PREFIX_KV_FILE, PrefixKV(session.prefix.ids, values + noise))
+    reseal(copy)
+    with pytest.raises(BundleError, match="not those of the graph"):
+        check_conformance(open_bundle(copy), open_session(open_bundle(copy), "cpu"))
+    graph = {**json.loads((copy / MANIFEST_FILE).read_text("utf-8"))["graph"]}
+    noisier = {**graph, "fidelity": {**graph["fidelity"], "prefix_distance": 2 * measured + 0.05}}
+    edit_manifest(copy, graph=noisier)  # a precision that is so far off may have such a prefix
+    check_conformance(open_bundle(copy), open_session(open_bundle(copy), "cpu"))
 
 
 def test_kendall_tau() -> None:

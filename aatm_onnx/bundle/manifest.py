@@ -65,6 +65,8 @@ class Fidelity:
         pairs: how many query-document pairs were compared.
         float_layers: the layers that stay in float16, counted from 0.
         methods: what else the export did to keep the order, "smoothing" or "down_proj in float".
+        prefix_distance: how far the prefix's keys and values, run in float32, are from the graph's own, as a share of
+            their norm.
     """
 
     tau: float
@@ -74,6 +76,7 @@ class Fidelity:
     pairs: int
     float_layers: list[int]
     methods: list[str] = field(default_factory=list)
+    prefix_distance: float | None = None
 
 
 @dataclass(frozen=True)
