@@ -140,9 +140,8 @@ def remove_leftovers(target: Path) -> None:
                 warnings.warn(f"{target} was put back: a run was killed while it replaced it.", stacklevel=2)
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-            if kind == "new":  # it was empty
-                continue
-            warnings.warn(f"{path} was removed: a run that was killed had left it.", stacklevel=2)
+            if kind != "new":  # that is empty: nothing is lost
+                warnings.warn(f"{path} was removed: a run that was killed had left it.", stacklevel=2)
 
 
 def _escaped(name: str) -> str:
@@ -161,11 +160,12 @@ def _partial(target: Path, make: Callable[[Path], None]) -> Iterator[Path]:
     while True:
         make(unlocked)
         with _locked(unlocked, wait=True):
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 unlocked.rename(path)
-            if path.exists():
-                yield path
-                return
+            except FileNotFoundError:  # it was removed
+                continue
+            yield path
+            return
 
 
 @contextlib.contextmanager

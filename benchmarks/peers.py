@@ -91,7 +91,7 @@ def _row(name: str, options: argparse.Namespace, ours: Connection, expected: Sco
             prompts, shared = _prompts(workload, options.folder)
             for engine in (theirs, ours):
                 _ask(engine, prompts, shared)  # the first run takes memory
-            pairs = [[_ask_rested(engine, prompts, shared) for engine in (theirs, ours)] for _ in range(options.rounds)]
+            pairs = [[_ask(engine, prompts, shared) for engine in (theirs, ours)] for _ in range(options.rounds)]
             ratio = statistics.median(their.seconds / our.seconds for their, our in pairs)
             their, our = (statistics.median(row[i].seconds for row in pairs) * 1e3 / len(prompts) for i in (0, 1))
             cells.append(f"{their:.0f}, {our:.0f}: {ratio:.2f}")
@@ -143,14 +143,10 @@ def _serve(name: str, folder: Path, threads: int, prefix: list[int], connection:
 
 
 def _ask(engine: Connection, prompts: list[NDArray[np.int32]], shared: int) -> Asked:
+    time.sleep(_REST)
     engine.send((prompts, shared))
     answer: Asked = engine.recv()
     return answer
-
-
-def _ask_rested(engine: Connection, prompts: list[NDArray[np.int32]], shared: int) -> Asked:
-    time.sleep(_REST)
-    return _ask(engine, prompts, shared)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ model.onnx        the graph
 model.onnx.data   its weights; a standard graph has them inside, up to ONNX's 2 GB
 tokenizer.json    the checkpoint's own tokenizer
 conformance.json  pairs, their token ids and the logits that these must give, so that any runtime can prove itself
-prefix_kv.npz     of fused graphs: keys and values of the tokens that all prompts begin with, run in float32
+prefix_kv.npz     keys and values of what all prompts begin with, run in float32 (int8, int4, and fused float graphs)
 """
 
 import hashlib

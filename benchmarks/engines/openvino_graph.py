@@ -1,6 +1,6 @@
 """OpenVINO: the checkpoint as a graph that takes the keys and values of what prompts share; its files are kept."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
+from aatm_onnx.runtime.plan import ceil_div
+
 from .checkpoint import torch_model
 
 _BATCH_TOKENS = 384  # own tokens of a batch, as this package's
 _WORKERS = 2
-Quantize = Callable[[openvino.Model, NDArray[np.float32], int], openvino.Model]
 
 
 class After(torch.nn.Module):
@@ -52,11 +53,14 @@ def _layer(past: torch.Tensor) -> DynamicLayer:
 class OpenVINO:
     """Both graphs, compiled for one batch at a time with all threads, and for two at a time with one each."""
 
-    def __init__(self, folder: Path, name: str, quantize: Quantize | None, threads: int, prefix: Sequence[int]) -> None:
+    name = "float32"
+
+    def __init__(self, folder: Path, threads: int, prefix: Sequence[int]) -> None:
         """Convert the checkpoint once, load the files, and run the prefix."""
-        extends, scores = (folder / f"qwen3-0.6b-random-openvino-{name}" / f"{part}.xml" for part in ("past", "logits"))
+        files = folder / f"qwen3-0.6b-random-openvino-{self.name}"
+        extends, scores = files / "past.xml", files / "logits.xml"
         if not scores.exists():
-            _convert(folder, extends, scores, quantize, prefix)
+            self._convert(folder, extends, scores, prefix)
         core, one = openvino.Core(), {"NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads}
         precise = {"INFERENCE_PRECISION_HINT": "f32", "KV_CACHE_PRECISION": "f32"}
         self.extend = core.compile_model(extends, "CPU", one | precise)
@@ -66,6 +70,10 @@ class OpenVINO:
         self.many.set_callback(self._take)
         self.past, self.prefix = self._extended(_no_past(self.extend), list(prefix)), len(prefix)
         self.found: dict[int, NDArray[np.float32]] = {}
+
+    def quantized(self, graph: openvino.Model, past: NDArray[np.float32], vocabulary: int) -> openvino.Model:
+        """A graph before its files are written; `past` is the prefix's."""
+        return graph
 
     def logits(self, prompts: list[NDArray[np.int32]], shared: int) -> NDArray[np.float32]:
         """The query after the prefix once, then rows of one length."""
@@ -79,6 +87,21 @@ class OpenVINO:
         self.many.wait_all()
         return np.concatenate([self.found.pop(number) for number in range(len(batches))])
 
+    def _convert(self, folder: Path, extends: Path, scores: Path, prefix: Sequence[int]) -> None:
+        model, answers = torch_model(folder, torch.float32, 2)
+        config = model.config
+        empty = torch.zeros(config.num_hidden_layers, 2, config.num_key_value_heads, 0, config.head_dim)
+        ids = torch.tensor([list(prefix)])
+        with torch.inference_mode():
+            past = After(model, answers, extends=True)(ids, empty)
+        scores.parent.mkdir(exist_ok=True)
+        for file, is_past in ((extends, True), (scores, False)):
+            module = After(model, answers, extends=is_past).eval()
+            graph = openvino.convert_model(module, example_input=(ids.repeat(1 if is_past else 2, 1), past))
+            graph.reshape({0: [-1, -1], 1: [-1 if axis == 3 else size for axis, size in enumerate(empty.shape)]})
+            graph = self.quantized(graph, past.numpy(), config.vocab_size)
+            openvino.save_model(graph, file, compress_to_fp16=False)
+
     def _take(self, request: openvino.InferRequest, number: int) -> None:
         self.found[number] = request.get_output_tensor(0).data.copy()
 
@@ -88,27 +111,10 @@ class OpenVINO:
 
 def _batches(own: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """As many as there are workers at least, if there are rows for more than one each."""
-    rows = len(own) if len(own) < 2 * _WORKERS else -(-len(own) // _WORKERS)
+    rows = len(own) if len(own) < 2 * _WORKERS else ceil_div(len(own), _WORKERS)
     rows = min(rows, max(1, _BATCH_TOKENS // own.shape[1]))
     for start in range(0, len(own), rows):
         yield own[start : start + rows]
-
-
-def _convert(folder: Path, extends: Path, scores: Path, quantize: Quantize | None, prefix: Sequence[int]) -> None:
-    model, answers = torch_model(folder, torch.float32, 2)
-    config = model.config
-    empty = torch.zeros(config.num_hidden_layers, 2, config.num_key_value_heads, 0, config.head_dim)
-    ids = torch.tensor([list(prefix)])
-    with torch.inference_mode():
-        past = After(model, answers, extends=True)(ids, empty)
-    scores.parent.mkdir(exist_ok=True)
-    for file, is_past in ((extends, True), (scores, False)):
-        module = After(model, answers, extends=is_past).eval()
-        graph = openvino.convert_model(module, example_input=(ids.repeat(1 if is_past else 2, 1), past))
-        graph.reshape({0: [-1, -1], 1: [-1 if axis == 3 else size for axis, size in enumerate(empty.shape)]})
-        if quantize is not None:
-            graph = quantize(graph, past.numpy(), config.vocab_size)
-        openvino.save_model(graph, file, compress_to_fp16=False)
 
 
 def _no_past(graph: openvino.CompiledModel) -> NDArray[np.float32]:

@@ -56,7 +56,9 @@ class Comparison:
         """The mean of all queries."""
         return float(np.mean(self.taus))
 
-    def fidelity(self, float_layers: Sequence[int] = (), methods: Sequence[str] = ()) -> Fidelity:
+    def fidelity(
+        self, float_layers: Sequence[int] = (), methods: Sequence[str] = (), prefix_distance: float | None = None
+    ) -> Fidelity:
         """What the manifest says of it; the arguments are the graph's."""
         return Fidelity(
             tau=self.tau,
@@ -66,6 +68,7 @@ class Comparison:
             pairs=len(self.differences),
             float_layers=sorted(float_layers),
             methods=list(methods),
+            prefix_distance=prefix_distance,
         )
 
 

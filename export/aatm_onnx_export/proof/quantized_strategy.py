@@ -1,7 +1,7 @@
 """int8 and int4: the graph keeps float32's order of candidates, or there is no bundle."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,9 +84,7 @@ class QuantizedStrategy:
         in_float = _float_activation_logits(draft, prompts, logits, report) if draft.precision == "int4" else None
         write_vectors(draft.folder / CONFORMANCE_FILE, prompts, logits, in_float)
         difference = np.abs(probability_of_yes(logits) - expected[: len(prompts)]).max()
-        fidelity = replace(
-            best.comparison.fidelity(sorted(best.variant.float_layers), best.variant.methods), prefix_distance=distance
-        )
+        fidelity = best.comparison.fidelity(sorted(best.variant.float_layers), best.variant.methods, distance)
         return Graph(draft.kind, draft.precision, GRAPH_FILE, tolerance, float(difference), fidelity)
 
     def _check(self, draft: Draft, best: Attempt, search: Search) -> None:
