@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 from threading import Lock
+from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from weakref import ref
 
@@ -84,8 +85,8 @@ class Beside:
         self._is_busy = False
         self._waiting: list[Runs[None]] = []
         self._failure: BaseException | None = None
-        self._fed: dict[int, tuple[Run, object]] = {}
-        self._ends: SimpleQueue[object] = SimpleQueue()
+        self._fed: list[tuple[Run, ref[set[str]]]] = []
+        self._ends: SimpleQueue[object] = SimpleQueue()  # wakes `wait`; what has ended the references tell
 
     @property
     def has_room(self) -> bool:
@@ -114,11 +115,13 @@ class Beside:
     def wait(self) -> None:
         """Wait until the thread has done all that it began, whatever interrupts; what was not begun never will be."""
         interruption: BaseException | None = None
-        self.take_back()
-        while self._fed:
+        is_running = True
+        while is_running:
             try:
-                self._let_go(self._ends.get())
-            except BaseException as error:
+                self.take_back()
+                while is_running := self._let_go():
+                    self._ends.get()
+            except BaseException as error:  # it may come with an end just taken from the queue, which is lost
                 interruption = error
         if interruption is not None:
             raise interruption
@@ -133,20 +136,26 @@ class Beside:
             raise self._failure
 
     def _start(self, work: Runs[None]) -> None:
-        while not self._ends.empty():
-            self._let_go(self._ends.get())
+        self._let_go()
         run = next(work)
-        only_there = {run.output}
-        ending = ref(only_there, self._ends.put)
         go_on = partial(self._go_on, work, run)
+        only_there: set[str] | None = None
         try:
+            only_there = {run.output}
+            self._fed.append((run, ref(only_there, self._ends.put)))
             self._runtime.run_async([run.output], run.feed, go_on, only_there, run.options)
-        except Exception as error:  # ONNX Runtime's exceptions share no base class
-            raise run.failed(error) from error
-        self._fed[id(ending)] = run, ending
+        except BaseException as error:  # ONNX Runtime's exceptions share no base class
+            clear_frames(error.__traceback__)  # else it keeps `only_there`, as one of run_async's arguments
+            if isinstance(error, Exception):
+                raise run.failed(error) from error
+            raise
+        finally:  # and as this function's
+            only_there = None
 
-    def _let_go(self, ending: object) -> None:
-        self._fed.pop(id(ending), None)
+    def _let_go(self) -> bool:
+        """End what was fed to the runs that are done; whether others are left."""
+        self._fed = [(run, only_there) for run, only_there in self._fed if only_there() is not None]
+        return bool(self._fed)
 
     def _go_on(self, work: Runs[None] | None, run: Run, outputs: list[Any], only_there: object, error: str) -> None:
         """In the pool's thread, where an exception would end the process."""

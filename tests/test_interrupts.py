@@ -1,0 +1,43 @@
+"""Ctrl-C in the middle of scoring: the call ends at once, and the reranker answers as before."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+STORM = """
+import random, signal, sys, time
+from aatm_onnx import Qwen3Reranker
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+reranker = Qwen3Reranker(sys.argv[1], provider="cpu", cached_tokens=0, token_budget=64)  # many batches
+queries, candidates = [f"query {n}" for n in range(8)], [["fever", "headache", "cough"]] * 8
+undisturbed = reranker.rank_many(queries, candidates)
+start = time.perf_counter()
+reranker.rank_many([query + "?" for query in queries], candidates)
+seconds = time.perf_counter() - start
+signal.signal(signal.SIGALRM, interrupt)
+interrupted, end = 0, time.monotonic() + 8
+while time.monotonic() < end:
+    try:
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.02, 1) * seconds)
+        reranker.rank_many([f"{query} {interrupted}" for query in queries], candidates)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        interrupted += 1
+assert interrupted > 5, interrupted
+assert reranker.rank_many(queries, candidates) == undisturbed
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no interval timer here")
+def test_a_reranker_that_is_interrupted_again_and_again_goes_on(bundle: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", STORM, bundle], timeout=120, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stderr == ""
