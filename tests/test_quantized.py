@@ -15,11 +15,14 @@ import torch
 from aatm_onnx_export import Progress, compare_with_checkpoint, export_checkpoint
 from aatm_onnx_export.checkpoint import open_checkpoint, parameter_count, read_weights
 from aatm_onnx_export.graph.fused import Storage, write_graph
+from aatm_onnx_export.graph.int8 import quantize_rows, quantize_rows_for
 from aatm_onnx_export.graph.smoothing import smooth
 from aatm_onnx_export.proof.fidelity import calibration_prompts, compare_scores, kendall_tau
 from aatm_onnx_export.proof.float_activations import float_activations
 from aatm_onnx_export.proof.numpy_reference import reference_run
 from aatm_onnx_export.proof.torch_reference import float32_logits
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aatm_onnx import BundleError, Qwen3Reranker
 from aatm_onnx.bundle import CONFORMANCE_FILE, GRAPH_FILE, MANIFEST_FILE, PREFIX_KV_FILE, Bundle, open_bundle
@@ -120,20 +123,43 @@ def test_large_products_in_the_last_mlp_cost_no_float_layer(gentle: Path, tmp_pa
     assert bundle.manifest.graph.fidelity.float_layers == []
 
 
-def test_int4_takes_back_what_rounding_does_to_all_scores_alike(gentle: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_what_rounding_does_to_all_scores_alike_is_taken_back(gentle: Path, tmp_path: Path, precision: str) -> None:
+    """All tokens have something in common, as in models whose tokens all attend to the first one."""
     leaning = Path(shutil.copytree(gentle, tmp_path / "leaning"))
     lean = 0.3 * torch.randn(64, generator=torch.Generator().manual_seed(0))
     rewrite_weights(leaning, lambda weights: weights["model.embed_tokens.weight"].add_(lean))
-    bundle = export_checkpoint(str(leaning), tmp_path / "bundle", precision="int4", min_tau=-1.0)
+    bundle = export_checkpoint(str(leaning), tmp_path / "bundle", precision=precision, min_tau=-1.0)
     prompt = bundle.manifest.prompt
     encoder = prompt_tokenizer(bundle, prompt.prefix, prompt.suffix, bundle.manifest.max_length)
     encoded = encoder.encode([format_instruction(prompt.task, "pain", term) for term in TERMS])
     prompts = [each.ids for each in encoded]
     expected = probability_of_yes(float32_logits(open_checkpoint(str(leaning)), prompts))
     corrected = np.array(score_prompts(open_session(bundle, "cpu"), prompts, bundle.manifest.pad_token_id))
-    write_graph(open_checkpoint(str(leaning)), bundle.path, Storage("int4"))  # knows nothing of what weights meet
+    write_graph(open_checkpoint(str(leaning)), bundle.path, Storage(precision))  # knows nothing of what weights meet
     plain = np.array(score_prompts(open_session(bundle, "cpu"), prompts, bundle.manifest.pad_token_id))
     assert abs((corrected - expected).mean()) < 0.5 * abs((plain - expected).mean())
+    assert np.abs(corrected - expected).mean() < 0.7 * np.abs(plain - expected).mean()
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 200), st.floats(0, 10))
+def test_weights_are_rounded_for_what_they_meet(seed: int, inputs: int, lean: float) -> None:
+    random = np.random.default_rng(seed)
+    weight = random.standard_normal((50, inputs), dtype=np.float32)
+    mean = np.float32(lean) * random.standard_normal(inputs, dtype=np.float32)
+    variance = random.exponential(size=inputs).astype(np.float32)
+    plain, scales = quantize_rows(weight)
+    rows, same_scales = quantize_rows_for(weight, mean, variance)
+    assert (scales == same_scales).all() and np.abs(rows.astype(int)).max() <= 127
+
+    def harm(rounded: np.ndarray) -> np.ndarray:
+        """The mean square of what each output is off, (out,)."""
+        error = weight - rounded * scales[:, None]
+        return (error @ mean) ** 2 + error**2 @ variance
+
+    assert harm(rows).mean() <= 1.05 * harm(plain).mean()
+    nothing_known = quantize_rows_for(weight, np.zeros_like(mean), np.zeros_like(mean))[0]
+    assert (nothing_known == plain).all()
 
 
 def test_a_checkpoint_that_quantization_spoils_throughout_leaves_no_bundle(gentle: Path, tmp_path: Path) -> None:

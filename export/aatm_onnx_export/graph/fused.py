@@ -1,6 +1,6 @@
 """The fused graph: Qwen3 in ONNX Runtime's fused operators, for every precision."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,13 +8,14 @@ import numpy as np
 
 from aatm_onnx.bundle import GRAPH_FILE
 
-from ..checkpoint import Checkpoint, CheckpointWeights, FloatArray, parameter_count, read_weights
+from ..checkpoint import Checkpoint, CheckpointWeights, parameter_count, read_weights
 from .attention import FusedAttention
 from .builder import OnnxGraph
 from .decoder import Decoder, Layer
 from .int4 import Int4Linear
 from .int8 import Int8Linear
 from .linear import FloatLinear, Linear
+from .smoothing import InputStatistics
 from .weight_file import WeightFile
 from .zeros import without_zeros
 
@@ -32,14 +33,14 @@ class Storage:
         float_layers: layers that stay in float16 whatever the precision.
         float_weights: kinds of weights that stay in float16 in every layer: "gate_up", "down".
         fine_scales: int4: half as many inputs as usual share a scale.
-        mean_inputs: int4: what a weight is multiplied with on average, (in,), where that is known.
+        inputs: what weights meet, where that is known.
     """
 
     precision: str
     float_layers: frozenset[int] = frozenset()
     float_weights: frozenset[str] = frozenset()
     fine_scales: bool = False
-    mean_inputs: Mapping[str, FloatArray] = field(default_factory=dict)
+    inputs: InputStatistics = field(default_factory=InputStatistics)
 
     def layers(self, graph: OnnxGraph, weights: CheckpointWeights) -> list[Layer]:
         """How each layer of a graph multiplies.
@@ -76,9 +77,9 @@ class Storage:
             case "fp16":
                 return FloatLinear(graph, weights, np.float16)
             case "int8":
-                return Int8Linear(graph, weights)
+                return Int8Linear(graph, weights, self.inputs)
             case _:
-                return Int4Linear(graph, weights, self.mean_inputs, self.fine_scales)
+                return Int4Linear(graph, weights, self.inputs.mean, self.fine_scales)
 
 
 def write_graph(

@@ -58,13 +58,14 @@ class _Products:
         weights: the checkpoint's.
         shares: each token's share of an average, (tokens,).
         last_shares: the same where only prompts' last tokens count.
-        mean, largest, largest_weight: as in `InputStatistics`, filled as products are made.
+        mean, variance, largest, largest_weight: as in `InputStatistics`, filled as products are made.
     """
 
     weights: CheckpointWeights
     shares: FloatArray
     last_shares: FloatArray
     mean: dict[str, FloatArray] = field(default_factory=dict)
+    variance: dict[str, FloatArray] = field(default_factory=dict)
     largest: dict[str, FloatArray] = field(default_factory=dict)
     largest_weight: dict[str, FloatArray] = field(default_factory=dict)
 
@@ -72,6 +73,8 @@ class _Products:
         """x, (tokens, in), times a weight, to (tokens, out)."""
         weight = self.weights.whole(name)
         self.mean[name] = shares @ x
+        squares = np.einsum("t,ti,ti->i", shares, x, x)  # without an array of x's size
+        self.variance[name] = np.maximum(squares - np.square(self.mean[name]), 0)
         self.largest[name] = np.abs(x[shares > 0]).max(axis=0, initial=0.0)
         self.largest_weight[name] = np.maximum(weight.max(axis=0), -weight.min(axis=0))
         product: FloatArray = x @ weight.T
@@ -134,7 +137,7 @@ def reference_run(
     last = _norm(weights, x[ends], "model.norm.weight")  # (prompts, hidden)
     logits: FloatArray = last @ weights.no_yes_rows(checkpoint.no_token_id, checkpoint.yes_token_id)  # (prompts, 2)
     past = np.ascontiguousarray(np.stack(keys_values).transpose(0, 1, 3, 2, 4))
-    inputs = InputStatistics(products.mean, products.largest, products.largest_weight)
+    inputs = InputStatistics(products.mean, products.variance, products.largest, products.largest_weight)
     return ReferenceRun(logits, PrefixKV(prefix, past), inputs)
 
 

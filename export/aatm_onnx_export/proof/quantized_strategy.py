@@ -17,7 +17,7 @@ from aatm_onnx.runtime.verify import largest_difference, prefix_distance
 from ..checkpoint import CheckpointWeights, read_weights
 from ..draft import Draft
 from ..graph.fused import Storage, write_graph
-from ..graph.smoothing import InputStatistics, smooth
+from ..graph.smoothing import FOLDS, MLP_FOLDS, InputStatistics, smooth
 from ..graph.weight_file import WeightFile
 from ..progress import Reporter
 from .conformance import check_numbers, conformance_prompts, write_vectors
@@ -152,13 +152,14 @@ class _Trials:
         checkpoint = self.draft.checkpoint
         weights, inputs = self._scaled(variant)
         storage = Storage(
-            self.draft.precision, variant.float_layers, variant.float_weights, variant.fine_scales, inputs.mean
+            self.draft.precision, variant.float_layers, variant.float_weights, variant.fine_scales, inputs
         )
         write_graph(checkpoint, self.draft.folder, storage, weights=weights, file=file, built=self.report.step(words))
 
     def _scaled(self, variant: Variant) -> tuple[CheckpointWeights, InputStatistics]:
-        weights = read_weights(self.draft.checkpoint)
-        return smooth(weights, self.inputs) if variant.smoothed else (weights, self.inputs)
+        """Weights and what they meet, smoothed; int8's down_proj always, whose inputs have one scale and long tails."""
+        plain = MLP_FOLDS if self.draft.precision == "int8" else ()
+        return smooth(read_weights(self.draft.checkpoint), self.inputs, FOLDS if variant.smoothed else plain)
 
 
 def _logits(session: Session, prompts: list[TokenIds], pad_token_id: int) -> NDArray[np.float32]:
