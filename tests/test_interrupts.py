@@ -3,9 +3,16 @@
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from aatm_onnx.bundle import open_bundle
+from aatm_onnx.runtime.scorer import Scorer
+from aatm_onnx.runtime.session import open_session
 
 STORM = """
 import random, signal, sys, time
@@ -41,3 +48,19 @@ def test_a_reranker_that_is_interrupted_again_and_again_goes_on(bundle: Path) ->
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stderr == ""
+
+
+def test_a_call_that_an_interrupted_thread_had_taken_is_answered(bundle: Path) -> None:
+    opened = open_bundle(bundle)
+    scorer = Scorer(open_session(opened, "cpu"), opened.manifest.pad_token_id)
+    prompts = [np.arange(5, 15, dtype=np.int32)]
+    with ThreadPoolExecutor(1) as thread, scorer._running:
+        waiting = thread.submit(scorer.logits, prompts)
+        deadline = time.monotonic() + 60
+        while not scorer._take() and time.monotonic() < deadline:  # and here the interrupt comes
+            time.sleep(0.01)
+        scorer._running.release()
+        try:
+            assert waiting.result(timeout=60).tolist() == scorer.logits(prompts).tolist()
+        finally:
+            scorer._running.acquire()

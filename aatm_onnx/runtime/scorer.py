@@ -71,8 +71,8 @@ class Scorer:
         with self._lock:
             self._waiting.append(call)
         with self._running:
-            while not call.done:
-                self._run(self._take())
+            while not call.done:  # where none waits, this one was taken by a thread that an interrupt ended then
+                self._run(self._take() or [call])
         if call.failure is not None:
             raise call.failure
         assert call.logits is not None
