@@ -45,12 +45,19 @@ class InputStatistics:
 
 
 def smooth(
-    weights: CheckpointWeights, statistics: InputStatistics, folds: Folds = FOLDS
+    weights: CheckpointWeights, statistics: InputStatistics, folds: Folds = FOLDS, layers: int | None = None
 ) -> tuple[CheckpointWeights, InputStatistics]:
-    """Rescale weights, and say what they meet then: the factor of a channel is sqrt(largest input / largest weight)."""
+    """Rescale weights, and say what they meet then: the factor of a channel is sqrt(largest input / largest weight).
+
+    Args:
+        weights: the checkpoint's.
+        statistics: what they meet.
+        folds: what is rescaled.
+        layers: in how many of the first layers; None means in all.
+    """
     output_scales: dict[str, FloatArray] = {}
     input_scales: dict[str, FloatArray] = {}
-    for layer in range(weights.config.num_hidden_layers):
+    for layer in range(weights.config.num_hidden_layers if layers is None else layers):
         name = f"model.layers.{layer}."
         for producer, consumers in folds:
             names = [name + consumer for consumer in consumers]

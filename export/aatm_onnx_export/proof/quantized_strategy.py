@@ -17,7 +17,7 @@ from aatm_onnx.runtime.verify import largest_difference, prefix_distance
 from ..checkpoint import CheckpointWeights, read_weights
 from ..draft import Draft
 from ..graph.fused import Storage, write_graph
-from ..graph.smoothing import FOLDS, MLP_FOLDS, InputStatistics, smooth
+from ..graph.smoothing import MLP_FOLDS, InputStatistics, smooth
 from ..graph.weight_file import WeightFile
 from ..progress import Reporter
 from .conformance import check_numbers, conformance_prompts, write_vectors
@@ -157,9 +157,16 @@ class _Trials:
         write_graph(checkpoint, self.draft.folder, storage, weights=weights, file=file, built=self.report.step(words))
 
     def _scaled(self, variant: Variant) -> tuple[CheckpointWeights, InputStatistics]:
-        """Weights and what they meet, smoothed; int8's down_proj always, whose inputs have one scale and long tails."""
-        plain = MLP_FOLDS if self.draft.precision == "int8" else ()
-        return smooth(read_weights(self.draft.checkpoint), self.inputs, FOLDS if variant.smoothed else plain)
+        """Weights and what they meet, smoothed if the variant is.
+
+        int8's down_proj always is, for its inputs have long tails and one scale; but the last layer's stays in float16.
+        """
+        weights, layers = read_weights(self.draft.checkpoint), self.draft.checkpoint.config.num_hidden_layers
+        if variant.smoothed:
+            return smooth(weights, self.inputs)
+        if self.draft.precision == "int8":
+            return smooth(weights, self.inputs, MLP_FOLDS, layers - 1)
+        return weights, self.inputs
 
 
 def _logits(session: Session, prompts: list[TokenIds], pad_token_id: int) -> NDArray[np.float32]:
