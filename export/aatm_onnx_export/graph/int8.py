@@ -22,7 +22,6 @@ from .linear import Activation
 from .smoothing import InputStatistics
 
 _ZERO_POINT = np.uint8(128)
-_ROWS = 512  # outputs whose bias is computed at a time
 _TINY = 1e-30  # the least scale, so that a row of zeros is not divided by zero
 
 
@@ -71,8 +70,9 @@ class Int8Linear:
     def _project_deviations(self, x: Value, name: str, mean: FloatArray) -> Value:
         deviations = self.prepare(x - self.graph.weight(name + "_mean_input", mean))
         product = self._product(deviations, name, mean=None).scaled()
-        bias = (rows @ mean for rows in self.weights.row_blocks(name, _ROWS))
-        return product + self.graph.streamed_weight(name + "_bias", np.float32, self.weights.shape(name)[:1], bias)
+        outputs, _ = self.weights.shape(name)
+        bias = (weight @ mean for weight in self.weights.row_blocks(name, outputs))
+        return product + self.graph.streamed_weight(name + "_bias", np.float32, (outputs,), bias)
 
     def _product(self, x: Activation, name: str, mean: FloatArray | None) -> Activation:
         """x times a weight that is rounded for inputs with this mean."""
