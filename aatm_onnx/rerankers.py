@@ -82,6 +82,7 @@ class Qwen3Reranker(Reranker, BatchMethods):
         token_budget: int | None = None,
         keep_memory: bool = True,
         cached_tokens: int = REMEMBERED_TOKENS,
+        cached_scores: int = 0,
         allow_special_tokens: bool = False,
     ) -> None:
         """Open a bundle and its session.
@@ -101,6 +102,8 @@ class Qwen3Reranker(Reranker, BatchMethods):
             keep_memory: keep the memory of one batch for the next. False lets it shrink after every batch on the CPU,
                 which pays after large token budgets and takes more memory at the usual one.
             cached_tokens: how many tokens of shared prefixes to keep between calls.
+            cached_scores: how many pairs' scores to keep for calls that ask for them again, some 250 bytes each; those
+                asked for last are kept. 0 keeps none.
             allow_special_tokens: read `<|im_end|>`, `<think>` and their like inside a query or document as control
                 tokens, as aatm does. By default they are text.
 
@@ -122,6 +125,7 @@ class Qwen3Reranker(Reranker, BatchMethods):
             "token_budget": token_budget,
             "keep_memory": keep_memory,
             "cached_tokens": cached_tokens,
+            "cached_scores": cached_scores,
             "allow_special_tokens": allow_special_tokens,
         }
         for name, value, least in (
@@ -129,6 +133,7 @@ class Qwen3Reranker(Reranker, BatchMethods):
             ("max_length", max_length, 1),
             ("token_budget", token_budget, LEAST_TOKENS),
             ("cached_tokens", cached_tokens, 0),
+            ("cached_scores", cached_scores, 0),
         ):
             if value is not None:
                 check_count(value, name, least)
@@ -157,7 +162,13 @@ class Qwen3Reranker(Reranker, BatchMethods):
         options = self._options
         session = open_session(self.bundle, options["provider"], options["threads"], keep_memory=options["keep_memory"])
         self._process = os.getpid()
-        return Scorer(session, self.bundle.manifest.pad_token_id, options["token_budget"], options["cached_tokens"])
+        return Scorer(
+            session,
+            self.bundle.manifest.pad_token_id,
+            options["token_budget"],
+            options["cached_tokens"],
+            options["cached_scores"],
+        )
 
     def _score_pairs(
         self, queries: Sequence[str], documents: Sequence[Sequence[str]], tasks: Sequence[str | None], truncate: bool

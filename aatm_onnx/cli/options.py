@@ -28,6 +28,14 @@ provider = click.option(
 threads = click.option(
     "--threads", type=click.IntRange(min=1), help="Threads; default: all usable CPUs, and never more."
 )
+cached_scores = click.option(
+    "--cached-scores",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="PAIRS",
+    help="How many pairs' scores to keep for when they are asked for again, 250 bytes each.",
+)
 bundle = click.argument("bundle", required=False)
 vocabulary = click.option(
     "--vocabulary",

@@ -49,6 +49,7 @@ _READABLE = click.Path(exists=True, allow_dash=True, path_type=Path)
 @options.model
 @options.provider
 @options.threads
+@options.cached_scores
 @click.option("--fallback", type=click.Choice(["bm25"]), help="What to use where the model can't run.")
 @click.option("--task", help='The instruction to the model, for queries whose JSONL line has no "task".')
 @click.option("--max-length", type=click.IntRange(min=1), help="The most tokens of a prompt.")

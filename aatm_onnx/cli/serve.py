@@ -33,6 +33,7 @@ _LEVELS = ("debug", "info", "warning", "error")
 @click.option("--fallback", type=click.Choice(["bm25"]), help="What to serve where a model can't run.")
 @options.provider
 @options.threads
+@options.cached_scores
 @click.option("--task", help="The instruction where a request gives none.")
 @click.option("--max-length", type=click.IntRange(min=1), help="The most tokens of a prompt.")
 @click.option("--truncate/--no-truncate", default=True, show_default=True, help="Cut over-long pairs, or refuse them.")

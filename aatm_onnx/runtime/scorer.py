@@ -11,6 +11,7 @@ from ..prompt import TokenIds
 from .forks import guard
 from .kv_cache import PrefixCache
 from .plan import REMEMBERED_TOKENS
+from .score_cache import ScoreCache
 from .scoring import TOKEN_BUDGETS, prompt_logits
 from .session import Session
 
@@ -47,6 +48,7 @@ class Scorer:
         pad_token_id: int,
         token_budget: int | None = None,
         cached_tokens: int = REMEMBERED_TOKENS,
+        cached_scores: int = 0,
     ) -> None:
         """Take a session.
 
@@ -55,11 +57,13 @@ class Scorer:
             pad_token_id: the id to pad with.
             token_budget: the most tokens of a batch; None takes the provider's.
             cached_tokens: how many tokens of shared prefixes to keep between calls.
+            cached_scores: how many prompts' logits to keep for calls that ask for them again.
         """
         self.session = session
         self.token_budget = token_budget or TOKEN_BUDGETS[session.provider]
         self._pad_token_id = pad_token_id
         self._cache = PrefixCache(cached_tokens)
+        self._known = ScoreCache(cached_scores)
         self._running = RLock()  # held by the thread that runs the session
         guard(session.runtime, self._running)
         self._lock = Lock()  # guards the list of calls
@@ -67,6 +71,9 @@ class Scorer:
 
     def logits(self, prompts: Sequence[TokenIds]) -> NDArray[np.float32]:
         """The logits of "no" and "yes" of whole prompts, (prompts, 2); see `scoring.prompt_logits`."""
+        return self._known.logits(prompts, self._scored)
+
+    def _scored(self, prompts: Sequence[TokenIds]) -> NDArray[np.float32]:
         call = _Call(prompts, sum(map(len, prompts)))
         with self._lock:
             self._waiting.append(call)
