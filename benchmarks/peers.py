@@ -27,7 +27,14 @@ from workloads import WORKLOADS, Workload
 from aatm_onnx.runtime.scoring import probability_of_yes
 
 ENGINES = {
-    "aatm_onnx_int8": ("ctranslate2_int8", "openvino_int8", "openvino_int8_weights", "torch_bf16"),
+    "aatm_onnx_int8": (
+        "ctranslate2_int8",
+        "openvino_int8",
+        "openvino_int8_weights",
+        "torch_bf16",
+        "genai_int8",
+        "llama_cpp_q8",
+    ),
     "aatm_onnx_fp32": ("openvino_float32", "torch_shared_float32"),
 }
 TRUTH = "torch_float32"
