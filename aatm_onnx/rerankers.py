@@ -97,8 +97,8 @@ class Qwen3Reranker(Reranker, BatchMethods):
             suffix: the text after every pair; None takes the bundle's.
             provider: "cpu", "cuda", or "auto": CUDA where ONNX Runtime really can use it.
             threads: threads that compute on the CPU; None lets every CPU that this process may use work.
-            token_budget: the most tokens of a batch, at least 64; two batches run at a time on the CPU; memory grows
-                with it. None takes what suits the provider.
+            token_budget: the most tokens of a batch, at least 64; on the CPU as many run at a time as there are
+                threads, 8 at most; memory grows with both. None takes what suits the provider.
             keep_memory: keep the memory of one batch for the next. False lets it shrink after every batch on the CPU,
                 which pays after large token budgets and takes more memory at the usual one.
             cached_tokens: how many tokens of shared prefixes to keep between calls.

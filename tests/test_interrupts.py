@@ -17,10 +17,12 @@ from aatm_onnx.runtime.session import open_session
 STORM = """
 import random, signal, sys, time
 from aatm_onnx import Qwen3Reranker
+from aatm_onnx.runtime import session
 
 def interrupt(*_):
     raise KeyboardInterrupt
 
+session.usable_cpus = lambda: int(sys.argv[2])
 reranker = Qwen3Reranker(sys.argv[1], provider="cpu", cached_tokens=0, token_budget=64)  # many batches
 queries, candidates = [f"query {n}" for n in range(8)], [["fever", "headache", "cough"]] * 8
 undisturbed = reranker.rank_many(queries, candidates)
@@ -42,9 +44,10 @@ assert reranker.rank_many(queries, candidates) == undisturbed
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there is no interval timer here")
-def test_a_reranker_that_is_interrupted_again_and_again_goes_on(bundle: Path) -> None:
+@pytest.mark.parametrize("threads", ["2", "5"])
+def test_a_reranker_that_is_interrupted_again_and_again_goes_on(bundle: Path, threads: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", STORM, bundle], timeout=120, capture_output=True, text=True
+        [sys.executable, "-W", "error", "-c", STORM, bundle, threads], timeout=120, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stderr == ""

@@ -1,9 +1,9 @@
-"""Runs of an ONNX Runtime session, by the thread that wants them or beside it, by one of the session's own threads.
+"""Runs of an ONNX Runtime session, by the thread that wants them or beside it, by the session's own threads.
 
 A session on the CPU has a pool of threads, one fewer than compute. A run that another thread starts shares its
 operators out among itself and those of the pool that are idle. A run that a thread of the pool was given is computed by
-this thread, as far as the pool has no other. So a single batch has all threads, and two batches that run side by side
-have one each, with nothing to wait for between operators. ONNX Runtime's `run_async` is what gives a run to the pool.
+this thread, as far as the pool has no other. So a single batch has all threads, and as many batches as threads have one
+each, with nothing to wait for between operators. ONNX Runtime's `run_async` is what gives a run to the pool.
 """
 
 from collections.abc import Generator
@@ -70,7 +70,7 @@ def complete(runtime: "InferenceSession", work: Runs[Result], given: object = No
 
 
 class Beside:
-    """A thread of a session's own pool, and the work that waits for it.
+    """Threads of a session's own pool, and the work that waits for them.
 
     The session must not end before `wait` has returned: Python's ONNX Runtime holds the interpreter's lock while it
     waits for the pool's threads to end, and a thread that did some work needs that lock until it has let go of what it
@@ -79,10 +79,10 @@ class Beside:
     """
 
     def __init__(self, runtime: "InferenceSession", threads: int) -> None:
-        """Take a session, and one or none of its pool's threads."""
+        """Take a session, and so many of its pool's threads, or none."""
         self._runtime, self._threads = runtime, threads
         self._lock = Lock()  # guards the next two
-        self._is_busy = False
+        self._busy = 0
         self._waiting: list[Runs[None]] = []
         self._failure: BaseException | None = None
         self._fed: list[tuple[Run, ref[set[str]]]] = []
@@ -90,35 +90,36 @@ class Beside:
 
     @property
     def has_room(self) -> bool:
-        """Whether work may be added: one batch waits, so that the thread goes on without being told."""
-        return self._threads > 0 and not self._waiting
+        """Whether work may be added: a batch waits for each thread, so that it goes on without being told."""
+        return len(self._waiting) < self._threads
 
     def add(self, work: Runs[None]) -> None:
-        """Let the thread do this work, as soon as it can.
+        """Let one of the threads do this work, as soon as it can.
 
         Raises:
             ScoreError: it can't be begun, or earlier work failed.
         """
         self.raise_failure()
         with self._lock:
-            if self._is_busy:
+            if self._busy == self._threads:
                 self._waiting.append(work)
                 return
-            self._is_busy = True
+            self._busy += 1
         self._start(work)
 
     def take_back(self) -> Runs[None] | None:
-        """Work that was added and not begun."""
+        """Work that was added and not begun, what waits longest."""
         with self._lock:
-            return self._waiting.pop() if self._waiting else None
+            return self._waiting.pop(0) if self._waiting else None
 
     def wait(self) -> None:
-        """Wait until the thread has done all that it began, whatever interrupts; what was not begun never will be."""
+        """Wait until the threads have done what they began, whatever interrupts; what was not begun never will be."""
         interruption: BaseException | None = None
         is_running = True
         while is_running:
             try:
-                self.take_back()
+                while self.take_back() is not None:
+                    pass
                 while is_running := self._let_go():
                     self._ends.get()
             except BaseException as error:  # it may come with an end just taken from the queue, which is lost
@@ -172,8 +173,10 @@ class Beside:
 
     def _next(self) -> Runs[None] | None:
         with self._lock:
-            self._is_busy = bool(self._waiting)
-            return self._waiting.pop() if self._waiting else None
+            if self._waiting:
+                return self._waiting.pop(0)
+            self._busy -= 1
+        return None
 
 
 def _run(runtime: "InferenceSession", run: Run) -> Any:

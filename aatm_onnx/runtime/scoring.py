@@ -87,7 +87,7 @@ class _Execution:
         self.logits = np.empty((len(prompts), 2), np.float32)
 
     def run(self, steps: Iterable[Step]) -> NDArray[np.float32]:
-        """Run the steps in order: here, or batches that others follow beside this thread, by one of the session's own.
+        """Run the steps in order: here, or batches that others follow beside this thread, by the session's own.
 
         The last batch then has all threads, as soon as none is run beside it. A step is taken when there is a thread
         for it: prefixes wait in memory for one batch, not for all.
@@ -102,7 +102,7 @@ class _Execution:
                     beside.add(self._score(step))
                 else:
                     complete(runtime, self._score(step))
-            if work := beside.take_back():
+            while work := beside.take_back():
                 complete(runtime, work)
         finally:  # whatever happened here: what runs beside needs the session, and writes its logits
             beside.wait()

@@ -17,6 +17,9 @@ from .runs import Run, Runs, complete
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession, RunOptions
 
+# More batches side by side would take memory (160 MB each for passages at 0.6B) for little time. The threads that are
+# left share their operators.
+MOST_WORKERS = 8
 _STANDARD_INPUTS = {"input_ids", "attention_mask"}
 _SHARING_INPUTS = _STANDARD_INPUTS | {"past", "keep_rows"}
 
@@ -31,7 +34,7 @@ class Session:
         prefix: what all prompts of the bundle begin with, run at export in float32; without tokens where the bundle has
             none, and None if the graph can't share prefixes.
         threads: how many threads compute.
-        workers: how many batches to run side by side: one here, and another on a thread of the session's own.
+        workers: how many batches to run side by side: one here, and the others on threads of the session's own.
         joins_past: whether the graph's `present` is the whole past of what follows (cuda), or its run's own part.
         run_options: what ONNX Runtime is told with every run on the CPU.
     """
@@ -133,7 +136,7 @@ def open_session(
         "cpu",
         _bundle_prefix(runtime, bundle),
         threads,
-        workers=min(2, threads),
+        workers=min(threads, MOST_WORKERS),
         joins_past=joins_past,
         run_options=None if keep_memory else giving_back(),
     )
