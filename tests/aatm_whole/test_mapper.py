@@ -178,7 +178,7 @@ def server(here: Path) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=300)  # its workers import PyTorch even while they end
 
 
 def test_the_http_server_knows_our_names(here: Path, server: str) -> None:
