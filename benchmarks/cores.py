@@ -25,6 +25,8 @@ from aatm_onnx.runtime.providers import usable_cpus
 from aatm_onnx.runtime.scoring import TOKEN_BUDGETS, prompt_logits
 from aatm_onnx.runtime.session import MOST_WORKERS, Session, open_session
 
+SHARED = WORKLOADS["T"].prefix + WORKLOADS["T"].query  # tokens
+OWN = WORKLOADS["T"].own
 SIZES = (64, 128, 256, 384)  # tokens of a batch
 MACHINES = (2, 4, 8, 16, 64)
 SHAPES = {
@@ -50,10 +52,10 @@ class Costs:
         shared = (1 - self.alone) / threads + self.alone
         return (self.read + tokens * self.token) * shared * (1 + (workers - 1) * self.beside)
 
-    def workload(self, prompts: list[TokenIds], known: TokenIds, threads: int, workers: int) -> float:
-        """Milliseconds of a call, as the plan would cut it."""
+    def of_t(self, prompts: list[TokenIds], known: TokenIds, threads: int, workers: int) -> float:
+        """Milliseconds of a call with T's prompts, as the plan would cut it."""
         steps = plan(prompts, [known], Budgets(TOKEN_BUDGETS["cpu"], 256, workers))
-        tokens = [max(len(prompts[0]) - 75, 1) * len(step.prompts) for step in steps if isinstance(step, Score)]
+        tokens = [OWN * len(step.prompts) for step in steps if isinstance(step, Score)]
         rounds = [tokens[i : i + workers] for i in range(0, len(tokens), workers)]
         return sum(self.batch(max(each), max(1, threads / len(each)), len(each)) for each in rounds)
 
@@ -73,15 +75,15 @@ def batch_milliseconds(session: Session, tokens: int, rounds: int) -> float:
     """One batch of T's candidates after their prefix."""
     assert session.prefix is not None
     prompts = np.stack(WORKLOADS["T"].prompts(session.prefix.ids.tolist()))
-    prefix = session.extend(session.prefix, prompts[0][:75])
-    own = prompts[: tokens // 20, 75:].astype(np.int64)
+    prefix = session.extend(session.prefix, prompts[0][:SHARED])
+    own = prompts[: tokens // OWN, SHARED:].astype(np.int64)
     return milliseconds(lambda: session.logits(own, np.ones_like(own), prefix), rounds)
 
 
 def fitted(bundle: Path, rounds: int) -> Costs:
     """The costs on one and two threads of this machine."""
     one, two = (open_session(open_bundle(bundle), "cpu", threads) for threads in (1, 2))
-    own = [tokens // 20 * 20 for tokens in SIZES]
+    own = [tokens // OWN * OWN for tokens in SIZES]
     single = [batch_milliseconds(one, tokens, rounds) for tokens in SIZES]
     both = [batch_milliseconds(two, tokens, rounds) for tokens in SIZES]
     token, read = np.polyfit(own, single, 1)
@@ -105,9 +107,7 @@ def print_expected(costs: Costs, known: TokenIds) -> None:
     print("\n| T, expected ms a pair | " + " | ".join(f"{n} side by side" for n in counts) + " |")
     print("|---|" + "---|" * len(counts))
     for threads in MACHINES:
-        cells = (
-            f"{costs.workload(prompts, known, threads, n) / len(prompts):.1f}" if n <= threads else "" for n in counts
-        )
+        cells = (f"{costs.of_t(prompts, known, threads, n) / len(prompts):.1f}" if n <= threads else "" for n in counts)
         print(f"| {threads} threads | " + " | ".join(cells) + " |")
 
 

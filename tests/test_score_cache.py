@@ -42,7 +42,7 @@ def test_it_answers_as_if_it_was_not_there_and_asks_only_for_what_it_does_not_kn
         assert len(cache) == len(last)
 
 
-def test_what_is_no_number_is_not_kept() -> None:
+def test_logits_that_are_not_finite_are_not_kept() -> None:
     cache, prompt = ScoreCache(5), np.arange(3, dtype=np.int32)
     assert np.isnan(cache.logits([prompt], lambda prompts: np.full((1, 2), np.nan, np.float32))).all()
     assert np.array_equal(cache.logits([prompt], logits_of), logits_of([prompt]))

@@ -34,7 +34,7 @@ cached_scores = click.option(
     default=0,
     show_default=True,
     metavar="PAIRS",
-    help="How many pairs' scores to keep for when they are asked for again, 250 bytes each.",
+    help="How many pairs' scores to keep, in case the pairs come again; some 250 bytes each.",
 )
 bundle = click.argument("bundle", required=False)
 vocabulary = click.option(

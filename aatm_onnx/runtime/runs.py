@@ -2,8 +2,8 @@
 
 A session on the CPU has a pool of threads, one fewer than compute. A run that another thread starts shares its
 operators out among itself and those of the pool that are idle. A run that a thread of the pool was given is computed by
-this thread, as far as the pool has no other. So a single batch has all threads, and as many batches as threads have one
-each, with nothing to wait for between operators. ONNX Runtime's `run_async` is what gives a run to the pool.
+this thread, as far as the pool has no other. So a single batch has all threads. Where there are as many batches as
+threads, each has one, with nothing to wait for between operators. ONNX Runtime's `run_async` gives a run to the pool.
 """
 
 from collections.abc import Generator

@@ -33,7 +33,7 @@ class ScoreCache:
     def logits(self, prompts: Sequence[TokenIds], score: Callable[[Sequence[TokenIds]], Logits]) -> Logits:
         """The logits of "no" and "yes" of each prompt, (prompts, 2): known ones as they were, the others from `score`.
 
-        What `score` raises goes on, and nothing is kept then. Logits that are no finite numbers are not kept either.
+        What `score` raises goes on, and nothing is kept then. Logits that are not finite are not kept either.
         """
         if not self._most:
             return score(prompts)

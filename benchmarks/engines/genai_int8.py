@@ -33,7 +33,7 @@ class Engine:
         self.answers, self.prefix = answers_of(AutoTokenizer.from_pretrained(checkpoint_in(folder))), len(prefix)
         genai.disable_telemetry_events()
         config = genai.Config(str(converted))
-        options = {"intra_op_num_threads": threads}  # by default it takes one
+        options = {"intra_op_num_threads": threads}
         config.overlay(json.dumps({"model": {"decoder": {"session_options": options}}}))
         self.model = genai.Model(config)
         params = genai.GeneratorParams(self.model)

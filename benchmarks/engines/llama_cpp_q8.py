@@ -14,7 +14,7 @@ from .checkpoint import answers_of, checkpoint_in
 
 TITLE = f"llama.cpp (llama-cpp-python {llama.__version__}) Q8_0"
 _ROWS = 32  # sequences of a batch
-_TOKENS_AT_ONCE = 128  # the fastest of 64, 128, 256 and 512
+_TOKENS_AT_ONCE = 128  # its n_ubatch
 _CONTEXT = 16_384  # tokens of all sequences
 
 

@@ -178,7 +178,7 @@ def server(here: Path) -> Iterator[str]:
         yield address
     finally:
         process.terminate()
-        process.communicate(timeout=300)  # its workers import PyTorch even while they end
+        process.communicate(timeout=300)  # beside other work, 30 s were not enough once
 
 
 def test_the_http_server_knows_our_names(here: Path, server: str) -> None:
