@@ -146,11 +146,12 @@ def test_csv_with_any_columns_and_synonyms(tmp_path: Path) -> None:
 def test_obo_and_sssom(tmp_path: Path) -> None:
     obo = (
         'format-version: 1.2\n\n[Term]\nid: X:1\nname: A "b"\nsynonym: "a \\"q\\"" EXACT []\n\n'
-        "[Term]\nid: X:2\nname: gone\nis_obsolete: true\n\n[Typedef]\nid: part_of\n"
+        "[Term]\nid: X:2\nname: gone\nis_obsolete: true\n\n[Term] \nid: X:3\nname: c\n\n[Typedef]\nid: part_of\n"
     )
     assert read(tmp_path / "a.obo", obo) == [
         Concept("X:1", 'A "b"', vocabulary="X", code="X:1"),
         Synonym("X:1", 'a "q"'),
+        Concept("X:3", "c", vocabulary="X", code="X:3"),
     ]
     sssom = (
         "#curie_map:\n#  X: http://x\nsubject_id\tsubject_label\tpredicate_id\tobject_id\tobject_label\n"
@@ -159,6 +160,19 @@ def test_obo_and_sssom(tmp_path: Path) -> None:
     assert read(tmp_path / "a.tsv", sssom) == [
         Concept("X:1", "Global", vocabulary="X", code="X:1"),
         Synonym("X:1", "local"),
+    ]
+
+
+def test_sssom_rows_that_say_not_or_nothing_found_name_no_concept(tmp_path: Path) -> None:
+    sssom = (
+        "subject_id\tsubject_label\tpredicate_id\tpredicate_modifier\tobject_id\tobject_label\n"
+        "L:1\tAppendicitis\tskos:exactMatch\tNot\tX:1\tNephrolithiasis\n"
+        "L:2\tparking permit\tskos:exactMatch\t\tsssom:NoTermFound\t\n"
+        "L:3\tkidney stone\tskos:exactMatch\t\tX:1\tNephrolithiasis\n"
+    )
+    assert read(tmp_path / "a.tsv", sssom) == [
+        Concept("X:1", "Nephrolithiasis", vocabulary="X", code="X:1"),
+        Synonym("X:1", "kidney stone"),
     ]
 
 
