@@ -77,6 +77,20 @@ def test_of_equal_names_the_standard_concept_comes_first(tmp_path: Path) -> None
     assert [match.concept.standard for match in found] == ["S", "C", "", ""]
 
 
+def test_whatever_changes_what_is_found_changes_the_checksum(tmp_path: Path) -> None:
+    """A run that was ended must not go on with another index."""
+    first = Concept("1", "Pain", vocabulary="A", standard="S")
+    others = [
+        [first, Synonym("1", "Ache"), Concept("2", "Pain")],
+        [first, Concept("2", "Pain"), Synonym("2", "Ache")],
+        [Concept("1", "Pain", vocabulary="A"), Synonym("1", "Ache"), Concept("2", "Pain", standard="S")],
+        [Concept("1", "Pain", vocabulary="B", standard="S"), Synonym("1", "Ache"), Concept("2", "Pain")],
+    ]
+    built = [build_vocabulary(items, tmp_path / str(number)) for number, items in enumerate([*others, others[0]])]
+    assert len({vocabulary.checksum for vocabulary in built}) == len(others)
+    assert built[-1].checksum == built[0].checksum
+
+
 def test_it_is_a_step_of_a_pipeline(vocabulary: Vocabulary) -> None:
     results = VocabularyRetriever(vocabulary, top_k=5)(["high blood pressure", "?"]) | BM25Reranker()
     assert results.results[0][0].std_concept_name == "Hypertension"

@@ -51,7 +51,7 @@ def build_vocabulary(
     remove_leftovers(target)
     with partial_folder(target) as folder:
         damage = damage or Damage()
-        concepts, owners, names, unowned = _write_texts(folder, items, damage)
+        categories, owners, names, unowned = _write_texts(folder, items, damage)
         order = write_postings(folder, Texts(folder / "unordered").chunks, len(owners))
         _reorder(folder, order, owners, names)
         manifest = {
@@ -60,8 +60,8 @@ def build_vocabulary(
             "names": len(owners),
             "synonyms_of_other_concepts": unowned,
             "sources": list(sources),
-            "checksum": _checksum(folder),
-            "categories": concepts,
+            "checksum": _checksum(folder, categories),
+            "categories": categories,
         }
         manifest["files"] = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
         (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
@@ -95,14 +95,13 @@ def _write_texts(
     return categories, np.frombuffer(owners, np.uint32), np.frombuffer(names, np.uint32), unowned
 
 
-def _checksum(folder: Path) -> str:
-    """Of what searches depend on: names, in their order, and ids."""
-    digest = hashlib.sha256()
-    for name in ("texts.utf8", "ids.utf8"):
-        with (folder / name).open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+def _checksum(folder: Path, categories: dict[str, list[str]]) -> str:
+    """Of all that searches depend on: every file so far, and what the numbers of the categories mean."""
+    hashes = {}
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as stream:
+            hashes[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashlib.sha256(json.dumps([hashes, categories]).encode()).hexdigest()
 
 
 def _reorder(folder: Path, order: NDArray[np.int64], owners: NDArray[np.uint32], names: NDArray[np.uint32]) -> None:
@@ -131,7 +130,7 @@ class Vocabulary:
     Attributes:
         path: the folder.
         names: how many names and synonyms it holds.
-        checksum: the sha256 of its names and ids.
+        checksum: a sha256 of all that its searches depend on.
         categories: the values that "vocabulary", "domain", "concept_class" and "standard" take.
     """
 
