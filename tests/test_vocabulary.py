@@ -73,8 +73,15 @@ def test_filters_leave_only_what_they_allow(vocabulary: Vocabulary) -> None:
 
 def test_of_equal_names_the_standard_concept_comes_first(tmp_path: Path) -> None:
     items = [Concept(str(i), "Fibrosis of lung", standard=kind) for i, kind in enumerate(["", "C", "S", ""])]
-    found = build_vocabulary(items, tmp_path / "v").search("fibrosis of lung")
-    assert [match.concept.standard for match in found] == ["S", "C", "", ""]
+    vocabulary = build_vocabulary(items, tmp_path / "v")
+    assert [match.concept.standard for match in vocabulary.search("fibrosis of lung")] == ["S", "C", "", ""]
+    assert [match.concept.standard for match in vocabulary.search("fibrosis of lung", 1)] == ["S"]
+
+
+def test_a_standard_concept_is_found_among_many_of_its_name(tmp_path: Path) -> None:
+    items = [Concept(str(number), "Pain", standard="S" if number == 900 else "") for number in range(1000)]
+    (found,) = build_vocabulary(items, tmp_path / "v").search("pain", 1)
+    assert found.concept.id == "900"
 
 
 def test_whatever_changes_what_is_found_changes_the_checksum(tmp_path: Path) -> None:

@@ -189,25 +189,34 @@ class Vocabulary:
             ValueError: a filter names something that the vocabulary does not have.
         """
         flags = None if filters in (None, Filters()) else self._flags(filters)
+        if count < 1:
+            return []
         wanted = 4 * count
         while True:
             rows, cosines = self._postings.nearest(query, wanted, self._texts.at, flags)
             best: dict[int, tuple[int, float]] = {}
             for row, cosine in zip(rows.tolist(), cosines.tolist(), strict=True):
-                best.setdefault(int(self._owner[row]), (row, round(min(cosine, 1.0), 6)))
-            if len(best) >= count or len(rows) < wanted:
+                best.setdefault(int(self._owner[row]), (row, _similarity(cosine)))
+            last = list(best.values())[count - 1][1] if len(best) >= count else -1.0
+            if len(rows) < wanted or _similarity(cosines[-1]) < last:  # further ones can't be equal to the last
                 break
             wanted *= 4
         found = [
-            Match(self._concept(owner), self._texts[row], cosine) for owner, (row, cosine) in list(best.items())[:count]
+            Match(self._concept(owner), self._texts[row], cosine)
+            for owner, (row, cosine) in best.items()
+            if cosine >= last
         ]
-        return sorted(found, key=lambda match: (-match.similarity, _RANK.get(match.concept.standard, 2)))
+        return sorted(found, key=lambda match: (-match.similarity, _RANK.get(match.concept.standard, 2)))[:count]
 
     def _concept(self, index: int) -> Concept:
         return self._table.concept(index, self._texts[int(self._name_row[index])])
 
     def _flags_of(self, filters: Filters) -> NDArray[np.bool_]:
         return self._table.allowed(filters)[self._owner]
+
+
+def _similarity(cosine: float) -> float:
+    return round(min(float(cosine), 1.0), 6)
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
