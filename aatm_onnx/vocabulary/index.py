@@ -174,6 +174,14 @@ class Vocabulary:
         index = self._table.find(concept_id)
         return None if index is None else self._concept(index)
 
+    def count(self, filters: Filters) -> int:
+        """How many concepts filters allow.
+
+        Raises:
+            ValueError: a filter names something that the vocabulary does not have.
+        """
+        return int(self._table.allowed(filters).sum())
+
     def search(self, query: str, count: int = 50, filters: Filters | None = None) -> list[Match]:
         """The concepts with the names most similar to a query.
 
