@@ -160,8 +160,40 @@ def test_csv_with_any_columns_and_synonyms(tmp_path: Path) -> None:
     columns = Columns(id="Code", name="Term", synonyms="Also")
     items = read(tmp_path / "a.csv", text, columns=columns)
     assert items == [Concept("1", "a; b"), Synonym("1", "x"), Synonym("1", "y"), Concept("2", "c")]
-    with pytest.raises(ValueError, match=r"a.csv has no column 'id'; its columns are Code, Term, Also"):
+    with pytest.raises(
+        ValueError, match=r"a.csv has no column 'id'; its columns are Code, Term, Also. See --id-column"
+    ):
         read(tmp_path / "a.csv", text)
+
+
+def test_a_column_that_is_asked_for_is_there_once(tmp_path: Path) -> None:
+    text = "id,name,std\n1,Pain,S\n"
+    with pytest.raises(ValueError, match=r"no column 'sdt'; its columns are id, name, std. See --standard-column"):
+        read(tmp_path / "a.csv", text, columns=Columns(standard="sdt"))
+    assert read(tmp_path / "a.csv", text, columns=Columns(standard="std")) == [Concept("1", "Pain", standard="S")]
+    with pytest.raises(ValueError, match="more than one column 'name'"):
+        read(tmp_path / "a.csv", "id,name,name,,\n1,Pain,Ache,,\n")
+    with pytest.raises(ValueError, match="more than one column 'concept_name'"):
+        read(tmp_path / "CONCEPT.csv", "concept_id\tconcept_name\tconcept_name\n1\tPain\tAche\n")
+
+
+def test_invalid_concepts_of_a_csv_stay_out_too(tmp_path: Path) -> None:
+    text = "id,name,INVALID_REASON\n1,Pain,\n2,Old pain,D\n"
+    assert read(tmp_path / "a.csv", text) == [Concept("1", "Pain")]
+    both = list(read_sources([tmp_path / "a.csv"], Damage(), invalid=True))
+    assert both == [Concept("1", "Pain"), Concept("2", "Old pain")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.csv", "\n;;\nid;name;\n1;Pain;\n"), ("CONCEPT.csv", "\nconcept_id\tconcept_name\n1\tPain\n")],
+)
+def test_blank_lines_before_the_header(tmp_path: Path, name: str, content: str) -> None:
+    assert read(tmp_path / name, content) == [Concept("1", "Pain")]
+
+
+def test_a_name_of_any_length(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.csv", f"id,name\n1,{'x' * 140_000}\n") == [Concept("1", "x" * 140_000)]
 
 
 def test_obo_and_sssom(tmp_path: Path) -> None:
@@ -254,6 +286,11 @@ def test_the_command_builds_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (
         "is not a vocabulary, so it is not replaced"
         in run("index", *ATHENA, "--output", tmp_path / "mine", "--force").stderr
+    )
+    assert "is the folder that you are in" in run("index", *ATHENA, "--output", ".", "--force", cwd=output).stderr
+    piped = run("index", "/dev/stdin", "--output", tmp_path / "piped", input="id,name\n1,a\n")
+    assert piped.stderr == (
+        "Error: /dev/stdin is a pipe, and must be read more than once; save its content in a file first.\n"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv", "mine", "vocabulary"]
 

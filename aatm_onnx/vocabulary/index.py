@@ -44,7 +44,7 @@ def build_vocabulary(
         The vocabulary, opened.
 
     Raises:
-        ValueError: there is no concept, an id comes twice, or `output` is there already.
+        ValueError: there is no concept, an id comes twice, or `output` is there already and may not be replaced.
     """
     target = Path(output)
     _check_free(target, force)
@@ -120,6 +120,8 @@ def _reorder(folder: Path, order: NDArray[np.int64], owners: NDArray[np.uint32],
 def _check_free(target: Path, force: bool) -> None:
     if target.exists() and not force:
         raise ValueError(f"{target} exists; give another output, or --force to replace it.")
+    if target.exists() and Path.cwd().is_relative_to(target.resolve()):
+        raise ValueError(f"{target} is the folder that you are in, or above it, so it is not replaced; name another.")
     if target.exists() and not (target / MANIFEST_FILE).is_file() and (not target.is_dir() or any(target.iterdir())):
         raise ValueError(f"{target} is not a vocabulary, so it is not replaced; give another output.")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .concept import Concept, Synonym
 from .damage import Damage
-from .tables import read_lines
+from .tables import read_lines, refuse_doubled
 
 _SYNONYM = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPED = re.compile(r"\\(.)")
@@ -69,14 +69,18 @@ def read_sssom(path: Path, damage: Damage) -> Iterator[Concept | Synonym]:
     Args:
         path: the file, tab-separated, its metadata in lines that begin with `#`.
         damage: what to do about a line with another number of fields, or an object without a label.
+
+    Raises:
+        ValueError: two columns have the same name.
     """
     header: list[str] = []
     seen: set[str] = set()
     for number, line in read_lines(path, damage):
-        if line.startswith("#") or not line:
+        if line.startswith("#") or not line.strip():
             continue
         if not header:
             header = line.split("\t")
+            refuse_doubled(path, header)
             continue
         row = [
             field[1:-1].replace('""', '"') if field[:1] == field[-1:] == '"' else field for field in line.split("\t")

@@ -4,14 +4,13 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO
 
+from ...csv_rows import numbered_rows
 from ...ranking import RankedDocument
 from ..terminal import printable
 from .item import QueryCandidates
 
 _COLUMNS = ("query", "rank", "rerank_score", "index", "expression")
 _DETAILS = ("logit", "tokens", "truncated")
-
-csv.field_size_limit(2**31 - 1)  # a field may be of any length; the module's own limit is 131,072 characters
 
 
 def read(stream: IO[str], name: str, query_column: str, candidate_column: str) -> Iterator[QueryCandidates]:
@@ -29,13 +28,10 @@ def read(stream: IO[str], name: str, query_column: str, candidate_column: str) -
     """
     if query_column == candidate_column:
         raise ValueError(f"Query and candidate must be two columns, not both {query_column!r}.")
-    rows = csv.reader(stream, strict=True)  # else an open quote would take in the lines after it
-    try:
-        columns = next(rows, [])
-        _check_columns(columns, name, query_column, candidate_column)
-        yield from _grouped(_records(rows, columns, name), query_column, candidate_column)
-    except csv.Error as error:
-        raise ValueError(f"{name}, line {rows.line_num}: not CSV ({error}); is a quote left open?") from None
+    rows = numbered_rows(stream, name)
+    _, columns = next(rows, (0, []))
+    _check_columns(columns, name, query_column, candidate_column)
+    yield from _grouped(_records(rows, columns, name), query_column, candidate_column)
 
 
 def _check_columns(columns: Sequence[str], name: str, *wanted: str) -> None:
@@ -46,13 +42,12 @@ def _check_columns(columns: Sequence[str], name: str, *wanted: str) -> None:
         raise ValueError(f"{name} has more than one column {twice[0]!r}; give each a name of its own.")
 
 
-# Not typed as `csv._reader`: its name is private.
-def _records(rows: Iterator[list[str]], columns: Sequence[str], name: str) -> Iterator[tuple[str, dict[str, str]]]:
+def _records(
+    rows: Iterable[tuple[int, list[str]]], columns: Sequence[str], name: str
+) -> Iterator[tuple[str, dict[str, str]]]:
     """Rows as dictionaries, each with its place for an error."""
-    for row in rows:
-        where = f"{name}, line {rows.line_num}"  # type: ignore[attr-defined]
-        if not row:
-            continue
+    for number, row in rows:
+        where = f"{name}, line {number}"
         if len(row) < len(columns):
             raise ValueError(f"{where}: the row is shorter than the header.")
         if len(row) > len(columns):
