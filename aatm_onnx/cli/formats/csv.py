@@ -1,13 +1,14 @@
 """CSV: one row a candidate."""
 
 import csv
+import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO
+from typing import IO, Any
 
 from ...csv_rows import numbered_rows
 from ...ranking import RankedDocument
 from ..terminal import printable
-from .item import QueryCandidates
+from .item import QueryCandidates, kept_as
 
 _COLUMNS = ("query", "rank", "rerank_score", "index", "expression")
 _DETAILS = ("logit", "tokens", "truncated")
@@ -79,29 +80,42 @@ def _grouped(
 
 
 class Writer:
-    """Writes one row per candidate, best first: query, rank, score, index in the input, candidate, further columns."""
+    """Writes one row per candidate, best first: query, rank, score, index in the input, candidate, further columns.
 
-    def __init__(self, stream: IO[str], further: Iterable[str], details: bool) -> None:
+    A further field NAME of a query is the column `query_NAME`, one of a candidate is NAME, or `input_NAME` where that
+    is taken. Lists and objects are written as JSON.
+    """
+
+    def __init__(self, stream: IO[str], queries: Sequence[str], candidates: Sequence[str], details: bool) -> None:
         """Write the header.
 
         Args:
             stream: the open file.
-            further: names of the candidates' further fields. One of a name that is written anyway gives way.
+            queries: names of the queries' further fields.
+            candidates: names of the candidates' further fields.
             details: also write each pair's logit, its number of tokens, and whether it was cut.
         """
         self._writer = csv.writer(stream, lineterminator="\n")
         self._shown = printable if stream.isatty() else str
         own = _COLUMNS + (_DETAILS if details else ())
         self._details = details
-        self._further = [name for name in further if name not in own]
-        self._row([*own, *self._further])
+        self._queries, self._candidates = queries, candidates
+        of_queries = kept_as([f"query_{name}" for name in queries], own)
+        of_candidates = kept_as(candidates, {*own, *of_queries.values()})
+        self._row([*own, *of_queries.values(), *of_candidates.values()])
 
     def write(self, item: QueryCandidates, ranking: Iterable[RankedDocument]) -> None:
         """Write one query's rows."""
         for rank, row in enumerate(ranking, 1):
             details = [row.logit, row.tokens, row.truncated] if self._details else []
-            further = [item.extra[row.index].get(column, "") for column in self._further]
-            self._row([item.query, rank, row.score, row.index, row.document, *details, *further])
+            extra = item.extra[row.index]
+            further = [item.fields.get(name) for name in self._queries] + [extra.get(name) for name in self._candidates]
+            self._row([item.query, rank, row.score, row.index, row.document, *details, *map(_flat, further)])
 
     def _row(self, values: Sequence[object]) -> None:
         self._writer.writerow([self._shown(value) if isinstance(value, str) else value for value in values])
+
+
+def _flat(value: Any) -> Any:
+    """A value as it is, but JSON of what CSV has no form for."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict | bool) else value
