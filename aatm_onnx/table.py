@@ -90,13 +90,15 @@ class TableReranker:
             A table of the same kind: all columns of `table`, then the indices (int32) and the scores (float64).
 
         Raises:
-            ValueError: a column is missing, or a text is not a string; the message says which and where.
+            ValueError: a column is missing or there twice, or a text is not a string; the message says which and where.
             TooLongError: (a ValueError) a pair is too long and `truncate` is False.
         """
         names: list[str] = list(table.columns if _is_pandas(table) else table.schema.names)  # type: ignore[attr-defined]
         wanted = [self.query, self.candidates, *([self.task] if self.task else [])]
         if missing := [name for name in wanted if name not in names]:
             raise ValueError(f"The table has no column {missing[0]!r}; its columns are {', '.join(map(str, names))}.")
+        if twice := [name for name in wanted if names.count(name) > 1]:
+            raise ValueError(f"The table has more than one column {twice[0]!r}; give each a name of its own.")
         if taken := [name for name in (self.index, self.score) if name in names]:
             raise ValueError(f"The table has a column {taken[0]!r} already; choose other names for the new columns.")
         columns = [_values(table, name) for name in wanted]
@@ -108,11 +110,11 @@ class TableReranker:
         self, queries: Sequence[Any], groups: Sequence[Any], tasks: Sequence[Any] | None = None
     ) -> Iterator[tuple[str, list[str], str | None]]:
         for row, (query, group) in enumerate(zip(queries, groups, strict=True)):
-            task = tasks[row] if tasks is not None and isinstance(tasks[row], str) else None  # or null, in any form
+            task = tasks[row] if tasks is not None and isinstance(tasks[row], str) else None
             yield query, self._texts(group, row), task
 
     def _texts(self, group: Any, row: int) -> list[str]:
-        if group is None or isinstance(group, float):  # null is NaN in pandas
+        if group is None:
             return []
         if isinstance(group, str | bytes | dict) or not hasattr(group, "__len__"):
             raise ValueError(f"Row {row}: {self.candidates!r} must be a list of texts, not {type(group).__name__}.")
@@ -152,5 +154,7 @@ def _is_pandas(table: object) -> bool:
 
 
 def _values(table: Any, name: str) -> list[Any]:
-    values: list[Any] = table[name].tolist() if _is_pandas(table) else table.column(name).to_pylist()
-    return values
+    """A column's values; null is None, whatever pandas has in its place: NaN, NaT or NA."""
+    if _is_pandas(table):
+        return [None if null else value for value, null in zip(table[name].tolist(), table[name].isna(), strict=True)]
+    return list(table.column(name).to_pylist())

@@ -124,18 +124,34 @@ def test_where_standard_output_is_closed_only_a_file_can_be_written(tmp_path: Pa
     assert (tmp_path / "out").exists()
 
 
-def test_what_the_input_calls_a_score_gives_way_to_the_score(tmp_path: Path) -> None:
+def test_further_fields_are_kept_whatever_they_are_called(tmp_path: Path) -> None:
     items = [{"expression": "b", "rerank_score": None, "index": "X7"}, {"expression": "a b", "rank": "x", "id": 5}]
-    lines = [{"query": "nothing", "candidates": []}, {"query": "a", "id": 7, "candidates": items}]
+    lines = [
+        {"query": "nothing", "candidates": []},
+        {"query": "a", "id": 7, "results": {"of": ["é"]}, "candidates": items},
+    ]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
     command = ("rerank", "--input", tmp_path / "in.jsonl", "--model", "bm25-reranker", "--format")
     _, ranked = map(json.loads, run(*command, "jsonl").stdout.splitlines())
-    assert ranked["id"] == 7
+    assert (ranked["id"], ranked["input_results"]) == (7, {"of": ["é"]})
     assert [type(row["rerank_score"]) for row in ranked["results"]] == [float, float]
     assert {row["expression"]: row["index"] for row in ranked["results"]} == {"b": 0, "a b": 1}
-    header, *rows = csv.reader(run(*command, "csv").stdout.splitlines())
-    assert header == ["query", "rank", "rerank_score", "index", "expression", "id"]
-    assert sorted(row[-1] for row in rows) == ["", "5"]
+    assert {row["expression"]: row.get("input_index") for row in ranked["results"]} == {"b": "X7", "a b": None}
+    second, first = csv.DictReader(run(*command, "csv").stdout.splitlines())
+    own = ["query", "rank", "rerank_score", "index", "expression"]
+    further = ["query_id", "query_results", "input_rerank_score", "input_index", "input_rank", "id"]
+    assert list(first) == own + further
+    assert [first[name] for name in further] == ["7", '{"of": ["é"]}', "", "", "x", "5"]
+    assert [second[name] for name in further] == ["7", '{"of": ["é"]}', "", "X7", "", ""]
+
+
+def test_columns_of_a_csv_are_kept_whatever_they_are_called(tmp_path: Path) -> None:
+    text = "source,candidate,query,index,input_index,rank,expression\na,b,Q,901,9,7,E\n"
+    (tmp_path / "in.csv").write_text(text, "utf-8")
+    command = ("rerank", "--input", tmp_path / "in.csv", "--query-column", "source", "--model", "bm25", "--format")
+    (row,) = csv.DictReader(run(*command, "csv").stdout.splitlines())
+    kept = {"input_query": "Q", "input_index": "9", "input_input_index": "901", "input_rank": "7"}
+    assert row.items() >= {**kept, "input_expression": "E", "query": "a", "expression": "b", "index": "0"}.items()
 
 
 def test_line_ends_inside_quotes_are_kept(tmp_path: Path) -> None:

@@ -409,9 +409,27 @@ def test_columns_are_found_or_asked_for(tmp_path: Path) -> None:
         list(read_terms(path))
     (term,) = read_terms(path, TermColumns(name="y", code="x"))
     assert (term.code, term.name, term.frequency) == ("1", "fever", None)
+    path.write_text(f"\n,,\nname,note,count\nfever,{'x' * 140_000},3\n", "utf-8")
+    assert [(term.name, term.frequency) for term in read_terms(path)] == [("fever", 3)]
     path.write_text("name,count\nfever,many\n", "utf-8")
     with pytest.raises(ValueError, match="line 2: the frequency 'many' is not a number"):
         list(read_terms(path))
+
+
+def test_filters_that_no_concept_meets_together_are_said_before_anything_is_scored(
+    terms: Path, vocabulary: Path
+) -> None:
+    command = ("map", terms, "--vocabulary", vocabulary, "--output", terms.with_name("o.csv"), "--model", "retriever")
+    done = run(*command, *COLUMNS, "--target-vocabulary", "ICD10CM")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "Error: No concept of the vocabulary meets all filters together;"
+        " 40 do that are not standard: give --any-standard.\n",
+    )
+    done = run(*command, *COLUMNS, "--target-vocabulary", "ICD10CM", "--class", "Made up")
+    assert "all filters together; leave one out.\n" in done.stderr
+    assert [path.name for path in terms.parent.iterdir()] == ["terms.csv"]
+    assert run(*command, *COLUMNS, "--target-vocabulary", "ICD10CM", "--any-standard").returncode == 0
 
 
 def test_scores_without_a_bound_are_refused_where_they_must_have_one(terms: Path, vocabulary: Path) -> None:

@@ -113,6 +113,18 @@ def test_a_row_without_candidates_has_no_ranking() -> None:
     table = pa.table({"query": ["a", "b"], "candidates": pa.array([None, ["b"]], pa.list_(pa.string()))})
     assert TableReranker("bm25")(table)["rank_index"].to_pylist() == [[], [0]]
     assert TableReranker("bm25")(table.to_pandas())["rank_index"].tolist() == [[], [0]]
+    for null in (float("nan"), pd.NA):
+        frame = pd.DataFrame({"query": ["a", "b"], "candidates": [null, ["b"]]})
+        assert TableReranker("bm25")(frame)["rank_index"].tolist() == [[], [0]]
+
+
+@pytest.mark.parametrize("name", ["query", "candidates"])
+def test_a_column_that_is_there_twice_is_one_sentence(name: str) -> None:
+    columns = {"query": ["a"], "candidates": [["b"]]}
+    table = pa.table(columns).append_column(name, pa.array(columns[name]))
+    for given in (table, table.to_pandas()):
+        with pytest.raises(ValueError, match=f"The table has more than one column '{name}'; give each a name"):
+            TableReranker("bm25")(given)
 
 
 def test_pickled_ones_share_one_reranker_and_no_fallback_mixes_scores() -> None:

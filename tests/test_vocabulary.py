@@ -73,8 +73,29 @@ def test_filters_leave_only_what_they_allow(vocabulary: Vocabulary) -> None:
 
 def test_of_equal_names_the_standard_concept_comes_first(tmp_path: Path) -> None:
     items = [Concept(str(i), "Fibrosis of lung", standard=kind) for i, kind in enumerate(["", "C", "S", ""])]
-    found = build_vocabulary(items, tmp_path / "v").search("fibrosis of lung")
-    assert [match.concept.standard for match in found] == ["S", "C", "", ""]
+    vocabulary = build_vocabulary(items, tmp_path / "v")
+    assert [match.concept.standard for match in vocabulary.search("fibrosis of lung")] == ["S", "C", "", ""]
+    assert [match.concept.standard for match in vocabulary.search("fibrosis of lung", 1)] == ["S"]
+
+
+def test_a_standard_concept_is_found_among_many_of_its_name(tmp_path: Path) -> None:
+    items = [Concept(str(number), "Pain", standard="S" if number == 900 else "") for number in range(1000)]
+    (found,) = build_vocabulary(items, tmp_path / "v").search("pain", 1)
+    assert found.concept.id == "900"
+
+
+def test_whatever_changes_what_is_found_changes_the_checksum(tmp_path: Path) -> None:
+    """A run that was ended must not go on with another index."""
+    first = Concept("1", "Pain", vocabulary="A", standard="S")
+    others = [
+        [first, Synonym("1", "Ache"), Concept("2", "Pain")],
+        [first, Concept("2", "Pain"), Synonym("2", "Ache")],
+        [Concept("1", "Pain", vocabulary="A"), Synonym("1", "Ache"), Concept("2", "Pain", standard="S")],
+        [Concept("1", "Pain", vocabulary="B", standard="S"), Synonym("1", "Ache"), Concept("2", "Pain")],
+    ]
+    built = [build_vocabulary(items, tmp_path / str(number)) for number, items in enumerate([*others, others[0]])]
+    assert len({vocabulary.checksum for vocabulary in built}) == len(others)
+    assert built[-1].checksum == built[0].checksum
 
 
 def test_it_is_a_step_of_a_pipeline(vocabulary: Vocabulary) -> None:
@@ -139,18 +160,51 @@ def test_csv_with_any_columns_and_synonyms(tmp_path: Path) -> None:
     columns = Columns(id="Code", name="Term", synonyms="Also")
     items = read(tmp_path / "a.csv", text, columns=columns)
     assert items == [Concept("1", "a; b"), Synonym("1", "x"), Synonym("1", "y"), Concept("2", "c")]
-    with pytest.raises(ValueError, match=r"a.csv has no column 'id'; its columns are Code, Term, Also"):
+    with pytest.raises(
+        ValueError, match=r"a.csv has no column 'id'; its columns are Code, Term, Also. See --id-column"
+    ):
         read(tmp_path / "a.csv", text)
+
+
+def test_a_column_that_is_asked_for_is_there_once(tmp_path: Path) -> None:
+    text = "id,name,std\n1,Pain,S\n"
+    with pytest.raises(ValueError, match=r"no column 'sdt'; its columns are id, name, std. See --standard-column"):
+        read(tmp_path / "a.csv", text, columns=Columns(standard="sdt"))
+    assert read(tmp_path / "a.csv", text, columns=Columns(standard="std")) == [Concept("1", "Pain", standard="S")]
+    with pytest.raises(ValueError, match="more than one column 'name'"):
+        read(tmp_path / "a.csv", "id,name,name,,\n1,Pain,Ache,,\n")
+    with pytest.raises(ValueError, match="more than one column 'concept_name'"):
+        read(tmp_path / "CONCEPT.csv", "concept_id\tconcept_name\tconcept_name\n1\tPain\tAche\n")
+
+
+def test_invalid_concepts_of_a_csv_stay_out_too(tmp_path: Path) -> None:
+    text = "id,name,INVALID_REASON\n1,Pain,\n2,Old pain,D\n"
+    assert read(tmp_path / "a.csv", text) == [Concept("1", "Pain")]
+    both = list(read_sources([tmp_path / "a.csv"], Damage(), invalid=True))
+    assert both == [Concept("1", "Pain"), Concept("2", "Old pain")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.csv", "\n;;\nid;name;\n1;Pain;\n"), ("CONCEPT.csv", "\nconcept_id\tconcept_name\n1\tPain\n")],
+)
+def test_blank_lines_before_the_header(tmp_path: Path, name: str, content: str) -> None:
+    assert read(tmp_path / name, content) == [Concept("1", "Pain")]
+
+
+def test_a_name_of_any_length(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.csv", f"id,name\n1,{'x' * 140_000}\n") == [Concept("1", "x" * 140_000)]
 
 
 def test_obo_and_sssom(tmp_path: Path) -> None:
     obo = (
         'format-version: 1.2\n\n[Term]\nid: X:1\nname: A "b"\nsynonym: "a \\"q\\"" EXACT []\n\n'
-        "[Term]\nid: X:2\nname: gone\nis_obsolete: true\n\n[Typedef]\nid: part_of\n"
+        "[Term]\nid: X:2\nname: gone\nis_obsolete: true\n\n[Term] \nid: X:3\nname: c\n\n[Typedef]\nid: part_of\n"
     )
     assert read(tmp_path / "a.obo", obo) == [
         Concept("X:1", 'A "b"', vocabulary="X", code="X:1"),
         Synonym("X:1", 'a "q"'),
+        Concept("X:3", "c", vocabulary="X", code="X:3"),
     ]
     sssom = (
         "#curie_map:\n#  X: http://x\nsubject_id\tsubject_label\tpredicate_id\tobject_id\tobject_label\n"
@@ -159,6 +213,19 @@ def test_obo_and_sssom(tmp_path: Path) -> None:
     assert read(tmp_path / "a.tsv", sssom) == [
         Concept("X:1", "Global", vocabulary="X", code="X:1"),
         Synonym("X:1", "local"),
+    ]
+
+
+def test_sssom_rows_that_say_not_or_nothing_found_name_no_concept(tmp_path: Path) -> None:
+    sssom = (
+        "subject_id\tsubject_label\tpredicate_id\tpredicate_modifier\tobject_id\tobject_label\n"
+        "L:1\tAppendicitis\tskos:exactMatch\tNot\tX:1\tNephrolithiasis\n"
+        "L:2\tparking permit\tskos:exactMatch\t\tsssom:NoTermFound\t\n"
+        "L:3\tkidney stone\tskos:exactMatch\t\tX:1\tNephrolithiasis\n"
+    )
+    assert read(tmp_path / "a.tsv", sssom) == [
+        Concept("X:1", "Nephrolithiasis", vocabulary="X", code="X:1"),
+        Synonym("X:1", "kidney stone"),
     ]
 
 
@@ -219,6 +286,11 @@ def test_the_command_builds_whole_or_not_at_all(tmp_path: Path) -> None:
     assert (
         "is not a vocabulary, so it is not replaced"
         in run("index", *ATHENA, "--output", tmp_path / "mine", "--force").stderr
+    )
+    assert "is the folder that you are in" in run("index", *ATHENA, "--output", ".", "--force", cwd=output).stderr
+    piped = run("index", "/dev/stdin", "--output", tmp_path / "piped", input="id,name\n1,a\n")
+    assert piped.stderr == (
+        "Error: /dev/stdin is a pipe, and must be read more than once; save its content in a file first.\n"
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv", "mine", "vocabulary"]
 

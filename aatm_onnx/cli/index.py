@@ -14,7 +14,7 @@ from .terminal import printable
 @click.option("--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="The folder to make.")
 @click.option("--force", is_flag=True, help="Replace a vocabulary that exists, once the new one is whole.")
 @click.option("--skip-bad-lines", is_flag=True, help="Leave damaged lines out, and name them.")
-@click.option("--include-invalid", is_flag=True, help="Also Athena's concepts with an invalid_reason.")
+@click.option("--include-invalid", is_flag=True, help="Also concepts with an invalid_reason.")
 @click.option("--id-column", default=Columns.id, show_default=True, help="Of a CSV: the concept's id.")
 @click.option("--name-column", default=Columns.name, show_default=True, help="Of a CSV: its name.")
 @click.option("--synonyms-column", default=Columns.synonyms, show_default=True, help="Of a CSV: names between |.")

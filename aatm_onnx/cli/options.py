@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -64,12 +65,19 @@ def filters(command: _Function) -> _Function:
 
 
 def filters_of(opened: "Vocabulary", any_standard: bool, given: dict[str, Any]) -> "Filters":
-    """The filters that these options mean; standard concepts alone, unless told otherwise or there are none."""
+    """The filters that these options mean; standard concepts alone, unless told otherwise or there are none.
+
+    Raises:
+        ValueError: no concept meets a filter, or all of them together. It is said before anything is scored.
+    """
     from ..vocabulary import Filters
 
     chosen = {name: tuple(given.pop(name)) for name in ("vocabularies", "domains", "classes")}
     found = Filters(**chosen, standard=opened.has_standard_concepts and not any_standard)
-    opened.search("", 1, found)  # a filter that nothing meets is said before anything is scored
+    if not opened.count(found):
+        others = found.standard and opened.count(replace(found, standard=False))
+        cure = f"{others} do that are not standard: give --any-standard" if others else "leave one out"
+        raise ValueError(f"No concept of the vocabulary meets all filters together; {cure}.")
     return found
 
 

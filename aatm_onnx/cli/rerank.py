@@ -18,7 +18,7 @@ from ..ranking import RankedDocument, check_text
 from ..reranker import Reranker
 from ..table import TableReranker
 from . import options, parquet
-from .formats import QueryCandidates, csv, jsonl, table
+from .formats import QueryCandidates, csv, further_names, jsonl, table
 from .sink import writing
 from .source import Format, Source, format_of, read_candidates
 from .terminal import printable
@@ -139,11 +139,11 @@ def _rank_parquet(
 
 def _begin(
     items: Iterable[QueryCandidates], output_format: str, output: Path | None
-) -> tuple[list[str], Iterator[QueryCandidates]]:
+) -> tuple[tuple[list[str], list[str]], Iterator[QueryCandidates]]:
     """Check the input if that delays nothing or can't be helped, and start to read it.
 
     Returns:
-        The names of further fields of the candidates, and the queries.
+        The names of further fields, of the queries and of their candidates, and the queries themselves.
     """
     if isinstance(items, Source):
         to_file = output is not None and (output.is_file() or not output.exists())
@@ -151,8 +151,7 @@ def _begin(
             return items.check(), iter(items)
     read = iter(items)
     first = list(itertools.islice(read, 1))
-    further = dict.fromkeys(name for item in first for extra in item.extra for name in extra)
-    return list(further), itertools.chain(first, read)
+    return further_names(first), itertools.chain(first, read)
 
 
 def _ranked(items: Iterable[QueryCandidates], reranker: Reranker, no_truncate: bool) -> Iterator[Ranked]:
@@ -179,10 +178,10 @@ def _ranked(items: Iterable[QueryCandidates], reranker: Reranker, no_truncate: b
 
 
 def _writer(
-    stream: IO[str], output_format: str, further: list[str], details: bool
+    stream: IO[str], output_format: str, further: tuple[list[str], list[str]], details: bool
 ) -> Callable[[QueryCandidates, list[RankedDocument]], None]:
     if output_format == "csv":
-        return csv.Writer(stream, further, details).write
+        return csv.Writer(stream, *further, details).write
     if output_format == "jsonl":
         return partial(jsonl.write, stream, details=details)
     return partial(table.write, stream)

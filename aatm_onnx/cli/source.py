@@ -14,7 +14,7 @@ from typing import IO, BinaryIO, Literal
 
 import click
 
-from .formats import QueryCandidates, csv, jsonl
+from .formats import QueryCandidates, csv, further_names, jsonl
 
 Format = Literal["jsonl", "csv", "parquet"]
 _SUFFIXES: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
@@ -38,7 +38,7 @@ class Source:
 
     Attributes:
         size: the bytes to read, or None from a pipe.
-        columns_vary: whether candidates may have other further fields than those of the first query.
+        columns_vary: whether queries may have other further fields than the first one and its candidates.
     """
 
     def __init__(self, path: Path, chosen: Format, query_column: str, candidate_column: str) -> None:
@@ -76,15 +76,15 @@ class Source:
         """How many of `size` bytes have been read."""
         return self._stream.tell() - self._start
 
-    def check(self) -> list[str]:
+    def check(self) -> tuple[list[str], list[str]]:
         """Read all once, which costs little beside scoring, so that a fault in the last line shows at once.
 
         Returns:
-            The names of all further fields that candidates have.
+            The names of all further fields, of the queries and of their candidates.
         """
         if self.size is None:
             self._spool()
-        return list(dict.fromkeys(name for item in self for extra in item.extra for name in extra))
+        return further_names(self)
 
     def _spool(self) -> None:
         """Keep what comes from a pipe in a temporary file, which can be read twice."""

@@ -1,11 +1,11 @@
 """Source terms from the files that mappers have: any CSV, Usagi's save file, SOURCE_TO_CONCEPT_MAP, aatm's input."""
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from ..csv_rows import rows_of_file
 from .term import Term
 
 _DECIDED = {"APPROVED", "IGNORED", "FLAGGED"}
@@ -99,26 +99,20 @@ def _usagi_terms(path: Path, rows: Iterator[tuple[int, dict[str, str]]]) -> Iter
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """The header as {column: ""}, then numbered rows."""
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        try:
-            first = stream.readline()
-            stream.seek(0)
-            reader = csv.reader(stream, delimiter=max(",;\t", key=first.count), strict=True)
-            header = next(reader, [])
-            if not header:
-                return
-            if len(set(header)) < len(header):
-                raise ValueError(f"{path}: two columns have the same name.")
-            yield 1, dict.fromkeys(header, "")
-            for row in reader:
-                if len(row) not in (0, len(header)):
-                    raise ValueError(
-                        f"{path}, line {reader.line_num}: {len(row)} fields, but the header has {len(header)};"
-                        " quote a text that has the separator in it."
-                    )
-                if row:
-                    yield reader.line_num, dict(zip(header, row, strict=True))
-        except csv.Error as error:
-            raise ValueError(f"{path}, line {reader.line_num}: not CSV ({error}); is a quote left open?") from None
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path} is not UTF-8 ({error.reason}); convert it first.") from None
+    rows = rows_of_file(path)
+    try:
+        number, header = next(rows, (0, []))
+        if not header:
+            return
+        if len(set(header)) < len(header):
+            raise ValueError(f"{path}: two columns have the same name.")
+        yield number, dict.fromkeys(header, "")
+        for number, row in rows:
+            if len(row) != len(header):
+                raise ValueError(
+                    f"{path}, line {number}: {len(row)} fields, but the header has {len(header)};"
+                    " quote a text that has the separator in it."
+                )
+            yield number, dict(zip(header, row, strict=True))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 ({error.reason}); convert it first.") from None

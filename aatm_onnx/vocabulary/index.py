@@ -44,14 +44,14 @@ def build_vocabulary(
         The vocabulary, opened.
 
     Raises:
-        ValueError: there is no concept, an id comes twice, or `output` is there already.
+        ValueError: there is no concept, an id comes twice, or `output` is there already and may not be replaced.
     """
     target = Path(output)
     _check_free(target, force)
     remove_leftovers(target)
     with partial_folder(target) as folder:
         damage = damage or Damage()
-        concepts, owners, names, unowned = _write_texts(folder, items, damage)
+        categories, owners, names, unowned = _write_texts(folder, items, damage)
         order = write_postings(folder, Texts(folder / "unordered").chunks, len(owners))
         _reorder(folder, order, owners, names)
         manifest = {
@@ -60,8 +60,8 @@ def build_vocabulary(
             "names": len(owners),
             "synonyms_of_other_concepts": unowned,
             "sources": list(sources),
-            "checksum": _checksum(folder),
-            "categories": concepts,
+            "checksum": _checksum(folder, categories),
+            "categories": categories,
         }
         manifest["files"] = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
         (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
@@ -95,14 +95,13 @@ def _write_texts(
     return categories, np.frombuffer(owners, np.uint32), np.frombuffer(names, np.uint32), unowned
 
 
-def _checksum(folder: Path) -> str:
-    """Of what searches depend on: names, in their order, and ids."""
-    digest = hashlib.sha256()
-    for name in ("texts.utf8", "ids.utf8"):
-        with (folder / name).open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+def _checksum(folder: Path, categories: dict[str, list[str]]) -> str:
+    """Of all that searches depend on: every file so far, and what the numbers of the categories mean."""
+    hashes = {}
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as stream:
+            hashes[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashlib.sha256(json.dumps([hashes, categories]).encode()).hexdigest()
 
 
 def _reorder(folder: Path, order: NDArray[np.int64], owners: NDArray[np.uint32], names: NDArray[np.uint32]) -> None:
@@ -121,6 +120,8 @@ def _reorder(folder: Path, order: NDArray[np.int64], owners: NDArray[np.uint32],
 def _check_free(target: Path, force: bool) -> None:
     if target.exists() and not force:
         raise ValueError(f"{target} exists; give another output, or --force to replace it.")
+    if target.exists() and Path.cwd().is_relative_to(target.resolve()):
+        raise ValueError(f"{target} is the folder that you are in, or above it, so it is not replaced; name another.")
     if target.exists() and not (target / MANIFEST_FILE).is_file() and (not target.is_dir() or any(target.iterdir())):
         raise ValueError(f"{target} is not a vocabulary, so it is not replaced; give another output.")
 
@@ -131,7 +132,7 @@ class Vocabulary:
     Attributes:
         path: the folder.
         names: how many names and synonyms it holds.
-        checksum: the sha256 of its names and ids.
+        checksum: a sha256 of all that its searches depend on.
         categories: the values that "vocabulary", "domain", "concept_class" and "standard" take.
     """
 
@@ -175,6 +176,14 @@ class Vocabulary:
         index = self._table.find(concept_id)
         return None if index is None else self._concept(index)
 
+    def count(self, filters: Filters) -> int:
+        """How many concepts filters allow.
+
+        Raises:
+            ValueError: a filter names something that the vocabulary does not have.
+        """
+        return int(self._table.allowed(filters).sum())
+
     def search(self, query: str, count: int = 50, filters: Filters | None = None) -> list[Match]:
         """The concepts with the names most similar to a query.
 
@@ -190,25 +199,34 @@ class Vocabulary:
             ValueError: a filter names something that the vocabulary does not have.
         """
         flags = None if filters in (None, Filters()) else self._flags(filters)
+        if count < 1:
+            return []
         wanted = 4 * count
         while True:
             rows, cosines = self._postings.nearest(query, wanted, self._texts.at, flags)
             best: dict[int, tuple[int, float]] = {}
             for row, cosine in zip(rows.tolist(), cosines.tolist(), strict=True):
-                best.setdefault(int(self._owner[row]), (row, round(min(cosine, 1.0), 6)))
-            if len(best) >= count or len(rows) < wanted:
+                best.setdefault(int(self._owner[row]), (row, _similarity(cosine)))
+            last = list(best.values())[count - 1][1] if len(best) >= count else -1.0
+            if len(rows) < wanted or _similarity(cosines[-1]) < last:  # further ones can't be equal to the last
                 break
             wanted *= 4
         found = [
-            Match(self._concept(owner), self._texts[row], cosine) for owner, (row, cosine) in list(best.items())[:count]
+            Match(self._concept(owner), self._texts[row], cosine)
+            for owner, (row, cosine) in best.items()
+            if cosine >= last
         ]
-        return sorted(found, key=lambda match: (-match.similarity, _RANK.get(match.concept.standard, 2)))
+        return sorted(found, key=lambda match: (-match.similarity, _RANK.get(match.concept.standard, 2)))[:count]
 
     def _concept(self, index: int) -> Concept:
         return self._table.concept(index, self._texts[int(self._name_row[index])])
 
     def _flags_of(self, filters: Filters) -> NDArray[np.bool_]:
         return self._table.allowed(filters)[self._owner]
+
+
+def _similarity(cosine: float) -> float:
+    return round(min(float(cosine), 1.0), 6)
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

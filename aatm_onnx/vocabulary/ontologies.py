@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .concept import Concept, Synonym
 from .damage import Damage
-from .tables import read_lines
+from .tables import read_lines, refuse_doubled
 
 _SYNONYM = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPED = re.compile(r"\\(.)")
@@ -24,7 +24,7 @@ def read_obo(path: Path, damage: Damage) -> Iterator[Concept | Synonym]:
     for number, line in read_lines(path, damage):
         if line.startswith("["):
             yield from _term(path, tags or [], damage)
-            tags = [] if line == "[Term]" else None
+            tags = [] if line.rstrip() == "[Term]" else None
         elif tags is not None and line.strip() and not line.startswith("!"):
             tag, colon, value = line.partition(":")
             if colon:
@@ -64,17 +64,23 @@ def _unescaped(text: str) -> str:
 def read_sssom(path: Path, damage: Damage) -> Iterator[Concept | Synonym]:
     """Read the objects of an SSSOM mapping set; the label of a subject that is the same is another name.
 
+    Rows that say that something is not so (`Not`), or that nothing was found, name no concept and are left out.
+
     Args:
         path: the file, tab-separated, its metadata in lines that begin with `#`.
         damage: what to do about a line with another number of fields, or an object without a label.
+
+    Raises:
+        ValueError: two columns have the same name.
     """
     header: list[str] = []
     seen: set[str] = set()
     for number, line in read_lines(path, damage):
-        if line.startswith("#") or not line:
+        if line.startswith("#") or not line.strip():
             continue
         if not header:
             header = line.split("\t")
+            refuse_doubled(path, header)
             continue
         row = [
             field[1:-1].replace('""', '"') if field[:1] == field[-1:] == '"' else field for field in line.split("\t")
@@ -84,6 +90,8 @@ def read_sssom(path: Path, damage: Damage) -> Iterator[Concept | Synonym]:
             continue
         fields = dict(zip(header, row, strict=True))
         concept_id, name = fields.get("object_id", ""), fields.get("object_label", "")
+        if fields.get("predicate_modifier") or concept_id == "sssom:NoTermFound":
+            continue
         if not concept_id or not name:
             damage.found(f"{path}, line {number}: no {'object_label' if concept_id else 'object_id'}.")
             continue

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..csv_rows import refuse_pipe
 from .concept import Concept, Synonym
 from .damage import Damage
 from .ontologies import read_obo, read_sssom
@@ -18,10 +19,10 @@ def read_sources(
         paths: CONCEPT.csv, CONCEPT_SYNONYM.csv, CSV with ids and names, OBO, SSSOM.
         damage: what to do about damaged lines.
         columns: the columns of plain CSV.
-        invalid: also Athena's concepts with an invalid_reason.
+        invalid: also concepts with an invalid_reason.
 
     Raises:
-        ValueError: naming the file: it is empty, its columns are unknown, or a line is damaged.
+        ValueError: naming the file: it is empty or a pipe, a column is missing or there twice, or a line is damaged.
     """
     for path in sorted(paths, key=lambda path: _kind(path) == "synonyms"):
         kind = _kind(path)
@@ -32,14 +33,14 @@ def read_sources(
         elif kind == "sssom":
             yield from read_sssom(path, damage)
         else:
-            yield from read_csv(path, damage, columns or Columns())
+            yield from read_csv(path, damage, columns or Columns(), invalid=invalid)
 
 
 def _kind(path: Path) -> str:
     with path.open("rb") as stream:
-        first = stream.readline().decode("utf-8-sig", "replace").strip()
-        while first.startswith("#"):  # SSSOM's metadata
-            first = stream.readline().decode("utf-8", "replace").strip()
+        refuse_pipe(stream, path)
+        lines = (line.decode("utf-8-sig", "replace").strip() for line in stream)
+        first = next((line for line in lines if line and not line.startswith("#")), "")  # after SSSOM's metadata
     fields = first.lower().split("\t")
     if not first:
         raise ValueError(f"{path} is empty.")

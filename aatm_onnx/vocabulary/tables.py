@@ -1,10 +1,10 @@
 """Concepts and synonyms from tables: Athena's files as they are, and any CSV with ids and names."""
 
-import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ..csv_rows import rows_of_file
 from .concept import Concept, Synonym
 from .damage import Damage
 
@@ -14,7 +14,10 @@ ATHENA_SYNONYMS = ("concept_id", "concept_synonym_name")
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a CSV hold what; one that the file does not have is left empty.
+    """Which columns of a CSV hold what.
+
+    Of the columns beside id and name, one that has its usual name may be missing; one that is called otherwise is
+    asked for, and must be there.
 
     Attributes:
         id: the concept's id, required.
@@ -52,9 +55,13 @@ def read_athena(path: Path, damage: Damage, *, invalid: bool = False) -> Iterato
 
     Yields:
         Concepts, or synonyms.
+
+    Raises:
+        ValueError: two columns have the same name.
     """
     lines = read_lines(path, damage)
-    header = next(lines)[1].lower().split("\t")
+    header = next(line for _, line in lines if line.strip()).lower().split("\t")
+    refuse_doubled(path, header)
     place = {column: index for index, column in enumerate(header)}
     name_column = "concept_name" if "concept_name" in place else "concept_synonym_name"
     for number, line in lines:
@@ -78,42 +85,51 @@ def read_athena(path: Path, damage: Damage, *, invalid: bool = False) -> Iterato
 _CONCEPT_ORDER = ("vocabulary_id", "domain_id", "concept_class_id", "standard_concept", "concept_code")
 
 
-def read_csv(path: Path, damage: Damage, columns: Columns) -> Iterator[Concept | Synonym]:
+def read_csv(path: Path, damage: Damage, columns: Columns, *, invalid: bool = False) -> Iterator[Concept | Synonym]:
     """Read a table of concepts, separated by commas, semicolons or tabs, quoted as CSV is.
 
     Args:
         path: the file.
         damage: what to do about a row with another number of fields, or without id or name.
         columns: which column holds what.
+        invalid: also concepts with an invalid_reason.
 
     Raises:
-        ValueError: a required column is missing, or a quote is left open, which hides where the rows end.
+        ValueError: a column is missing or there twice, or a quote is left open, which hides where the rows end.
     """
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-        first = stream.readline()
-        stream.seek(0)
-        reader = csv.reader(stream, delimiter=max(",;\t", key=first.count), strict=True)
-        try:
-            header = next(reader, [])
-            for column in (columns.id, columns.name):
-                if column not in header:
-                    given = ", ".join(header) or "none"
-                    raise ValueError(f"{path} has no column {column!r}; its columns are {given}. See --id-column.")
-            for row in reader:
-                yield from _from_row(row, header, f"{path}, line {reader.line_num}", damage, columns)
-        except csv.Error as error:
-            raise ValueError(f"{path}, line {reader.line_num}: not CSV ({error}); is a quote left open?") from None
+    rows = rows_of_file(path, "surrogateescape")
+    _, header = next(rows, (0, []))
+    _check_columns(path, header, columns)
+    invalid_column = None if invalid else next((each for each in header if each.lower() == "invalid_reason"), None)
+    for number, row in rows:
+        yield from _from_row(row, header, f"{path}, line {number}", damage, columns, invalid_column)
+
+
+def _check_columns(path: Path, header: Sequence[str], columns: Columns) -> None:
+    chosen = asdict(columns)
+    for what, column in chosen.items():
+        if column not in header and (what in ("id", "name") or column != getattr(Columns, what)):
+            given, option = ", ".join(header) or "none", what.removeprefix("concept_")
+            raise ValueError(f"{path} has no column {column!r}; its columns are {given}. See --{option}-column.")
+    refuse_doubled(path, [column for column in header if column in chosen.values()])
+
+
+def refuse_doubled(path: Path, columns: Sequence[str]) -> None:
+    """Raise a ValueError if two columns have the same name."""
+    if twice := [column for column in columns if columns.count(column) > 1]:
+        raise ValueError(f"{path} has more than one column {twice[0]!r}; give each a name of its own.")
 
 
 def _from_row(
-    row: list[str], header: list[str], where: str, damage: Damage, columns: Columns
+    row: list[str], header: list[str], where: str, damage: Damage, columns: Columns, invalid_column: str | None
 ) -> Iterator[Concept | Synonym]:
     if len(row) != len(header):
-        if row:
-            damage.found(f"{where}: {len(row)} fields, but the header has {len(header)}.")
+        damage.found(f"{where}: {len(row)} fields, but the header has {len(header)}.")
         return
-    fields = {name: value.strip() for name, value in zip(header, row, strict=True)}
-    concept_id, name = fields[columns.id], fields[columns.name]
+    values = {column: value.strip() for column, value in zip(header, row, strict=True)}
+    if invalid_column is not None and values[invalid_column]:
+        return
+    concept_id, name = values[columns.id], values[columns.name]
     if not concept_id or not name:
         damage.found(f"{where}: no {columns.name if concept_id else columns.id}.")
         return
@@ -121,7 +137,7 @@ def _from_row(
         damage.found(f"{where}: not UTF-8.")
         return
     more = (columns.vocabulary, columns.domain, columns.concept_class, columns.standard, columns.code)
-    yield Concept(concept_id, name, *(fields.get(column, "") for column in more))
-    for text in fields.get(columns.synonyms, "").split("|"):
+    yield Concept(concept_id, name, *(values.get(column, "") for column in more))
+    for text in values.get(columns.synonyms, "").split("|"):
         if text.strip():
             yield Synonym(concept_id, text.strip())

@@ -1,17 +1,17 @@
 """CSV: one row a candidate."""
 
 import csv
+import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import IO
+from typing import IO, Any
 
+from ...csv_rows import numbered_rows
 from ...ranking import RankedDocument
 from ..terminal import printable
-from .item import QueryCandidates
+from .item import QueryCandidates, kept_as
 
 _COLUMNS = ("query", "rank", "rerank_score", "index", "expression")
 _DETAILS = ("logit", "tokens", "truncated")
-
-csv.field_size_limit(2**31 - 1)  # a field may be of any length; the module's own limit is 131,072 characters
 
 
 def read(stream: IO[str], name: str, query_column: str, candidate_column: str) -> Iterator[QueryCandidates]:
@@ -29,13 +29,10 @@ def read(stream: IO[str], name: str, query_column: str, candidate_column: str) -
     """
     if query_column == candidate_column:
         raise ValueError(f"Query and candidate must be two columns, not both {query_column!r}.")
-    rows = csv.reader(stream, strict=True)  # else an open quote would take in the lines after it
-    try:
-        columns = next(rows, [])
-        _check_columns(columns, name, query_column, candidate_column)
-        yield from _grouped(_records(rows, columns, name), query_column, candidate_column)
-    except csv.Error as error:
-        raise ValueError(f"{name}, line {rows.line_num}: not CSV ({error}); is a quote left open?") from None
+    rows = numbered_rows(stream, name)
+    _, columns = next(rows, (0, []))
+    _check_columns(columns, name, query_column, candidate_column)
+    yield from _grouped(_records(rows, columns, name), query_column, candidate_column)
 
 
 def _check_columns(columns: Sequence[str], name: str, *wanted: str) -> None:
@@ -46,13 +43,12 @@ def _check_columns(columns: Sequence[str], name: str, *wanted: str) -> None:
         raise ValueError(f"{name} has more than one column {twice[0]!r}; give each a name of its own.")
 
 
-# Not typed as `csv._reader`: its name is private.
-def _records(rows: Iterator[list[str]], columns: Sequence[str], name: str) -> Iterator[tuple[str, dict[str, str]]]:
+def _records(
+    rows: Iterable[tuple[int, list[str]]], columns: Sequence[str], name: str
+) -> Iterator[tuple[str, dict[str, str]]]:
     """Rows as dictionaries, each with its place for an error."""
-    for row in rows:
-        where = f"{name}, line {rows.line_num}"  # type: ignore[attr-defined]
-        if not row:
-            continue
+    for number, row in rows:
+        where = f"{name}, line {number}"
         if len(row) < len(columns):
             raise ValueError(f"{where}: the row is shorter than the header.")
         if len(row) > len(columns):
@@ -84,29 +80,42 @@ def _grouped(
 
 
 class Writer:
-    """Writes one row per candidate, best first: query, rank, score, index in the input, candidate, further columns."""
+    """Writes one row per candidate, best first: query, rank, score, index in the input, candidate, further columns.
 
-    def __init__(self, stream: IO[str], further: Iterable[str], details: bool) -> None:
+    A further field NAME of a query is the column `query_NAME`, one of a candidate is NAME, or `input_NAME` where that
+    is taken. Lists and objects are written as JSON.
+    """
+
+    def __init__(self, stream: IO[str], queries: Sequence[str], candidates: Sequence[str], details: bool) -> None:
         """Write the header.
 
         Args:
             stream: the open file.
-            further: names of the candidates' further fields. One of a name that is written anyway gives way.
+            queries: names of the queries' further fields.
+            candidates: names of the candidates' further fields.
             details: also write each pair's logit, its number of tokens, and whether it was cut.
         """
         self._writer = csv.writer(stream, lineterminator="\n")
         self._shown = printable if stream.isatty() else str
         own = _COLUMNS + (_DETAILS if details else ())
         self._details = details
-        self._further = [name for name in further if name not in own]
-        self._row([*own, *self._further])
+        self._queries, self._candidates = queries, candidates
+        of_queries = kept_as([f"query_{name}" for name in queries], own)
+        of_candidates = kept_as(candidates, {*own, *of_queries.values()})
+        self._row([*own, *of_queries.values(), *of_candidates.values()])
 
     def write(self, item: QueryCandidates, ranking: Iterable[RankedDocument]) -> None:
         """Write one query's rows."""
         for rank, row in enumerate(ranking, 1):
             details = [row.logit, row.tokens, row.truncated] if self._details else []
-            further = [item.extra[row.index].get(column, "") for column in self._further]
-            self._row([item.query, rank, row.score, row.index, row.document, *details, *further])
+            extra = item.extra[row.index]
+            further = [item.fields.get(name) for name in self._queries] + [extra.get(name) for name in self._candidates]
+            self._row([item.query, rank, row.score, row.index, row.document, *details, *map(_flat, further)])
 
     def _row(self, values: Sequence[object]) -> None:
         self._writer.writerow([self._shown(value) if isinstance(value, str) else value for value in values])
+
+
+def _flat(value: Any) -> Any:
+    """A value as it is, but JSON of what CSV has no form for."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict | bool) else value

@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import IO, Any
 
 from ...ranking import RankedDocument, check_text
-from .item import QueryCandidates
+from .item import QueryCandidates, kept_as
 
 # JSON escapes the control characters of ASCII itself; a terminal also obeys these.
 _FURTHER_CONTROLS = re.compile(r"[\x7f-\x9f]")
@@ -44,7 +44,7 @@ def _from_record(record: Any, where: str) -> QueryCandidates:
     if not isinstance(task, str | None):
         raise ValueError(f'{where}: "task" must be a string: the instruction to the model for this query.')
     item = QueryCandidates(check_text(record["query"], f"{where}: the query"), task=task, where=where)
-    item.fields = {key: value for key, value in record.items() if key not in ("query", "candidates", "results")}
+    item.fields = {key: value for key, value in record.items() if key not in ("query", "candidates")}
     check_text(json.dumps(item.fields, ensure_ascii=False), f"{where}: a field of the query")
     for index, candidate in enumerate(candidates):
         fields = candidate if isinstance(candidate, dict) else {"expression": candidate}
@@ -61,7 +61,7 @@ def _from_record(record: Any, where: str) -> QueryCandidates:
 def write(stream: IO[str], item: QueryCandidates, ranking: Iterable[RankedDocument], details: bool) -> None:
     """Write one line: the query and its candidates, best first, each with its score and its index in the input.
 
-    A pair that was cut says so. A further field of one of the names that are written gives way.
+    A pair that was cut says so. A further field of a name that is written anyway is called `input_NAME`.
 
     Args:
         stream: the open file.
@@ -76,6 +76,12 @@ def write(stream: IO[str], item: QueryCandidates, ranking: Iterable[RankedDocume
             new |= {"logit": row.logit, "tokens": row.tokens, "truncated": row.truncated}
         elif row.truncated:
             new["truncated"] = True
-        results.append(new | {name: value for name, value in item.extra[row.index].items() if name not in new})
-    line = json.dumps({"query": item.query, **item.fields, "results": results}, ensure_ascii=False)
+        results.append({**new, **_renamed(item.extra[row.index], new)})
+    fields = _renamed(item.fields, ("query", "results"))
+    line = json.dumps({"query": item.query, **fields, "results": results}, ensure_ascii=False)
     stream.write(_FURTHER_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", line) + "\n")
+
+
+def _renamed(fields: dict[str, Any], own: Collection[str]) -> dict[str, Any]:
+    names = kept_as(fields, own)
+    return {names[name]: value for name, value in fields.items()}

@@ -1,0 +1,52 @@
+"""CSV as people save it: rows with their line numbers, whatever separates the fields and however long they are."""
+
+import csv
+from collections.abc import Iterator
+from itertools import dropwhile
+from pathlib import Path
+from typing import IO, Any
+
+csv.field_size_limit(2**31 - 1)  # the module's own limit is 131,072 characters
+
+
+def numbered_rows(stream: IO[str], name: str, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+    """Read the header, then the rows, each with its line number; blank lines are left out.
+
+    Args:
+        stream: the open file, its line ends as they are.
+        name: what to call it in an error.
+        delimiter: what separates the fields.
+
+    Raises:
+        ValueError: with the line, a quote is left open, which hides where the rows end.
+    """
+    reader = csv.reader(stream, delimiter=delimiter, strict=True)  # else an open quote would take in the lines after it
+    try:
+        for row in dropwhile(lambda row: not any(map(str.strip, row)), reader):
+            if row:
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise ValueError(f"{name}, line {reader.line_num}: not CSV ({error}); is a quote left open?") from None
+
+
+def rows_of_file(path: Path, errors: str = "strict") -> Iterator[tuple[int, list[str]]]:
+    """Read a file separated by commas, semicolons or tabs: by what its header has most of.
+
+    Args:
+        path: the file.
+        errors: what to do about bytes that are not UTF-8, as `open` takes it.
+
+    Raises:
+        ValueError: it is a pipe, or is not CSV.
+    """
+    with path.open(encoding="utf-8-sig", errors=errors, newline="") as stream:
+        refuse_pipe(stream, path)
+        header = next((line for line in stream if line.strip(",;\t\r\n ")), "")
+        stream.seek(0)
+        yield from numbered_rows(stream, str(path), max(",;\t", key=header.count))
+
+
+def refuse_pipe(stream: IO[Any], path: Path) -> None:
+    """Raise a ValueError for what can't be read from its beginning again."""
+    if not stream.seekable():
+        raise ValueError(f"{path} is a pipe, and must be read more than once; save its content in a file first.")
