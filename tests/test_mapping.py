@@ -351,6 +351,39 @@ def test_a_half_written_line_of_a_journal_is_forgotten(tmp_path: Path) -> None:
         ("r/o sepsis", "r/o sepsis"),
         ("L-carnitine", "L-carnitine"),
         ("ALL", "ALL"),
+def test_the_last_line_of_a_journal_counts_only_with_its_end(tmp_path: Path) -> None:
+    path, candidates = tmp_path / "journal", [Candidate("1", "a", 0.5, 0.25)]
+    with Journal(path, {"model": "x"}) as journal:
+        journal.append([("one", candidates), ("two", candidates)])
+    path.write_bytes(path.read_bytes()[:-1])
+    with Journal(path, {"model": "x"}) as journal:
+        assert ("one" in journal, "two" in journal) == (True, False)
+        journal.append([("three", candidates)])
+        assert (journal["one"], journal["three"]) == (candidates, candidates)
+    with Journal(path, {"model": "x"}) as journal:
+        assert len(journal) == 2
+    path.write_bytes(b'{"journal": 1, "mod')  # nothing was scored yet
+    with Journal(path, {"model": "x"}) as journal:
+        journal.append([("one", candidates)])
+    with Journal(path, {"model": "x"}) as journal:
+        assert journal["one"] == candidates
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no locks")
+def test_a_journal_is_of_one_run_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal(path, {"model": "x"}) as first:
+        first.append([("one", [])])
+        for restart in (False, True):
+            with pytest.raises(ValueError, match="of a run that has not ended"):
+                Journal(path, {"model": "x"}, restart=restart)
+        assert first["one"] == []
+        first.remove()
+        with Journal(path, {"model": "x"}) as second:
+            assert len(second) == 0
+            second.remove()
+
+
         ("2019", "2019"),
         ("???", "???"),
     ],
