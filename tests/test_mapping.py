@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+import numpy as np
 
 from aatm_onnx.mapping.cleaning import read_term
 from aatm_onnx.mapping.decide import Rules
@@ -18,8 +19,10 @@ from aatm_onnx.mapping.journal import Journal
 from aatm_onnx.mapping.propose import Candidate
 from aatm_onnx.mapping.terms import TermColumns, read_terms
 from aatm_onnx.vocabulary import Concept, Damage, Match, build_vocabulary, read_sources
+from aatm_onnx.mapping.evaluate import Outcome
 from aatm_onnx.vocabulary.both_names import combined, documents_of
 
+from aatm_onnx.mapping.report import tables
 from .test_cli import run
 from .test_vocabulary import ATHENA
 
@@ -455,3 +458,24 @@ def test_scores_without_a_bound_are_refused_where_they_must_have_one(terms: Path
     assert "BM25's scores have no upper bound" in done.stderr
     output, _ = mapped(terms, vocabulary, "csv", *COLUMNS, "--model", "bm25")
     assert rows(output)[2]["concept_name"] == "Nephrolithiasis"
+def test_the_margin_is_to_the_second_candidate_even_where_one_is_kept(terms: Path, vocabulary: Path) -> None:
+    options = ("--model", "retriever", "--accept-above", "0.3", "--margin", "0.3")
+    two, one = (rows(mapped(terms, vocabulary, "csv", *COLUMNS, *options, "--top-k", each)[0]) for each in "21")
+    assert [row["decision"] for row in two] == ["review", "review", "accepted", "accepted", "no match"]
+    for row, more in zip(one, two, strict=True):
+        assert row == {**more, "others": ""}
+    done = run("map", terms, "--vocabulary", vocabulary, "--output", terms.with_name("o.csv"), *COLUMNS, *options,
+               "--candidates", "1")  # fmt: skip
+    assert "give --candidates 2 or more" in done.stderr
+
+
+def test_a_threshold_can_be_typed_as_it_is_printed() -> None:
+    scores = [0.9997 + each * 1e-5 for each in range(10)] + [0.5] * 10
+    outcome = Outcome(np.array([1] * 10 + [0] * 10), np.array(scores))
+    printed = float(list(tables({"model": outcome}, {"model": False}))[2].split()[-1])
+    assert printed <= 0.9997
+    assert printed == pytest.approx(0.9997, abs=1e-6)
+    outcome = Outcome(np.array([1]), np.array([0.9999999]))
+    assert list(tables({"model": outcome}, {"model": False}))[2].endswith(" 0.999999")
+
+

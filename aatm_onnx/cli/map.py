@@ -88,10 +88,12 @@ def command(
     output until that is written: a run that was ended goes on where it was.
     """
     columns = TermColumns(name_column, code_column, frequency_column)
+    if margin > 0 and retrieved == 1:
+        raise click.UsageError("--margin compares the first with the second: give --candidates 2 or more.")
     opened = Vocabulary(vocabulary)
     filters = options.filters_of(opened, any_standard, more)
     reranker = _reranker(model, output_format, **more)
-    proposer = Proposer(opened, reranker, retrieved, kept, filters)
+    proposer = Proposer(opened, reranker, retrieved, max(kept, 2), filters)  # the margin is to the second
     read = _reader(clean, abbreviations)
     texts = texts_to_score(read_terms(terms, columns), read)
     journal_path = output.with_name(f".{output.name}.journal")
@@ -113,7 +115,7 @@ def command(
             raise
         summary = Summary()
         mapped = mapped_terms(
-            read_terms(terms, columns), read, proposer, journal, Rules(accept_above, margin, match_above)
+            read_terms(terms, columns), read, proposer, journal, Rules(accept_above, margin, match_above), kept
         )
         with whole_file(output) as stream, _writer(output_format, stream, origin) as writer:
             for each in write_all(mapped, writer):
