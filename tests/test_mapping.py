@@ -2,9 +2,11 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -302,20 +304,26 @@ def test_a_run_that_was_interrupted_goes_on(tmp_path: Path, vocabulary: Path) ->
     command = [
         *("map", terms, "--vocabulary", vocabulary, "--format", "csv", "--output", output, "--model", "retriever")
     ]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "aatm_onnx.cli", *map(str, command)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (journal.exists() and journal.stat().st_size > 1000):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "the same command goes on from there" in said
-    assert not output.exists()
+
+    def interrupted(*more: str) -> str:
+        before = journal.stat().st_size if journal.exists() else 0
+        process = subprocess.Popen(
+            [sys.executable, "-m", "aatm_onnx.cli", *map(str, command), *more],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (journal.exists() and journal.stat().st_size > before + 1000):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert not output.exists()
+        return said
+
+    assert "the same command without --restart goes on from there" in interrupted("--restart")
+    assert "the same command goes on from there" in interrupted()
     kept = journal.read_bytes()
     journal.write_bytes(kept + b'{"text": "half a li')
     assert "of a run with other options" in run(*command, "--top-k", "3").stderr
@@ -477,5 +485,34 @@ def test_a_threshold_can_be_typed_as_it_is_printed() -> None:
     assert printed == pytest.approx(0.9997, abs=1e-6)
     outcome = Outcome(np.array([1]), np.array([0.9999999]))
     assert list(tables({"model": outcome}, {"model": False}))[2].endswith(" 0.999999")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes in folders")
+@pytest.mark.parametrize("command", ["map", "evaluate"])
+def test_a_pipe_is_written_and_stays(terms: Path, vocabulary: Path, command: str) -> None:
+    pipe, got = terms.with_name("pipe"), []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    if command == "map":
+        done = run("map", terms, "--vocabulary", vocabulary, "--format", "csv", "--output", pipe, *COLUMNS,
+                   "--model", "retriever")  # fmt: skip
+    else:
+        gold = terms.with_name("gold.csv")
+        gold.write_text("name,concept_id\nkidney stone,2000000787\n", "utf-8")
+        done = run("evaluate", "--gold", gold, "--vocabulary", vocabulary, "--plot", pipe, "--model", "retriever")
+    assert done.returncode == 0, done.stderr
+    reader.join(10)
+    assert pipe.is_fifo()
+    assert got[0].startswith(b"source_code," if command == "map" else b"<svg")
+    assert not list(terms.parent.glob(".*"))
+
+
+def test_results_on_standard_output_are_alone_there(terms: Path, vocabulary: Path) -> None:
+    done = run("map", terms, "--vocabulary", vocabulary, "--format", "csv", "--output", "/dev/stdout", *COLUMNS,
+               "--model", "retriever")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(list(csv.reader(done.stdout.splitlines()))) == 6
+    assert "to review" in done.stderr
 
 

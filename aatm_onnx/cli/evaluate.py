@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from ..atomic import whole_file
 from ..load import load_reranker
 from ..mapping.cleaning import Reading, read_term
 from ..mapping.evaluate import Outcome
@@ -14,7 +13,7 @@ from ..mapping.propose import TEXTS_AT_ONCE, Proposer
 from ..mapping.report import picture, tables
 from ..rerankers import BM25Reranker
 from ..vocabulary import Vocabulary
-from . import options
+from . import options, sink
 
 
 @click.command("evaluate")
@@ -71,5 +70,5 @@ def command(
     for line in tables(outcomes, bounded):
         click.echo(line)
     if plot is not None:
-        with whole_file(plot) as stream:
+        with sink.opened(plot) as stream:
             stream.write(picture(outcomes).encode())

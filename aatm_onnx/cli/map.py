@@ -2,6 +2,7 @@
 
 import csv
 import io
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,6 @@ from typing import IO, Any, BinaryIO
 import click
 
 from .. import __version__
-from ..atomic import whole_file
 from ..load import load_reranker
 from ..mapping.cleaning import SHORTHAND, Reading, read_term
 from ..mapping.decide import Rules
@@ -26,7 +26,7 @@ from ..mapping.writers import CsvWriter, JsonlWriter, Origin, ParquetWriter, Wri
 from ..reranker import Reranker
 from ..rerankers import BM25Reranker
 from ..vocabulary import Vocabulary
-from . import options
+from . import options, sink
 
 _EXCHANGE: dict[str, Callable[[IO[str], Origin], Writer]] = {
     "usagi": UsagiWriter,
@@ -96,33 +96,34 @@ def command(
     proposer = Proposer(opened, reranker, retrieved, max(kept, 2), filters)  # the margin is to the second
     read = _reader(clean, abbreviations)
     texts = texts_to_score(read_terms(terms, columns), read)
-    journal_path = output.with_name(f".{output.name}.journal")
     origin = Origin(
         *(f"aatm-onnx {__version__}", model, source_vocabulary, target_prefix, date.today()),
         f"https://w3id.org/sssom/mappings/{uuid.uuid5(uuid.NAMESPACE_URL, f'{opened.checksum}:{terms.name}')}",
         lambda concept_id: found.vocabulary if (found := opened.concept(concept_id)) else "",
     )
-    with Journal(journal_path, proposer.describe(), restart=restart) as journal:
+    streamed = sink.is_stream(output)
+    with _journal_path(output, streamed) as path, Journal(path, proposer.describe(), restart=restart) as journal:
         try:
             with options.progress(len(texts), "Mapping") as advance:
                 score_texts(texts, proposer, journal, advance)
         except KeyboardInterrupt:
-            click.echo(
-                f"{len(journal)} of {len(texts)} texts are scored and kept in {journal_path};"
-                " the same command goes on from there.",
-                err=True,
-            )
+            if not streamed:
+                click.echo(
+                    f"{len(journal)} of {len(texts)} texts are scored and kept in {path};"
+                    f" the same command{' without --restart' * restart} goes on from there.",
+                    err=True,
+                )
             raise
         summary = Summary()
         mapped = mapped_terms(
             read_terms(terms, columns), read, proposer, journal, Rules(accept_above, margin, match_above), kept
         )
-        with whole_file(output) as stream, _writer(output_format, stream, origin) as writer:
+        with sink.opened(output) as stream, _writer(output_format, stream, origin) as writer:
             for each in write_all(mapped, writer):
                 summary.add(each)
         journal.remove()
     for line in summary.lines():
-        click.echo(line)
+        click.echo(line, err=streamed)  # to standard output, perhaps
 
 
 def _reranker(model: str, output_format: str, provider: str, threads: int | None, **_: Any) -> Reranker | None:
@@ -149,6 +150,16 @@ def _reader(clean: bool, abbreviations: Path | None) -> Read:
                 own[row[0].strip().lower()] = row[1].strip()
     shorthand = {**SHORTHAND, **own}
     return lambda name: read_term(name, shorthand)
+
+
+@contextmanager
+def _journal_path(output: Path, streamed: bool) -> Iterator[Path]:
+    """Where to keep what is scored: beside a file until that is written, for a pipe or a device only meanwhile."""
+    if streamed:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder) / "journal"
+    else:
+        yield output.with_name(f".{output.name}.journal")
 
 
 @contextmanager
