@@ -1,6 +1,5 @@
 """`aatm-onnx map`."""
 
-import csv
 import io
 import tempfile
 import uuid
@@ -14,7 +13,8 @@ import click
 
 from .. import __version__
 from ..load import load_reranker
-from ..mapping.cleaning import SHORTHAND, Reading, read_term
+from ..mapping.abbreviations import read_abbreviations
+from ..mapping.cleaning import Reading, TermReader
 from ..mapping.decide import Rules
 from ..mapping.exchange import AatmWriter, SssomWriter, StcmWriter, UsagiWriter
 from ..mapping.journal import Journal
@@ -94,7 +94,8 @@ def command(
     filters = options.filters_of(opened, any_standard, more)
     reranker = _reranker(model, output_format, **more)
     proposer = Proposer(opened, reranker, retrieved, max(kept, 2), filters)  # the margin is to the second
-    read = _reader(clean, abbreviations)
+    own = read_abbreviations(abbreviations) if abbreviations else {}
+    read: Read = TermReader(own, lambda text: opened.has_name(text, filters)) if clean else Reading
     texts = texts_to_score(read_terms(terms, columns), read)
     origin = Origin(
         *(f"aatm-onnx {__version__}", model, source_vocabulary, target_prefix, date.today()),
@@ -136,20 +137,6 @@ def _reranker(model: str, output_format: str, provider: str, threads: int | None
             " use another model, or --model retriever."
         )
     return reranker
-
-
-def _reader(clean: bool, abbreviations: Path | None) -> Read:
-    if not clean:
-        return Reading
-    own = {}
-    if abbreviations is not None:
-        with abbreviations.open(encoding="utf-8-sig", newline="") as stream:
-            for number, row in enumerate(csv.reader(stream), 1):
-                if len(row) != 2:
-                    raise ValueError(f"{abbreviations}, line {number}: expected two fields, short and long.")
-                own[row[0].strip().lower()] = row[1].strip()
-    shorthand = {**SHORTHAND, **own}
-    return lambda name: read_term(name, shorthand)
 
 
 @contextmanager
