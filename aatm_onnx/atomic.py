@@ -185,11 +185,23 @@ def _locked(path: Path, *, wait: bool) -> Iterator[bool]:
         yield False
         return
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            held = True
-        except OSError:
-            held = False
-        yield held
+        yield lock_open_file(descriptor, wait=wait) is True
     finally:
         os.close(descriptor)
+
+
+def lock_open_file(descriptor: int, *, wait: bool) -> bool | None:
+    """Lock an open file or folder until it is closed.
+
+    Returns:
+        Whether it is locked: False where another process has locked it; None where there are no locks.
+    """
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True

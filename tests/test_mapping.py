@@ -2,22 +2,29 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aatm_onnx.mapping.cleaning import read_term
+from aatm_onnx.mapping.abbreviations import read_abbreviations
+from aatm_onnx.mapping.cleaning import TermReader
 from aatm_onnx.mapping.decide import Rules
+from aatm_onnx.mapping.evaluate import Outcome
 from aatm_onnx.mapping.journal import Journal
 from aatm_onnx.mapping.propose import Candidate
+from aatm_onnx.mapping.report import tables
 from aatm_onnx.mapping.terms import TermColumns, read_terms
-from aatm_onnx.vocabulary import Concept, Damage, Match, build_vocabulary, read_sources
+from aatm_onnx.vocabulary import Concept, Damage, Filters, Match, build_vocabulary, read_sources
 from aatm_onnx.vocabulary.both_names import combined, documents_of
 
 from .test_cli import run
@@ -299,28 +306,34 @@ def test_a_run_that_was_interrupted_goes_on(tmp_path: Path, vocabulary: Path) ->
     command = [
         *("map", terms, "--vocabulary", vocabulary, "--format", "csv", "--output", output, "--model", "retriever")
     ]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "aatm_onnx.cli", *map(str, command)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not (journal.exists() and journal.stat().st_size > 1000):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "the same command goes on from there" in said
-    assert not output.exists()
+
+    def interrupted(*more: str) -> str:
+        before = journal.stat().st_size if journal.exists() else 0
+        process = subprocess.Popen(
+            [sys.executable, "-m", "aatm_onnx.cli", *map(str, command), *more],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (journal.exists() and journal.stat().st_size > before + 1000):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert not output.exists()
+        return said
+
+    assert "the same command without --restart goes on from there" in interrupted("--restart")
+    assert "the same command goes on from there" in interrupted()
     kept = journal.read_bytes()
     journal.write_bytes(kept + b'{"text": "half a li')
     assert "of a run with other options" in run(*command, "--top-k", "3").stderr
     assert run(*command).returncode == 0
     assert not journal.exists()
-    interrupted = output.read_bytes()
+    resumed = output.read_bytes()
     assert run(*command).returncode == 0
-    assert output.read_bytes() == interrupted
+    assert output.read_bytes() == resumed
 
 
 def test_a_half_written_line_of_a_journal_is_forgotten(tmp_path: Path) -> None:
@@ -338,12 +351,65 @@ def test_a_half_written_line_of_a_journal_is_forgotten(tmp_path: Path) -> None:
         assert len(journal) == 0
 
 
+def test_the_last_line_of_a_journal_counts_only_with_its_end(tmp_path: Path) -> None:
+    path, candidates = tmp_path / "journal", [Candidate("1", "a", 0.5, 0.25)]
+    with Journal(path, {"model": "x"}) as journal:
+        journal.append([("one", candidates), ("two", candidates)])
+    path.write_bytes(path.read_bytes()[:-1])
+    with Journal(path, {"model": "x"}) as journal:
+        assert ("one" in journal, "two" in journal) == (True, False)
+        journal.append([("three", candidates)])
+        assert (journal["one"], journal["three"]) == (candidates, candidates)
+    with Journal(path, {"model": "x"}) as journal:
+        assert len(journal) == 2
+    path.write_bytes(b'{"journal": 1, "mod')  # nothing was scored yet
+    with Journal(path, {"model": "x"}) as journal:
+        journal.append([("one", candidates)])
+    with Journal(path, {"model": "x"}) as journal:
+        assert journal["one"] == candidates
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no locks")
+def test_a_journal_is_of_one_run_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal(path, {"model": "x"}) as first:
+        first.append([("one", [])])
+        for restart in (False, True):
+            with pytest.raises(ValueError, match="of a run that has not ended"):
+                Journal(path, {"model": "x"}, restart=restart)
+        assert first["one"] == []
+        first.remove()
+        with Journal(path, {"model": "x"}) as second:
+            assert len(second) == 0
+            second.remove()
+
+
 @pytest.mark.parametrize(
     ("term", "text"),
     [
         ("ABD PAIN / R/O APPENDICITIS;", "abdominal pain"),
-        ("hx of CVA 2019 L sided", "history of cerebrovascular accident left sided"),
+        ("hx of CVA in 2019 L sided", "history of cerebrovascular accident left sided"),
+        ("CVA 3/4/19, rt. sided", "cerebrovascular accident , right sided"),
         ("h/o DVT (R) leg", "history of deep vein thrombosis right leg"),
+        ("MI 2019; CABG", "MI"),
+        ("MI (since 2019) stable", "MI stable"),
+        ("Cholecalciferol 2000 UNT Oral Tablet", "Cholecalciferol 2000 UNT Oral Tablet"),
+        ("Saline in 2000 ML bag", "Saline in 2000 ML bag"),
+        ("Olmesartan 5/10/20 mg", "Olmesartan 5/10/20 mg"),
+        ("water 7732-18-5", "water 7732-18-5"),
+        ("trypsin 3.4.21.4", "trypsin 3.4.21.4"),
+        ("area 11 of Brodmann-1909", "area 11 of Brodmann-1909"),
+        ("RNA by RT-PCR", "RNA by RT-PCR"),
+        ("CA-125", "CA-125"),
+        ("Ca ionized", "Ca ionized"),
+        ("PT evaluation", "PT evaluation"),
+        ("pt c/o headache", "headache"),
+        ("Glucose (L)", "Glucose (L)"),
+        ("ABECMA(R)", "ABECMA(R)"),
+        ("B/L knee pain", "B/L knee pain"),
+        ("Paracetamol 325 MG / Codeine 5 MG", "Paracetamol 325 MG / Codeine 5 MG"),
+        ("Diabetes mellitus - type 2", "Diabetes mellitus - type 2"),
+        ("fever / r/o flu / cough", "fever / cough"),
         ("c/o headache", "headache"),
         ("webbed toes 2/3", "webbed toes 2/3"),
         ("Fever w/o cough", "Fever without cough"),
@@ -356,15 +422,72 @@ def test_a_half_written_line_of_a_journal_is_forgotten(tmp_path: Path) -> None:
     ],
 )
 def test_terms_are_read_as_a_mapper_would(term: str, text: str) -> None:
-    assert read_term(term).text == text
+    assert TermReader()(term).text == text
+
+
+def test_accents_are_read_alike_however_they_are_stored() -> None:
+    reading = TermReader()("Ca\u0301lculo fx")
+    assert reading.text == "C\u00e1lculo fracture"
+
+
+def test_a_name_of_the_vocabulary_is_not_read(tmp_path: Path) -> None:
+    names = ("HTN; old", "Vitamin D 2000", "C/O pain - possible", "Old \u00e9tat")
+    concepts = [Concept(str(number), name, standard="S" * (number == 0)) for number, name in enumerate(names)]
+    vocabulary = build_vocabulary(concepts, tmp_path / "vocabulary")
+    read = TermReader(is_name=vocabulary.has_name)
+    assert [read(name).text for name in names] == list(names)
+    assert read("vitamin d  2000").text == "vitamin d 2000"
+    assert read("Vitamin E 2000").text == "Vitamin E"
+    standard = TermReader(is_name=lambda text: vocabulary.has_name(text, Filters(standard=True)))
+    assert (standard("HTN; old").text, standard("Vitamin D 2000").text) == ("HTN; old", "Vitamin D")
+    assert not vocabulary.has_name("???")
+
+
+@pytest.mark.parametrize(
+    ("term", "text"),
+    [
+        ("PT prolonged", "prothrombin time prolonged"),
+        ("prior C-SEC", "prior caesarean section"),
+        ("aspirin b.i.d.", "aspirin twice daily"),
+        ("Hep  B vaccine", "hepatitis b vaccine"),
+        ("HIV+ve", "HIV positive"),
+        ("N / V; r/o flu", "nausea and vomiting"),
+        ("Glucose (L)", "Glucose low"),
+        ("SOB", "SOB"),
+        ("c/o pain c fever", "pain with fever"),
+        ("junk cough", "cough"),
+    ],
+)
+def test_own_abbreviations_win_whatever_they_are_written_like(term: str, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "short.csv"
+    path.write_text(
+        "pt,prothrombin time\nc-sec,caesarean section\nb.i.d.,twice daily\nhep b,hepatitis b\n+ve,positive\n"
+        "n / v,nausea and vomiting\n(L),low\nsob,SOB\nc,with\njunk,\n\n",
+        "utf-8",
+    )
+    assert TermReader(read_abbreviations(path))(term).text == text
+
+
+def test_abbreviations_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "short.csv"
+    path.write_bytes(b"caf\xe9,coffee\n")
+    with pytest.raises(ValueError, match=r"short\.csv is not UTF-8"):
+        read_abbreviations(path)
+    for damaged in ("dm,diabetes\nx\n", "dm,diabetes\n,what\n"):
+        path.write_text(damaged, "utf-8")
+        with pytest.raises(ValueError, match=r"short\.csv, line 2: expected two fields"):
+            read_abbreviations(path)
 
 
 @given(st.text(max_size=40))
 def test_reading_never_loses_a_whole_term_and_says_what_it_did(term: str) -> None:
-    reading = read_term(term)
+    reading = TermReader()(term)
     assert any(map(str.isalnum, reading.text)) or reading.text == term
     if not reading.changes:
-        assert "".join(filter(str.isalnum, reading.text)) == "".join(filter(str.isalnum, term))
+        composed = unicodedata.normalize("NFC", term)
+        assert "".join(filter(str.isalnum, reading.text)) in map(
+            "".join, (filter(str.isalnum, composed), filter(str.isalnum, term))
+        )
 
 
 def test_no_clean_and_own_abbreviations(terms: Path, vocabulary: Path, tmp_path: Path) -> None:
@@ -374,6 +497,44 @@ def test_no_clean_and_own_abbreviations(terms: Path, vocabulary: Path, tmp_path:
     (tmp_path / "short.csv").write_text("zzzz,renal\nqqqq,cyst\n", "utf-8")
     output, _ = mapped(terms, vocabulary, "csv", *COLUMNS, "--abbreviations", str(tmp_path / "short.csv"))
     assert rows(output)[-1]["concept_name"] == "Renal cyst"
+
+
+def test_map_reads_no_term_that_is_a_name(tmp_path: Path, vocabulary: Path) -> None:
+    terms = tmp_path / "terms.csv"
+    terms.write_text("name\nCHF\nold CHF\n", "utf-8")
+    output, _ = mapped(terms, vocabulary, "csv", "--model", "retriever")
+    first, second = rows(output)
+    assert (first["matched_as"], first["matched_name"], first["score"]) == ("CHF", "CHF", "1.0")
+    assert second["matched_as"] == "old congestive heart failure"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes in folders")
+@pytest.mark.parametrize("command", ["map", "evaluate"])
+def test_a_pipe_is_written_and_stays(terms: Path, vocabulary: Path, command: str) -> None:
+    pipe, got = terms.with_name("pipe"), []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    if command == "map":
+        done = run("map", terms, "--vocabulary", vocabulary, "--format", "csv", "--output", pipe, *COLUMNS,
+                   "--model", "retriever")  # fmt: skip
+    else:
+        gold = terms.with_name("gold.csv")
+        gold.write_text("name,concept_id\nkidney stone,2000000787\n", "utf-8")
+        done = run("evaluate", "--gold", gold, "--vocabulary", vocabulary, "--plot", pipe, "--model", "retriever")
+    assert done.returncode == 0, done.stderr
+    reader.join(10)
+    assert pipe.is_fifo()
+    assert got[0].startswith(b"source_code," if command == "map" else b"<svg")
+    assert not list(terms.parent.glob(".*"))
+
+
+def test_results_on_standard_output_are_alone_there(terms: Path, vocabulary: Path) -> None:
+    done = run("map", terms, "--vocabulary", vocabulary, "--format", "csv", "--output", "/dev/stdout", *COLUMNS,
+               "--model", "retriever")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(list(csv.reader(done.stdout.splitlines()))) == 6
+    assert "to review" in done.stderr
 
 
 @given(st.lists(st.floats(0, 1), max_size=4), st.floats(0, 1), st.floats(0, 1))
@@ -388,6 +549,27 @@ def test_what_is_accepted_is_above_the_threshold_and_the_margin(
         assert ordered[0] - second >= margin
     assert (decision == "no match") == (not ordered or ordered[0] < 0.01)
     assert Rules().decide([Candidate("1", "a", 1.0, 1.0)]) == "review"
+
+
+def test_the_margin_is_to_the_second_candidate_even_where_one_is_kept(terms: Path, vocabulary: Path) -> None:
+    options = ("--model", "retriever", "--accept-above", "0.3", "--margin", "0.3")
+    two, one = (rows(mapped(terms, vocabulary, "csv", *COLUMNS, *options, "--top-k", each)[0]) for each in "21")
+    assert [row["decision"] for row in two] == ["review", "review", "accepted", "accepted", "no match"]
+    for row, more in zip(one, two, strict=True):
+        assert row == {**more, "others": ""}
+    done = run("map", terms, "--vocabulary", vocabulary, "--output", terms.with_name("o.csv"), *COLUMNS, *options,
+               "--candidates", "1")  # fmt: skip
+    assert "give --candidates 2 or more" in done.stderr
+
+
+def test_a_threshold_can_be_typed_as_it_is_printed() -> None:
+    scores = [0.9997 + each * 1e-5 for each in range(10)] + [0.5] * 10
+    outcome = Outcome(np.array([1] * 10 + [0] * 10), np.array(scores))
+    printed = float(list(tables({"model": outcome}, {"model": False}))[2].split()[-1])
+    assert printed <= 0.9997
+    assert printed == pytest.approx(0.9997, abs=1e-6)
+    outcome = Outcome(np.array([1]), np.array([0.9999999]))
+    assert list(tables({"model": outcome}, {"model": False}))[2].endswith(" 0.999999")
 
 
 def test_a_found_synonym_and_the_preferred_name_both_count_unless_one_is_the_very_term() -> None:

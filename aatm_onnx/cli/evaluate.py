@@ -5,16 +5,16 @@ from typing import Any
 
 import click
 
-from ..atomic import whole_file
 from ..load import load_reranker
-from ..mapping.cleaning import Reading, read_term
+from ..mapping.cleaning import Reading, TermReader
 from ..mapping.evaluate import Outcome
 from ..mapping.gold import read_gold
 from ..mapping.propose import TEXTS_AT_ONCE, Proposer
 from ..mapping.report import picture, tables
+from ..mapping.run import Read
 from ..rerankers import BM25Reranker
 from ..vocabulary import Vocabulary
-from . import options
+from . import options, sink
 
 
 @click.command("evaluate")
@@ -54,7 +54,7 @@ def command(
     """
     opened = Vocabulary(vocabulary)
     filters = options.filters_of(opened, any_standard, more)
-    read = read_term if clean else Reading
+    read: Read = TermReader(is_name=lambda text: opened.has_name(text, filters)) if clean else Reading
     questions = read_gold(gold, opened, lambda name: read(name).text, name_column, concept_column)
     outcomes, bounded = {}, {}
     for model in models:
@@ -71,5 +71,5 @@ def command(
     for line in tables(outcomes, bounded):
         click.echo(line)
     if plot is not None:
-        with whole_file(plot) as stream:
+        with sink.opened(plot) as stream:
             stream.write(picture(outcomes).encode())

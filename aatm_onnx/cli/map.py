@@ -1,7 +1,7 @@
 """`aatm-onnx map`."""
 
-import csv
 import io
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,9 +12,9 @@ from typing import IO, Any, BinaryIO
 import click
 
 from .. import __version__
-from ..atomic import whole_file
 from ..load import load_reranker
-from ..mapping.cleaning import SHORTHAND, Reading, read_term
+from ..mapping.abbreviations import read_abbreviations
+from ..mapping.cleaning import Reading, TermReader
 from ..mapping.decide import Rules
 from ..mapping.exchange import AatmWriter, SssomWriter, StcmWriter, UsagiWriter
 from ..mapping.journal import Journal
@@ -26,7 +26,7 @@ from ..mapping.writers import CsvWriter, JsonlWriter, Origin, ParquetWriter, Wri
 from ..reranker import Reranker
 from ..rerankers import BM25Reranker
 from ..vocabulary import Vocabulary
-from . import options
+from . import options, sink
 
 _EXCHANGE: dict[str, Callable[[IO[str], Origin], Writer]] = {
     "usagi": UsagiWriter,
@@ -88,39 +88,43 @@ def command(
     output until that is written: a run that was ended goes on where it was.
     """
     columns = TermColumns(name_column, code_column, frequency_column)
+    if margin > 0 and retrieved == 1:
+        raise click.UsageError("--margin compares the first with the second: give --candidates 2 or more.")
     opened = Vocabulary(vocabulary)
     filters = options.filters_of(opened, any_standard, more)
     reranker = _reranker(model, output_format, **more)
-    proposer = Proposer(opened, reranker, retrieved, kept, filters)
-    read = _reader(clean, abbreviations)
+    proposer = Proposer(opened, reranker, retrieved, max(kept, 2), filters)  # the margin is to the second
+    own = read_abbreviations(abbreviations) if abbreviations else {}
+    read: Read = TermReader(own, lambda text: opened.has_name(text, filters)) if clean else Reading
     texts = texts_to_score(read_terms(terms, columns), read)
-    journal_path = output.with_name(f".{output.name}.journal")
     origin = Origin(
         *(f"aatm-onnx {__version__}", model, source_vocabulary, target_prefix, date.today()),
         f"https://w3id.org/sssom/mappings/{uuid.uuid5(uuid.NAMESPACE_URL, f'{opened.checksum}:{terms.name}')}",
         lambda concept_id: found.vocabulary if (found := opened.concept(concept_id)) else "",
     )
-    with Journal(journal_path, proposer.describe(), restart=restart) as journal:
+    streamed = sink.is_stream(output)
+    with _journal_path(output, streamed) as path, Journal(path, proposer.describe(), restart=restart) as journal:
         try:
             with options.progress(len(texts), "Mapping") as advance:
                 score_texts(texts, proposer, journal, advance)
         except KeyboardInterrupt:
-            click.echo(
-                f"{len(journal)} of {len(texts)} texts are scored and kept in {journal_path};"
-                " the same command goes on from there.",
-                err=True,
-            )
+            if not streamed:
+                click.echo(
+                    f"{len(journal)} of {len(texts)} texts are scored and kept in {path};"
+                    f" the same command{' without --restart' * restart} goes on from there.",
+                    err=True,
+                )
             raise
         summary = Summary()
         mapped = mapped_terms(
-            read_terms(terms, columns), read, proposer, journal, Rules(accept_above, margin, match_above)
+            read_terms(terms, columns), read, proposer, journal, Rules(accept_above, margin, match_above), kept
         )
-        with whole_file(output) as stream, _writer(output_format, stream, origin) as writer:
+        with sink.opened(output) as stream, _writer(output_format, stream, origin) as writer:
             for each in write_all(mapped, writer):
                 summary.add(each)
         journal.remove()
     for line in summary.lines():
-        click.echo(line)
+        click.echo(line, err=streamed)  # to standard output, perhaps
 
 
 def _reranker(model: str, output_format: str, provider: str, threads: int | None, **_: Any) -> Reranker | None:
@@ -135,18 +139,14 @@ def _reranker(model: str, output_format: str, provider: str, threads: int | None
     return reranker
 
 
-def _reader(clean: bool, abbreviations: Path | None) -> Read:
-    if not clean:
-        return Reading
-    own = {}
-    if abbreviations is not None:
-        with abbreviations.open(encoding="utf-8-sig", newline="") as stream:
-            for number, row in enumerate(csv.reader(stream), 1):
-                if len(row) != 2:
-                    raise ValueError(f"{abbreviations}, line {number}: expected two fields, short and long.")
-                own[row[0].strip().lower()] = row[1].strip()
-    shorthand = {**SHORTHAND, **own}
-    return lambda name: read_term(name, shorthand)
+@contextmanager
+def _journal_path(output: Path, streamed: bool) -> Iterator[Path]:
+    """Where to keep what is scored: beside a file until that is written, for a pipe or a device only meanwhile."""
+    if streamed:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder) / "journal"
+    else:
+        yield output.with_name(f".{output.name}.journal")
 
 
 @contextmanager

@@ -1,11 +1,11 @@
-"""Where rankings go: standard output, a file that appears whole or not at all, or a pipe as it is."""
+"""Where results go: standard output, a file that appears whole or not at all, or a pipe as it is."""
 
 import contextlib
 import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from .. import atomic
 
@@ -27,11 +27,8 @@ def writing(output: Path | None, *, replace: bool) -> Iterator[IO[str]]:
     if output is None:
         with _named("standard output"):
             yield _standard_output(replace)
-    elif output.exists() and not output.is_file():
-        with _named(str(output)), output.open("w", encoding="utf-8", newline="") as stream:
-            yield stream
     else:
-        with atomic.whole_file(output) as binary:
+        with opened(output) as binary:
             text = io.TextIOWrapper(binary, "utf-8", newline="")
             try:
                 yield text
@@ -39,6 +36,26 @@ def writing(output: Path | None, *, replace: bool) -> Iterator[IO[str]]:
             finally:
                 with contextlib.suppress(OSError):
                     text.detach()  # else it closes what it wraps
+
+
+@contextlib.contextmanager
+def opened(output: Path) -> Iterator[BinaryIO]:
+    """Open the output in binary: a file that appears whole or not at all, or a pipe or device as it is.
+
+    Raises:
+        OSError: naming `output`: it can't be written.
+    """
+    if is_stream(output):
+        with _named(str(output)), output.open("wb") as stream:
+            yield stream
+    else:
+        with atomic.whole_file(output) as stream:
+            yield stream
+
+
+def is_stream(output: Path) -> bool:
+    """Whether something is there that must not be replaced by a file: a pipe or a device."""
+    return output.exists() and not output.is_file()
 
 
 @contextlib.contextmanager

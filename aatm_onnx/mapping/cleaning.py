@@ -1,14 +1,17 @@
-"""How a mapper reads a source term: without its separators, dates and shorthand, and what was done to it."""
+"""How a mapper reads a source term: without guesses, dates and shorthand; and what was done to it."""
 
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-# Shorthand that means one thing wherever it stands in a clinical list. A site's own comes with --abbreviations.
+# Shorthand that means one thing wherever it stands in a clinical list; "" is left out. Not ca (calcium), pt
+# (prothrombin time; LOINC's point in time), rt or lt (RT-PCR): --abbreviations says what they mean in a site's lists.
+# Not nos: classifications have concepts for what is not specified.
 SHORTHAND = {
     "abd": "abdominal",
     "bilat": "bilateral",
-    "ca": "cancer",
+    "c/o": "",
     "chf": "congestive heart failure",
     "copd": "chronic obstructive pulmonary disease",
     "cva": "cerebrovascular accident",
@@ -19,24 +22,32 @@ SHORTHAND = {
     "h/o": "history of",
     "htn": "hypertension",
     "hx": "history",
-    "lt": "left",
-    "rt": "right",
+    "pt c/o": "",
     "s/p": "status post",
     "sob": "shortness of breath",
     "uti": "urinary tract infection",
     "w/": "with",
     "w/o": "without",
 }
-_DROPPED = {"c/o": "complains of", "nos": "not otherwise specified", "pt": "patient"}
-_UNCONFIRMED = re.compile(r"^(r/o|rule out|\?|possible|query)\b", re.IGNORECASE)
-_SEGMENTS = re.compile(r"\s+/\s+|\s*;\s*|\s+-{1,2}\s+|\s*\|\s*")
+_UNCONFIRMED = re.compile(r"(r/o|rule out|\?|possible|query)\b", re.IGNORECASE)
+_BETWEEN = re.compile(r"(\s+/\s+|\s*;\s*|\s+-{1,2}\s+|\s*\|\s*)")
+_ENDING = {";", "|"}  # what stands between two terms; slashes and dashes also stand within one
+
+# A number is a date where nothing says otherwise: 2000 can be a strength, 7732-18-5 is water, 3.4.21.4 an enzyme.
+_YEAR, _DAY = r"(?:19|20)\d{2}", r"(?:0?[1-9]|[12]\d|3[01])"
 _DATE = re.compile(
-    r"\b(?:\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./]\d{1,2}[./]\d{2,4}|(?:in\s+)?(?:19|20)\d{2})\b|\(\s*\)", re.IGNORECASE
+    rf"""(?<![\w./-])(?:
+        (?:{_YEAR}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])      # 2019-05-31
+         |{_DAY}([./]){_DAY}\1(?:{_YEAR}|\d{{2}})                 # 31.5.2019, 5/31/19
+         |(?:in|since)\s+{_YEAR}
+        )(?![\w/-]|\.\d|\s*(?:%|(?:m?c?g|ml|iu|unt|units?|meq)\b))
+        |{_YEAR}(?=\s*(?:$|[,.;:)\]](?!\w)))
+    )|\(\s*(?:(?:in|since)\s+)?{_YEAR}\s*\)""",
+    re.IGNORECASE | re.VERBOSE,
 )
-_SIDE = re.compile(
-    r"\(([LR])\)|\b([LR])(?=[ -](?:sided?|eye|ear|arm|leg|hand|foot|knee|hip|shoulder)\b)", re.IGNORECASE
-)
-_WORD = re.compile(r"[^\W_](?:[\w']|/(?=\w))*/?")
+# A letter is a side beside a part of the body: (R) also marks a trade name, and (L) says that a value is low.
+_PART = "sided?|eye|ear|arm|leg|hand|foot|knee|hip|shoulder|wrist|elbow|ankle|breast|lung|kidney|upper|lower"
+_SIDE = re.compile(rf"(?<![\w/-])(?:\(([LR])\)|([LR])t?\.?)(?=[ -](?:{_PART})\b)", re.IGNORECASE)
 
 
 class Reading(NamedTuple):
@@ -51,51 +62,100 @@ class Reading(NamedTuple):
     changes: tuple[str, ...] = ()
 
 
-def read_term(name: str, shorthand: Mapping[str, str] = SHORTHAND) -> Reading:
-    """Read a term as a mapper would.
+class TermReader:
+    """Reads terms as a mapper would."""
 
-    Args:
-        name: the term.
-        shorthand: what to write out: lower-cased short forms and what they mean.
+    def __init__(self, own: Mapping[str, str] | None = None, is_name: Callable[[str], bool] | None = None) -> None:
+        """Take what a site and its vocabulary say.
 
-    Returns:
-        The first confirmed part of the term, without dates, with shorthand written out, in lower case if it was all in
-        capitals. A term that would lose all its words is returned as it is.
-    """
-    changes: list[str] = []
-    text = _first_segment(" ".join(name.split()), changes)
-    if undated := " ".join(_DATE.sub(lambda match: _note(changes, f"left out: {match[0]}", ""), text).split()):
-        text = undated
-    shouted = text.isupper() and " " in text
-    text = _SIDE.sub(lambda match: _side(match, changes), text)
-    text = _WORD.sub(lambda match: _word(match[0], shorthand, changes), text)
-    if shouted:
-        text = _note(changes, "in lower case", text.lower())
-    text = " ".join(text.split()).strip(" ,.:;/-")
-    return Reading(text, tuple(changes)) if any(map(str.isalnum, text)) else Reading(name)
+        Args:
+            own: a site's shorthand and what it means; it goes before ours.
+            is_name: whether a text is a name of the vocabulary, and so needs no reading.
+        """
+        own = {plain(short).lower(): meant for short, meant in (own or {}).items()}
+        self._own = _Shorthand(own)
+        self._common = _Shorthand({short: meant for short, meant in SHORTHAND.items() if short not in own})
+        self._is_name = is_name or (lambda text: False)
+
+    def __call__(self, name: str) -> Reading:
+        """Read a term.
+
+        Returns:
+            The first of several terms, without what is unconfirmed, without dates, with shorthand written out, in lower
+            case if it was all in capitals. A name of the vocabulary is returned with a site's own shorthand written out
+            and no other change, and a term that would lose all its words as it is.
+        """
+        changes: list[str] = []
+        text = self._own.write_out(plain(name), changes)
+        if self._is_name(text):
+            return Reading(text, tuple(changes))
+        text = _confirmed(text, changes)
+        text = _undated(text, changes)
+        shouted = " " in text and (text.isupper() or name.isupper())
+        text = _SIDE.sub(lambda match: _side(match, changes), text)
+        text = self._common.write_out(text, changes)
+        if shouted:
+            text = _note(changes, "in lower case", text.lower())
+        text = " ".join(text.split()).strip(" ,.:;/-")
+        return Reading(text, tuple(changes)) if any(map(str.isalnum, text)) else Reading(name)
 
 
-def _first_segment(text: str, changes: list[str]) -> str:
-    segments = [each for each in (part.strip(" ,.:;") for part in _SEGMENTS.split(text)) if each]
-    confirmed = [each for each in segments if not _UNCONFIRMED.match(each)] or segments
-    if not confirmed:
+class _Shorthand:
+    """Short forms, written out wherever they are words of their own."""
+
+    def __init__(self, meanings: Mapping[str, str]) -> None:
+        self._meanings = meanings
+        longest_first = sorted(meanings, key=len, reverse=True)
+        words, signs = (
+            "|".join(re.escape(each) for each in longest_first if each[0].isalnum() is word) or "(?!)"
+            for word in (True, False)
+        )  # "+ve" may follow a word at once, "c" may not begin in "b/c"
+        self._pattern = re.compile(rf"(?:(?<!\w)(?<!\w['/])(?:{words})|{signs})(?!\w|['/]\w)", re.IGNORECASE)
+
+    def write_out(self, text: str, changes: list[str]) -> str:
+        return self._pattern.sub(lambda match: self._meant(match, changes), text)
+
+    def _meant(self, match: re.Match[str], changes: list[str]) -> str:
+        short = match[0]
+        meant = self._meanings.get(short.lower(), short)
+        if meant == short:
+            return short
+        follows = match.string[: match.start()][-1:].isalnum()
+        return _note(changes, f"{short} read as {meant}" if meant else f"left out: {short}", " " * follows + meant)
+
+
+def plain(text: str) -> str:
+    """A text with composed accents (NFC) and single spaces."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _confirmed(text: str, changes: list[str]) -> str:
+    """The first term of several, without its unconfirmed parts; the first part, if none is confirmed."""
+    kept, left, ended = "", list[str](), False
+    pieces = ["", *_BETWEEN.split(text)]
+    for between, part in zip(pieces[::2], (each.strip(" ,.:;") for each in pieces[1::2]), strict=True):
+        ended |= bool(kept) and between.strip() in _ENDING
+        if part and not ended and not _UNCONFIRMED.match(part):
+            kept += between + part if kept else part
+        elif part:
+            left.append(part)
+    if not kept and left:
+        kept = left.pop(0)
+    changes.extend(f"left out: {each}" for each in left)
+    return kept or text
+
+
+def _undated(text: str, changes: list[str]) -> str:
+    undated = " ".join(_DATE.sub("", text).split())
+    if not undated:
         return text
-    changes.extend(f"left out: {each}" for each in segments if each is not confirmed[0])
-    return confirmed[0]
+    changes.extend(f"left out: {match[0]}" for match in _DATE.finditer(text))
+    return undated
 
 
 def _side(match: re.Match[str], changes: list[str]) -> str:
     side = "left" if (match[1] or match[2]).lower() == "l" else "right"
     return _note(changes, f"{match[0]} read as {side}", side)
-
-
-def _word(word: str, shorthand: Mapping[str, str], changes: list[str]) -> str:
-    short = word.lower()
-    if short in _DROPPED:
-        return _note(changes, f"left out: {word}", "")
-    if (meant := shorthand.get(short)) is None:
-        return word
-    return _note(changes, f"{word} read as {meant}", meant + " " * word.endswith("/"))
 
 
 def _note(changes: list[str], note: str, text: str) -> str:

@@ -27,7 +27,13 @@ class Rules:
         """What the candidates, best first, amount to."""
         if not candidates or candidates[0].score < self.match_above:
             return "no match"
-        second = candidates[1].score if len(candidates) > 1 else 0.0
         if self.accept_above is not None and candidates[0].score >= self.accept_above:
-            return "accepted" if candidates[0].score - second >= self.margin else "review"
+            return "accepted" if margin_of(candidates) >= self.margin else "review"
         return "review"
+
+
+def margin_of(candidates: Sequence[Candidate]) -> float:
+    """How far the first candidate's score is above the second's; a candidate that is alone has its whole score."""
+    if not candidates:
+        return 0.0
+    return candidates[0].score - (candidates[1].score if len(candidates) > 1 else 0.0)

@@ -7,13 +7,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from ..atomic import lock_open_file
 from .propose import Candidate
 
 
 class Journal:
     """A file of one line per text with its candidates; in memory are only the places of the lines.
 
-    It may be read while it is written, and a line that a killed run left half written is forgotten.
+    It may be read while it is written, by one run at a time. A line that a killed run left half written is forgotten.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any], *, restart: bool = False) -> None:
@@ -25,15 +26,18 @@ class Journal:
             restart: forget what is there.
 
         Raises:
-            ValueError: it is of a run with other settings.
+            ValueError: it is of a run with other settings, or of one that has not ended.
         """
         self.path = path
         self._places: dict[str, int] = {}
+        self._stream = _locked_stream(path)
         first = json.dumps({"journal": 1, **settings}).encode() + b"\n"
-        if restart or not path.exists() or not path.stat().st_size:
-            path.write_bytes(first)
-        self._stream: BinaryIO = path.open("r+b")
-        if self._stream.readline() != first:
+        found = b"" if restart else self._stream.readline()
+        if not found.endswith(b"\n"):  # nothing, or not even its first line was finished
+            self._stream.truncate(0)
+            self._stream.write(first)
+            self._stream.flush()
+        elif found != first:
             self._stream.close()
             raise ValueError(
                 f"{path} is of a run with other options, another model or another vocabulary;"
@@ -45,9 +49,11 @@ class Journal:
         while True:
             place = self._stream.tell()
             line = self._stream.readline()
+            if not line.endswith(b"\n"):  # the end, or a line that was not finished
+                break
             try:
                 self._places[json.loads(line)["text"]] = place
-            except (ValueError, KeyError, TypeError):  # the end, or a line that was not finished
+            except (ValueError, KeyError, TypeError):  # what a power cut left
                 break
         self._stream.seek(place)
         self._stream.truncate()
@@ -76,9 +82,13 @@ class Journal:
         os.fsync(self._stream.fileno())
 
     def remove(self) -> None:
-        """Close and remove it: the output is written."""
+        """Remove and close it: the output is written."""
+        try:
+            self.path.unlink()
+        except PermissionError:  # Windows removes no open file
+            self._stream.close()
+            self.path.unlink()
         self._stream.close()
-        self.path.unlink()
 
     def __enter__(self) -> Self:
         """Return the journal itself."""
@@ -89,3 +99,16 @@ class Journal:
     ) -> None:
         """Close it; the file stays."""
         self._stream.close()
+
+
+def _locked_stream(path: Path) -> BinaryIO:
+    """Open a file at its start, locked, and make it if there is none."""
+    while True:
+        stream = path.open("a+b")
+        if lock_open_file(stream.fileno(), wait=False) is False:
+            stream.close()
+            raise ValueError(f"{path} is of a run that has not ended; wait for it, or give another output.")
+        if path.exists() and os.path.samestat(os.fstat(stream.fileno()), path.stat()):
+            stream.seek(0)
+            return stream
+        stream.close()  # that run has just ended, and removed it

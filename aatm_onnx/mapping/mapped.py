@@ -26,22 +26,17 @@ class MappedTerm:
         term: the source term.
         reading: what was matched.
         decision: "decided" is a term that a person had decided about before: it was not matched.
-        proposed: the candidates, best first.
+        proposed: the candidates to show, best first.
+        margin: how far the first candidate's score is above the second's, which need not be shown.
     """
 
     term: Term
     reading: Reading
     decision: Decision | Literal["decided"]
     proposed: tuple[Proposed, ...] = ()
+    margin: float = 0.0
 
     @property
     def first(self) -> Proposed | None:
         """The first candidate, unless there is no match."""
         return self.proposed[0] if self.proposed and self.decision != "no match" else None
-
-    @property
-    def margin(self) -> float:
-        """How far the first candidate's score is above the second's."""
-        if not self.proposed:
-            return 0.0
-        return self.proposed[0].score - (self.proposed[1].score if len(self.proposed) > 1 else 0.0)

@@ -27,11 +27,17 @@ def tables(outcomes: Mapping[str, Outcome], bounded: Mapping[str, bool]) -> Iter
         coverage, threshold = outcome.coverage_at(0.95)
         yield (
             f"{name:<28}{outcome.hit(1):>8.3f}{outcome.hit(5):>8.3f}{outcome.mrr:>8.3f}{outcome.hit(10**9):>8.3f}"
-            f"{f'{coverage:.1%} of terms':>20}" + (f"{threshold:>11.3f}" if threshold is not None else f"{'-':>11}")
+            f"{f'{coverage:.1%} of terms':>20}" + f"{'-' if threshold is None else _rounded_down(threshold):>11}"
         )
     for name, outcome in outcomes.items():
         if bounded[name]:
             yield from _thresholds(name, outcome)
+
+
+def _rounded_down(threshold: float) -> str:
+    """A threshold to type: what it accepts, its six digits accept too."""
+    nearest = f"{threshold:.6f}"
+    return nearest if float(nearest) <= threshold else f"{threshold - 1e-6:.6f}"
 
 
 def _thresholds(name: str, outcome: Outcome) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from .cleaning import Reading
-from .decide import Rules
+from .decide import Rules, margin_of
 from .journal import Journal
 from .mapped import MappedTerm, Proposed
 from .propose import TEXTS_AT_ONCE, Proposer
@@ -36,9 +36,9 @@ def score_texts(texts: Sequence[str], proposer: Proposer, journal: Journal, prog
 
 
 def mapped_terms(
-    terms: Iterable[Term], read: Read, proposer: Proposer, journal: Journal, rules: Rules
+    terms: Iterable[Term], read: Read, proposer: Proposer, journal: Journal, rules: Rules, kept: int
 ) -> Iterator[MappedTerm]:
-    """Every term with its candidates from the journal, in the order of the source."""
+    """Every term with the first `kept` of its candidates from the journal, in the order of the source."""
     for term in terms:
         if term.decided:
             yield MappedTerm(term, Reading(term.name), "decided")
@@ -46,11 +46,11 @@ def mapped_terms(
         reading = read(term.name)
         candidates = journal[reading.text]
         proposed = []
-        for each in candidates:
+        for each in candidates[:kept]:
             concept = proposer.vocabulary.concept(each.concept_id)
             assert concept is not None  # the journal is of this vocabulary
             proposed.append(Proposed(concept, each.text, each.score, each.similarity))
-        yield MappedTerm(term, reading, rules.decide(candidates), tuple(proposed))
+        yield MappedTerm(term, reading, rules.decide(candidates), tuple(proposed), margin_of(candidates))
 
 
 def write_all(mapped: Iterable[MappedTerm], writer: Writer) -> Iterator[MappedTerm]:

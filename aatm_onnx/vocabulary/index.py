@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..atomic import move_folder, partial_folder, remove_leftovers
 from .concept import Concept, Filters, Match, Synonym
 from .damage import Damage
+from .grams import fold
 from .postings import Postings, write_postings
 from .table import ConceptTable, ConceptWriter
 from .texts import Texts, TextWriter
@@ -183,6 +184,20 @@ class Vocabulary:
             ValueError: a filter names something that the vocabulary does not have.
         """
         return int(self._table.allowed(filters).sum())
+
+    def has_name(self, text: str, filters: Filters | None = None) -> bool:
+        """Whether a text is a name or synonym of a concept that may be found; case, accents and marks don't matter.
+
+        Raises:
+            ValueError: a filter names something that the vocabulary does not have.
+        """
+        wanted = fold(text)
+        flags = None if filters in (None, Filters()) else self._flags(filters)
+        return any(
+            fold(self._texts[row]) == wanted
+            for row in self._postings.alike(text).tolist()
+            if flags is None or flags[row]
+        )
 
     def search(self, query: str, count: int = 50, filters: Filters | None = None) -> list[Match]:
         """The concepts with the names most similar to a query.

@@ -57,6 +57,12 @@ class Postings:
         order = np.argsort(-cosines, kind="stable")[:count]
         return rows[order], cosines[order]
 
+    def alike(self, query: str) -> NDArray[np.int64]:
+        """The few rows whose vectors are as long as the query's: the same text, if it is there, is among them."""
+        _, grams = gram_sets([fold(query)], self._bits)
+        length = float(np.linalg.norm(self._idf(grams).astype(np.float64)))
+        return np.arange(self._row_of(length * (1 - 1e-6)), self._row_of(length * (1 + 1e-6)))
+
     def _idf(self, grams: NDArray[np.uint32]) -> NDArray[np.float32]:
         frequency = self._starts[grams.astype(np.int64) + 1] - self._starts[grams]
         return _idf(frequency, len(self._lengths))
