@@ -14,12 +14,14 @@ import click
 from .. import __version__
 from ..atomic import whole_file
 from ..load import load_reranker
+from ..mapping.checks import checked
 from ..mapping.cleaning import SHORTHAND, Reading, read_term
 from ..mapping.decide import Rules
-from ..mapping.exchange import AatmWriter, SssomWriter, StcmWriter, UsagiWriter
+from ..mapping.exchange import AatmWriter, StcmWriter, UsagiWriter
 from ..mapping.journal import Journal
 from ..mapping.propose import Proposer
 from ..mapping.run import Read, mapped_terms, score_texts, texts_to_score, write_all
+from ..mapping.sssom import SssomWriter
 from ..mapping.summary import Summary
 from ..mapping.terms import TermColumns, read_terms
 from ..mapping.writers import CsvWriter, JsonlWriter, Origin, ParquetWriter, Writer
@@ -93,12 +95,13 @@ def command(
     reranker = _reranker(model, output_format, **more)
     proposer = Proposer(opened, reranker, retrieved, kept, filters)
     read = _reader(clean, abbreviations)
-    texts = texts_to_score(read_terms(terms, columns), read)
+    texts = texts_to_score(
+        checked(read_terms(terms, columns), output_format, source_vocabulary, opened.ids(filters)), read
+    )
     journal_path = output.with_name(f".{output.name}.journal")
     origin = Origin(
         *(f"aatm-onnx {__version__}", model, source_vocabulary, target_prefix, date.today()),
         f"https://w3id.org/sssom/mappings/{uuid.uuid5(uuid.NAMESPACE_URL, f'{opened.checksum}:{terms.name}')}",
-        lambda concept_id: found.vocabulary if (found := opened.concept(concept_id)) else "",
     )
     with Journal(journal_path, proposer.describe(), restart=restart) as journal:
         try:

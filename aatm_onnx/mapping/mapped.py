@@ -27,17 +27,24 @@ class MappedTerm:
         reading: what was matched.
         decision: "decided" is a term that a person had decided about before: it was not matched.
         proposed: the candidates, best first.
+        approved: the concepts that a person had approved, one for each of the term's `approved`.
     """
 
     term: Term
     reading: Reading
     decision: Decision | Literal["decided"]
     proposed: tuple[Proposed, ...] = ()
+    approved: tuple[Concept, ...] = ()
 
     @property
     def first(self) -> Proposed | None:
         """The first candidate, unless there is no match."""
         return self.proposed[0] if self.proposed and self.decision != "no match" else None
+
+    @property
+    def targets(self) -> tuple[Concept, ...]:
+        """What it is mapped to: the concepts that a person had approved, or that of the first candidate."""
+        return self.approved if self.first is None else (self.first.concept,)
 
     @property
     def margin(self) -> float:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,10 @@ class Vocabulary:
         """The concept with this id, or None."""
         index = self._table.find(concept_id)
         return None if index is None else self._concept(index)
+
+    def ids(self, filters: Filters) -> Iterator[str]:
+        """The ids of the concepts that a search with these filters may find."""
+        return self._table.ids(filters)
 
     def search(self, query: str, count: int = 50, filters: Filters | None = None) -> list[Match]:
         """The concepts with the names most similar to a query.
