@@ -165,7 +165,7 @@ def test_an_old_mapping_is_not_mixed_with_the_new_one(tmp_path: Path, vocabulary
     ]
     (tmp_path / "gold.csv").write_text(text.replace("77,0,LOCAL,zzzz qqqq,999", "77,0,LOCAL,zzzz qqqq,0"), "utf-8")
     (question,) = read_gold(tmp_path / "gold.csv", vocabulary, str)  # the deleted row was reviewed, but no longer holds
-    assert (question.text, question.right) == ("renal cysts", {"4"})
+    assert (question.text, question.right) == ("renal cysts", frozenset({"4"}))
 
 
 def test_sssom_declares_the_prefixes_of_an_ontology(tmp_path: Path, ontology: Vocabulary) -> None:
