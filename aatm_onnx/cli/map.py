@@ -14,12 +14,14 @@ import click
 from .. import __version__
 from ..load import load_reranker
 from ..mapping.abbreviations import read_abbreviations
+from ..mapping.checks import checked
 from ..mapping.cleaning import Reading, TermReader
 from ..mapping.decide import Rules
-from ..mapping.exchange import AatmWriter, SssomWriter, StcmWriter, UsagiWriter
+from ..mapping.exchange import AatmWriter, StcmWriter, UsagiWriter
 from ..mapping.journal import Journal
 from ..mapping.propose import Proposer
 from ..mapping.run import Read, mapped_terms, score_texts, texts_to_score, write_all
+from ..mapping.sssom import SssomWriter
 from ..mapping.summary import Summary
 from ..mapping.terms import TermColumns, read_terms
 from ..mapping.writers import CsvWriter, JsonlWriter, Origin, ParquetWriter, Writer
@@ -96,11 +98,11 @@ def command(
     proposer = Proposer(opened, reranker, retrieved, max(kept, 2), filters)  # the margin is to the second
     own = read_abbreviations(abbreviations) if abbreviations else {}
     read: Read = TermReader(own, lambda text: opened.has_name(text, filters)) if clean else Reading
-    texts = texts_to_score(read_terms(terms, columns), read)
+    given = checked(read_terms(terms, columns), output_format, source_vocabulary, opened.ids(filters))
+    texts = texts_to_score(given, read)
     origin = Origin(
         *(f"aatm-onnx {__version__}", model, source_vocabulary, target_prefix, date.today()),
         f"https://w3id.org/sssom/mappings/{uuid.uuid5(uuid.NAMESPACE_URL, f'{opened.checksum}:{terms.name}')}",
-        lambda concept_id: found.vocabulary if (found := opened.concept(concept_id)) else "",
     )
     streamed = sink.is_stream(output)
     with _journal_path(output, streamed) as path, Journal(path, proposer.describe(), restart=restart) as journal:

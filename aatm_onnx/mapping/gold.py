@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..vocabulary import Vocabulary
 from .evaluate import Question
+from .term import column_of
 from .terms import TermColumns, read_terms
 
 _CONCEPTS = ("conceptId", "target_concept_id", "concept_id", "targetConceptId")
@@ -20,7 +21,7 @@ def read_gold(
     """Read reviewed terms, each with all concepts that its rows name.
 
     Args:
-        path: a file saved by Usagi (its approved rows count), SOURCE_TO_CONCEPT_MAP, or a CSV.
+        path: a file saved by Usagi (its approved rows count), SOURCE_TO_CONCEPT_MAP (its valid rows), or a CSV.
         vocabulary: where the concepts are.
         read: how a term is read.
         name_column: the term's column in a CSV.
@@ -32,9 +33,9 @@ def read_gold(
     right: dict[str, set[str]] = {}
     for term in read_terms(path, TermColumns(name=name_column)):
         for row in term.rows:
-            if row.get("mappingStatus", "APPROVED") != "APPROVED":
+            if row.get("mappingStatus", "APPROVED").strip().upper() != "APPROVED" or _is_invalid(row):
                 continue
-            column = concept_column or next((each for each in _CONCEPTS if each in row), None)
+            column = concept_column or column_of(row, _CONCEPTS)
             if column not in row:
                 known = ", ".join(row)
                 raise ValueError(f"{path}: no column of concept ids; give --concept-column, one of {known}.")
@@ -48,3 +49,8 @@ def read_gold(
     if not right:
         raise ValueError(f"{path} has no reviewed term: a name with the id of a concept (in Usagi: approved).")
     return [Question(text, frozenset(ids)) for text, ids in right.items()]
+
+
+def _is_invalid(row: dict[str, str]) -> bool:
+    column = column_of(row, ["invalid_reason"])
+    return column is not None and bool(row[column].strip())

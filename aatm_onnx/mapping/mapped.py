@@ -28,6 +28,7 @@ class MappedTerm:
         decision: "decided" is a term that a person had decided about before: it was not matched.
         proposed: the candidates to show, best first.
         margin: how far the first candidate's score is above the second's, which need not be shown.
+        approved: the concepts that a person had approved, one for each of the term's `approved`.
     """
 
     term: Term
@@ -35,8 +36,14 @@ class MappedTerm:
     decision: Decision | Literal["decided"]
     proposed: tuple[Proposed, ...] = ()
     margin: float = 0.0
+    approved: tuple[Concept, ...] = ()
 
     @property
     def first(self) -> Proposed | None:
         """The first candidate, unless there is no match."""
         return self.proposed[0] if self.proposed and self.decision != "no match" else None
+
+    @property
+    def targets(self) -> tuple[Concept, ...]:
+        """What it is mapped to: the concepts that a person had approved, or that of the first candidate."""
+        return self.approved if self.first is None else (self.first.concept,)

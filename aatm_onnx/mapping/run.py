@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from ..vocabulary import Concept
 from .cleaning import Reading
 from .decide import Rules, margin_of
 from .journal import Journal
@@ -41,7 +42,11 @@ def mapped_terms(
     """Every term with the first `kept` of its candidates from the journal, in the order of the source."""
     for term in terms:
         if term.decided:
-            yield MappedTerm(term, Reading(term.name), "decided")
+            approved = (
+                proposer.vocabulary.concept(each.concept_id) or Concept(each.concept_id, each.name)
+                for each in term.approved
+            )
+            yield MappedTerm(term, Reading(term.name), "decided", approved=tuple(approved))
             continue
         reading = read(term.name)
         candidates = journal[reading.text]

@@ -40,16 +40,16 @@ class Summary:
             share = f"{word:<16}{self.terms[decision]:>8}{_share(self.terms[decision], terms):>9}"
             yield share + (f"{_share(self.data[decision], data):>13}" if self.weighted else "")
         scores = np.asarray(self.scores, np.float32)
-        frequencies = np.asarray(self.frequencies, np.int64)
+        frequencies = np.asarray(self.frequencies, np.float64)  # int64 may overflow in a sum
         if len(scores):
             yield ""
             yield "a first score of   terms at least that" + ("   of their data" if self.weighted else "")
             for threshold in _THRESHOLDS:
                 above = scores >= threshold
                 line = f"{threshold:>14.1f}{_share(int(above.sum()), len(scores)):>23}"
-                total = int(frequencies.sum())
-                yield line + (f"{_share(int(frequencies[above].sum()), total):>16}" if self.weighted else "")
+                total = float(frequencies.sum())
+                yield line + (f"{_share(float(frequencies[above].sum()), total):>16}" if self.weighted else "")
 
 
-def _share(part: int, whole: int) -> str:
+def _share(part: float, whole: float) -> str:
     return f"{part / whole:.1%}" if whole else "-"

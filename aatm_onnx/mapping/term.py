@@ -1,6 +1,22 @@
 """A source term: what is to be mapped, and what the file that it came from says of it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Approved(NamedTuple):
+    """A concept that a person approved for a term in Usagi.
+
+    Attributes:
+        concept_id: its id.
+        name: its name.
+        equivalence: how it relates to the term: "EQUAL", "WIDER", ...
+    """
+
+    concept_id: str
+    name: str
+    equivalence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,12 +29,31 @@ class Term:
         frequency: how often it occurs in the data; None if the file does not say.
         vocabulary: the source's own vocabulary, "" if the file does not say.
         rows: the rows of the file as they are, column by column.
-        decided: a person has decided about it; its rows are never changed.
+        status: what a person decided about it: "approved", "ignored", "flagged", or "unchecked" for a mapping with
+            several targets; "" if nobody has decided.
+        approved: the concepts that a person approved.
     """
 
     code: str
     name: str
     frequency: int | None = None
     vocabulary: str = ""
-    rows: tuple[dict[str, str], ...] = field(default=())
-    decided: bool = False
+    rows: tuple[dict[str, str], ...] = ()
+    status: str = ""
+    approved: tuple[Approved, ...] = ()
+
+    @property
+    def decided(self) -> bool:
+        """A person has decided about it; its rows are never changed."""
+        return bool(self.status)
+
+    def says(self, column: str) -> str:
+        """What its first row has in a column; "" if there is no such column."""
+        found = column_of(self.rows[0], [column]) if self.rows else None
+        return self.rows[0][found].strip() if found else ""
+
+
+def column_of(columns: Iterable[str], usual: Iterable[str]) -> str | None:
+    """That column which has the first of the usual names that is there, in capitals or not."""
+    known = {column.casefold(): column for column in columns}
+    return next((known[name.casefold()] for name in usual if name.casefold() in known), None)

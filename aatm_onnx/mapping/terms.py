@@ -1,19 +1,21 @@
 """Source terms from the files that mappers have: any CSV, Usagi's save file, SOURCE_TO_CONCEPT_MAP, aatm's input."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from ..csv_rows import rows_of_file
-from .term import Term
+from .term import Approved, Term, column_of
 
-_DECIDED = {"APPROVED", "IGNORED", "FLAGGED"}
-_USAGI = {"sourceCode", "sourceName", "mappingStatus", "conceptId"}
-_OMOP = {"source_code", "source_code_description"}
-# Columns that are taken where the user names none.
-_NAMES = ("name", "term", "source_name", "sourceName", "description", "source_code_description", "label", "text")
-_CODES = ("code", "source_code", "sourceCode", "id", "source_id")
+USAGI = {"sourceCode", "sourceName", "mappingStatus", "conceptId"}  # by these a file that Usagi saved is known
+_DECIDED = ("APPROVED", "IGNORED", "FLAGGED")
+_ESCAPED = re.compile(r"\\([\\n])")
+_THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")
+# Columns that are taken where the user names none; those of SOURCE_TO_CONCEPT_MAP and aatm come first.
+_NAMES = ("source_code_description", "name", "term", "source_name", "sourceName", "description", "label", "text")
+_CODES = ("source_code", "code", "sourceCode", "id", "source_id")
 _FREQUENCIES = ("frequency", "count", "source_frequency", "sourceFrequency", "n")
 
 
@@ -42,43 +44,49 @@ def read_terms(path: Path, columns: TermColumns | None = None) -> Iterator[Term]
     if header is None:
         raise ValueError(f"{path} is empty.")
     names = list(header[1])
-    if set(names) >= _USAGI and columns == TermColumns():
+    if set(names) >= USAGI:
+        _check_usagi(path, columns)
         yield from _usagi_terms(path, rows)
-    elif set(names) >= _OMOP and columns == TermColumns():
-        for number, row in rows:
-            yield _term(path, number, row, "source_code_description", "source_code", None)
-    else:
-        name = _chosen(path, "name", columns.name, _NAMES, names)
-        code = _chosen(path, "code", columns.code, _CODES, names)
-        frequency = _chosen(path, "frequency", columns.frequency, _FREQUENCIES, names)
-        if name is None:
-            raise ValueError(f"{path}: no column is called a name; give --name-column, one of {', '.join(names)}.")
-        for number, row in rows:
-            yield _term(path, number, row, name, code, frequency)
+        return
+    name = _chosen(path, "name", columns.name, _NAMES, names)
+    code = _chosen(path, "code", columns.code, _CODES, names)
+    frequency = _chosen(path, "frequency", columns.frequency, _FREQUENCIES, names)
+    vocabulary = column_of(names, ["source_vocabulary_id"])
+    if name is None:
+        raise ValueError(f"{path}: no column is called a name; give --name-column, one of {', '.join(names)}.")
+    for number, row in rows:
+        text = row[name].strip()
+        yield Term(
+            code=(row[code].strip() if code else "") or text,
+            name=text,
+            frequency=_frequency(path, number, row[frequency]) if frequency else None,
+            vocabulary=row[vocabulary].strip() if vocabulary else "",
+            rows=(row,),
+        )
+
+
+def _check_usagi(path: Path, columns: TermColumns) -> None:
+    for what, own in (("name", "sourceName"), ("code", "sourceCode"), ("frequency", "sourceFrequency")):
+        if getattr(columns, what) not in (None, own):
+            raise ValueError(f"{path} is a file saved by Usagi: its {what} is in {own}; leave --{what}-column out.")
 
 
 def _chosen(path: Path, what: str, given: str | None, usual: tuple[str, ...], names: list[str]) -> str | None:
     if given is not None and given not in names:
         raise ValueError(f"{path} has no column {given!r} (--{what}-column); its columns are {', '.join(names)}.")
-    return given or next((each for each in usual if each in names), None)
-
-
-def _term(path: Path, number: int, row: dict[str, str], name: str, code: str | None, frequency: str | None) -> Term:
-    text = row[name].strip()
-    return Term(
-        code=(row[code].strip() if code else "") or text,
-        name=text,
-        frequency=_frequency(path, number, row[frequency]) if frequency else None,
-        vocabulary=row.get("source_vocabulary_id", "").strip(),
-        rows=(row,),
-    )
+    return given or column_of(names, usual)
 
 
 def _frequency(path: Path, number: int, value: str) -> int | None:
+    text = value.strip()
+    if _THOUSANDS.fullmatch(text):
+        text = text.replace(",", "")
     try:
-        count = int(float(value.replace(",", ""))) if value.strip() else -1
-    except ValueError:
-        raise ValueError(f"{path}, line {number}: the frequency {value!r} is not a number.") from None
+        count = int(text) if text.isdecimal() else int(float(text or -1))
+        if count >= 2**63:  # Parquet's largest integer
+            raise OverflowError
+    except (ValueError, OverflowError):
+        raise ValueError(f"{path}, line {number}: the frequency {value!r} is not a number, or too large.") from None
     return None if count < 0 else count  # Usagi's -1 is unknown
 
 
@@ -87,14 +95,25 @@ def _usagi_terms(path: Path, rows: Iterator[tuple[int, dict[str, str]]]) -> Iter
     for (code, name), group in groupby(rows, key=lambda row: (row[1]["sourceCode"], row[1]["sourceName"])):
         numbered = list(group)
         number, first = numbered[0]
-        statuses = {row["mappingStatus"].strip().upper() for _, row in numbered}
+        statuses = [row["mappingStatus"].strip().upper() for _, row in numbered]
+        several = "UNCHECKED" if len(numbered) > 1 else ""
         yield Term(
-            code=code,
-            name=name.replace("\\n", " ").replace("\\\\", "\\"),
+            code=_unescaped(code),
+            name=_unescaped(name),
             frequency=_frequency(path, number, first.get("sourceFrequency", "")),
             rows=tuple(row for _, row in numbered),
-            decided=bool(statuses & _DECIDED) or len(numbered) > 1,
+            status=next((each for each in _DECIDED if each in statuses), several).lower(),
+            approved=tuple(
+                Approved(row["conceptId"], _unescaped(row.get("conceptName", "")), row.get("equivalence", ""))
+                for (_, row), status in zip(numbered, statuses, strict=True)
+                if status == "APPROVED" and row["conceptId"] not in ("", "0")
+            ),
         )
+
+
+def _unescaped(field: str) -> str:
+    """Usagi writes a backslash as two, and a new line as a backslash and an n."""
+    return _ESCAPED.sub(lambda match: "\n" if match[1] == "n" else "\\", field)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:

@@ -3,13 +3,12 @@
 import csv
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import IO, Any, BinaryIO
 
-from .mapped import MappedTerm, Proposed
-from .term import Term
+from .mapped import MappedTerm
 
 COLUMNS = (
     *("source_code", "source_name", "source_frequency", "matched_as", "changes", "decision"),
@@ -30,7 +29,6 @@ class Origin:
         target_prefix: put before concept ids that are not CURIEs.
         today: the day of the mappings.
         set_id: the mapping set's own id.
-        vocabulary_of: the terminology of a concept that a person chose, by its id; "" if it is not known.
     """
 
     tool: str
@@ -39,7 +37,6 @@ class Origin:
     target_prefix: str
     today: date
     set_id: str
-    vocabulary_of: Callable[[str], str]
 
 
 class Writer(ABC):
@@ -53,35 +50,36 @@ class Writer(ABC):
         """Write what is held back."""
 
 
-def others(proposed: Sequence[Proposed]) -> str:
-    """Candidates after the first in one line for people."""
-    return "; ".join(f"{each.concept.id} {each.concept.name} ({each.score:.2f})" for each in proposed[1:])
+def others(mapped: MappedTerm) -> str:
+    """Candidates that the term is not mapped to, in one line for people."""
+    left = mapped.proposed if mapped.first is None else mapped.proposed[1:]
+    return "; ".join(f"{each.concept.id} {each.concept.name} ({each.score:.2f})" for each in left)
 
 
-def row_of(mapped: MappedTerm) -> dict[str, Any]:
-    """One row with the columns of `COLUMNS`, all but `others`."""
+def rows_of(mapped: MappedTerm) -> Iterator[dict[str, Any]]:
+    """A row of each target, or one without; it has the columns of `COLUMNS`, all but `others`."""
     term, first = mapped.term, mapped.first
-    row: dict[str, Any] = {
-        "source_code": term.code,
-        "source_name": term.name,
-        "source_frequency": term.frequency,
-        "matched_as": mapped.reading.text,
-        "changes": "; ".join(mapped.reading.changes),
-        "decision": mapped.decision,
-    }
-    concept = {} if first is None else asdict(first.concept)
-    row |= {"concept_id": concept.get("id"), "concept_name": concept.get("name")}
-    row |= {"matched_name": first and first.text}
-    row |= {column: concept.get(column) for column in ("vocabulary", "domain", "concept_class", "standard", "code")}
-    return row | {
-        "score": mapped.proposed[0].score if mapped.proposed else None,
-        "margin": mapped.margin if mapped.proposed else None,
-        "similarity": mapped.proposed[0].similarity if mapped.proposed else None,
-    }
+    for target in mapped.targets or (None,):
+        concept = {} if target is None else asdict(target)
+        yield {
+            "source_code": term.code,
+            "source_name": term.name,
+            "source_frequency": term.frequency,
+            "matched_as": mapped.reading.text,
+            "changes": "; ".join(mapped.reading.changes),
+            "decision": term.status or mapped.decision,
+            "concept_id": concept.get("id"),
+            "concept_name": concept.get("name"),
+            "matched_name": first and first.text,
+            **{column: concept.get(column) for column in ("vocabulary", "domain", "concept_class", "standard", "code")},
+            "score": mapped.proposed[0].score if mapped.proposed else None,
+            "margin": mapped.margin if mapped.proposed else None,
+            "similarity": mapped.proposed[0].similarity if mapped.proposed else None,
+        }
 
 
 class CsvWriter(Writer):
-    """One row per term; a term that was decided before keeps its first target."""
+    """One row per term, or per target of a term that a person had approved."""
 
     def __init__(self, stream: IO[str]) -> None:
         """Write the header."""
@@ -89,25 +87,26 @@ class CsvWriter(Writer):
         self._writer.writeheader()
 
     def write(self, mapped: MappedTerm) -> None:
-        """Write one row."""
-        self._writer.writerow({**row_of(mapped), **decided_target(mapped.term), "others": others(mapped.proposed)})
+        """Write one term's rows."""
+        self._writer.writerows({**row, "others": others(mapped)} for row in rows_of(mapped))
 
 
 class JsonlWriter(Writer):
-    """One object per term, with all its candidates."""
+    """One object per term, or per target of a term that a person had approved, with all candidates."""
 
     def __init__(self, stream: IO[str]) -> None:
         """Write to `stream`."""
         self._stream = stream
 
     def write(self, mapped: MappedTerm) -> None:
-        """Write one line."""
-        row = {**row_of(mapped), **decided_target(mapped.term), "candidates": candidates_of(mapped)}
-        self._stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+        """Write one term's lines."""
+        for row in rows_of(mapped):
+            line = {**row, "candidates": candidates_of(mapped)}
+            self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 class ParquetWriter(Writer):
-    """One row per term; `candidates` is a list of structs."""
+    """One row per term, or per target of a term that a person had approved; `candidates` is a list of structs."""
 
     def __init__(self, stream: BinaryIO) -> None:
         """Open the file.
@@ -131,10 +130,9 @@ class ParquetWriter(Writer):
         self._rows: list[dict[str, Any]] = []
 
     def write(self, mapped: MappedTerm) -> None:
-        """Hold one row back until there are some thousand."""
-        row = {**row_of(mapped), **decided_target(mapped.term), "candidates": candidates_of(mapped)}
-        self._rows.append(row)
-        if len(self._rows) == _PARQUET_ROWS:
+        """Hold one term's rows back until there are some thousand."""
+        self._rows += ({**row, "candidates": candidates_of(mapped)} for row in rows_of(mapped))
+        if len(self._rows) >= _PARQUET_ROWS:
             self._flush()
 
     def close(self) -> None:
@@ -160,11 +158,3 @@ def candidates_of(mapped: MappedTerm) -> list[dict[str, Any]]:
         }
         for each in mapped.proposed
     ]
-
-
-def decided_target(term: Term) -> dict[str, str]:
-    """The first target of a term that was decided before, from its Usagi row."""
-    if not term.decided or term.rows[0]["conceptId"] in ("", "0"):
-        return {}
-    row = term.rows[0]
-    return {"concept_id": row["conceptId"], "concept_name": row.get("conceptName", "")}

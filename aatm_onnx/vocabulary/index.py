@@ -3,7 +3,7 @@
 import hashlib
 import json
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -198,6 +198,10 @@ class Vocabulary:
             for row in self._postings.alike(text).tolist()
             if flags is None or flags[row]
         )
+
+    def ids(self, filters: Filters) -> Iterator[str]:
+        """The ids of the concepts that a search with these filters may find."""
+        return self._table.ids(filters)
 
     def search(self, query: str, count: int = 50, filters: Filters | None = None) -> list[Match]:
         """The concepts with the names most similar to a query.

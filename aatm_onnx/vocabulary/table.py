@@ -1,6 +1,7 @@
 """The concepts of an index as columns in files: written once, then mapped into memory."""
 
 from array import array
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,10 @@ class ConceptTable:
             standard = [number for number, value in enumerate(self.categories["standard"]) if value == "S"]
             flags &= np.isin(self._numbers["standard"], standard)
         return flags
+
+    def ids(self, filters: Filters) -> Iterator[str]:
+        """The ids of the concepts that are allowed."""
+        return (self._ids[int(index)] for index in np.flatnonzero(self.allowed(filters)))
 
     def _number(self, column: str, value: str) -> int:
         known = self.categories[column]

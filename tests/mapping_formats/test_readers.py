@@ -26,11 +26,11 @@ def aatm_onnx(*arguments: str | Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def mapped(folder: Path, kind: str) -> Path:
+def mapped(folder: Path, kind: str, vocabulary: str = "vocabulary", source: str = "MINE") -> Path:
     output = folder / f"mapped.{kind}"
     aatm_onnx(
-        *("map", folder / "terms.csv", "--vocabulary", folder / "vocabulary", "--format", kind, "--output", output),
-        *("--provider", "cpu", "--source-vocabulary", "MINE"),
+        *("map", folder / "terms.csv", "--vocabulary", folder / vocabulary, "--format", kind, "--output", output),
+        *("--provider", "cpu", "--source-vocabulary", source),
     )
     return output
 
@@ -50,6 +50,17 @@ def test_sssom_is_read_whole(folder: Path) -> None:
     assert nothing.object.curie == "sssom:NoTermFound"
     assert converter.expand("OMOP:2000000787") == "https://athena.ohdsi.org/search-terms/terms/2000000787"
     assert str(metadata.license).endswith("unspecified")
+
+
+def test_sssom_of_an_ontology_is_read_whole(folder: Path) -> None:
+    """Its ids have a prefix of their own, and a source that is called as OMOP's concept ids are has another."""
+    ontology = folder / "hp.obo"
+    ontology.write_text('[Term]\nid: HP:0000787\nname: Nephrolithiasis\nsynonym: "Kidney stones" EXACT []\n', "utf-8")
+    aatm_onnx("index", ontology, "--output", folder / "ontology")
+    mappings, converter, _ = sssom_pydantic.read(mapped(folder, "sssom", "ontology", "OMOP"))
+    assert (mappings[0].subject.curie, mappings[0].object.curie) == ("source_OMOP:A%201", "HP:0000787")
+    assert converter.expand("HP:0000787") == "http://purl.obolibrary.org/obo/HP_0000787"
+    assert converter.expand("source_OMOP:A%201") == "urn:local:OMOP:A%201"
 
 
 def test_parquet_holds_what_jsonl_holds(folder: Path) -> None:

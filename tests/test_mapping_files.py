@@ -1,0 +1,230 @@
+"""Files of Usagi, OMOP and SSSOM, in and out: what a person decided stays, and nothing is said that is not so."""
+
+import csv
+import io
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from aatm_onnx.cli.map import command
+from aatm_onnx.mapping.gold import read_gold
+from aatm_onnx.mapping.terms import TermColumns, read_terms
+from aatm_onnx.vocabulary import Concept, Vocabulary, build_vocabulary
+
+USAGI = (
+    "sourceCode,sourceName,sourceFrequency,sourceAutoAssignedConceptIds,ADD_INFO:note,matchScore,mappingStatus,equivalence,"
+    "statusSetBy,statusSetOn,conceptId,conceptName,domainId,mappingType,comment,createdBy,createdOn,assignedReviewer\n"
+)
+DECIDED = USAGI + (
+    "1,htn,7,,,0.33,Approved,WIDER,me,5,4,Renal cyst,Condition,MAPS_TO,,me,5,\n"
+    "2,two things,7,,,0.33,APPROVED,EQUAL,me,5,4,Renal cyst,Condition,MAPS_TO,,me,5,\n"
+    "2,two things,7,,,0.33,APPROVED,EQUAL,me,5,77,Elsewhere,Condition,MAPS_TO,,me,5,\n"
+    "3,abdominal pain,7,,,0.33,IGNORED,UNREVIEWED,me,5,3,Abdominal pain,Condition,MAPS_TO,,me,5,\n"
+    "4,kidney cyst,7,,,0.33,FLAGGED,UNREVIEWED,me,5,3,Abdominal pain,Condition,MAPS_TO,,me,5,\n"
+)
+STCM = (
+    "source_code,source_concept_id,source_vocabulary_id,source_code_description,target_concept_id,"
+    "target_vocabulary_id,valid_start_date,valid_end_date,invalid_reason\n"
+)
+
+
+@pytest.fixture(scope="module")
+def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
+    concepts = [
+        Concept("1", "Nephrolithiasis", "HPO", "Condition", "Phenotype", "S", "HP:1"),
+        Concept("2", "Hypertension", "HPO", "Condition", "Phenotype", "S", "HP:2"),
+        Concept("3", "Abdominal pain", "HPO", "Condition", "Phenotype", "S", "HP:3"),
+        Concept("4", "Renal cyst", "HPO", "Condition", "Phenotype", "S", "HP:4"),
+    ]
+    return build_vocabulary(concepts, tmp_path_factory.mktemp("index") / "vocabulary")
+
+
+@pytest.fixture(scope="module")
+def ontology(tmp_path_factory: pytest.TempPathFactory) -> Vocabulary:
+    return build_vocabulary([Concept("HP:2", "Hypertension", "HP")], tmp_path_factory.mktemp("index") / "ontology")
+
+
+def run(vocabulary: Vocabulary, terms: Path, kind: str, *more: str) -> Result:
+    output = terms.with_name(f"mapped.{kind}")
+    given = (terms, "--vocabulary", vocabulary.path, "--output", output, "--format", kind, "--model", "retriever")
+    return CliRunner().invoke(command, [*map(str, given), *more])
+
+
+def mapped(vocabulary: Vocabulary, tmp_path: Path, text: str, kind: str, *more: str) -> str:
+    terms = tmp_path / "terms.csv"
+    terms.write_text(text, "utf-8")
+    done = run(vocabulary, terms, kind, *more)
+    assert done.exit_code == 0, done.exception
+    return (tmp_path / f"mapped.{kind}").read_bytes().decode()
+
+
+def rows(text: str, delimiter: str = ",") -> list[dict[str, str]]:
+    lines = (line for line in io.StringIO(text, newline="") if not line.startswith("#"))
+    return list(csv.DictReader(lines, delimiter=delimiter))
+
+
+def picked(text: str, *columns: str, delimiter: str = ",") -> list[tuple[str, ...]]:
+    return [tuple(row[column] for column in columns) for row in rows(text, delimiter)]
+
+
+def test_a_usagi_file_is_known_by_its_header_whatever_columns_are_named(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    text = mapped(vocabulary, tmp_path, DECIDED, "usagi", "--name-column", "sourceName")
+    fields = USAGI.strip().split(",")
+    assert [[row[name] for name in fields] for row in rows(text)] == list(csv.reader(DECIDED.splitlines()[1:]))
+    with pytest.raises(ValueError, match="its name is in sourceName; leave --name-column out"):
+        list(read_terms(tmp_path / "terms.csv", TermColumns(name="comment")))
+
+
+def test_every_format_holds_what_a_person_decided(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    """One row of each approved target; ignored and flagged terms have none."""
+    decisions = mapped(vocabulary, tmp_path, DECIDED, "csv")
+    assert picked(decisions, "source_code", "decision", "concept_id", "concept_name", "code") == [
+        ("1", "approved", "4", "Renal cyst", "HP:4"),
+        ("2", "approved", "4", "Renal cyst", "HP:4"),
+        ("2", "approved", "77", "Elsewhere", ""),
+        ("3", "ignored", "", "", ""),
+        ("4", "flagged", "", "", ""),
+    ]
+    assert mapped(vocabulary, tmp_path, DECIDED, "jsonl").count('"decision": "approved"') == 3
+    aatm = mapped(vocabulary, tmp_path, DECIDED, "aatm")
+    assert picked(aatm, "source_code", "target_concept_id", "target_vocabulary_code", "domain_id") == [
+        *(("1", "4", "HP:4", "Condition"), ("2", "4", "HP:4", "Condition"), ("2", "77", "", "")),
+        *(("3", "", "", ""), ("4", "", "", "")),
+    ]
+    stcm = mapped(vocabulary, tmp_path, DECIDED, "stcm", "--source-vocabulary", "MINE")
+    assert picked(stcm, "source_code", "target_concept_id") == [("1", "4"), ("2", "4"), ("2", "77")]
+    sssom = mapped(vocabulary, tmp_path, DECIDED, "sssom")
+    columns = ("subject_id", "predicate_id", "object_id", "mapping_justification", "comment")
+    assert picked(sssom, *columns, delimiter="\t") == [
+        ("LOCAL:1", "skos:broadMatch", "OMOP:4", "semapv:ManualMappingCuration", "approved"),
+        ("LOCAL:2", "skos:exactMatch", "OMOP:4", "semapv:ManualMappingCuration", "approved"),
+        ("LOCAL:2", "skos:exactMatch", "OMOP:77", "semapv:ManualMappingCuration", "approved"),
+    ]
+
+
+def test_a_usagi_file_mapped_again_says_only_what_is_so_now(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    text = USAGI + (
+        "5,nephrolithiasis,7,99,,0.00,UNCHECKED,UNREVIEWED,,0,0,Unmapped,,MAPS_TO,no match,,0,\n"
+        "6,renal cyst,7,99,,0.00,UNCHECKED,UNREVIEWED,,0,0,Unmapped,,MAPS_TO,my \\\\ words,,0,Ann\n"
+    )
+    again = mapped(vocabulary, tmp_path, text, "usagi", "--accept-above", "0.9", "--top-k", "1")
+    columns = ("mappingStatus", "conceptId", "sourceAutoAssignedConceptIds", "comment", "assignedReviewer")
+    assert picked(again, *columns) == [
+        ("APPROVED", "1", "1", "", ""),
+        ("APPROVED", "4", "4", "my \\\\ words", "Ann"),
+    ]
+
+
+def test_backslashes_and_new_lines_of_a_usagi_file_stay_as_they_are(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    text = USAGI + (
+        'A\\\\B,C:\\\\new\\nline \\t,7,,"a\nb",0.00,UNCHECKED,UNREVIEWED,,0,0,Unmapped,,MAPS_TO,,,0,\n'
+        'C,x,7,,"a\nb",0.00,IGNORED,UNREVIEWED,,0,0,Unmapped,,MAPS_TO,,,0,\n'
+    )
+    once = mapped(vocabulary, tmp_path, text, "usagi")
+    first, _ = read_terms(tmp_path / "terms.csv")
+    assert (first.code, first.name) == ("A\\B", "C:\\new\nline \\t")
+    assert once.count("\n") == 3  # Usagi reads line by line
+    assert picked(once, "sourceCode", "sourceName", "ADD_INFO:note") == [
+        ("A\\\\B", "C:\\\\new\\nline \\t", "a\\nb"),
+        ("C", "x", "a\\nb"),
+    ]
+    assert picked(mapped(vocabulary, tmp_path, once, "usagi"), "sourceCode", "sourceName") == [
+        *(("A\\\\B", "C:\\\\new\\nline \\t"), ("C", "x")),
+    ]
+
+
+def test_codes_of_two_source_vocabularies_are_two_sources(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    text = STCM + "".join(
+        f"401,0,{name},Hypertension,0,None,1970-01-01,2099-12-31,\n" for name in ("ICD9CM", "LOCAL", "OMOP", "9")
+    )
+    stcm = mapped(vocabulary, tmp_path, text, "stcm", "--accept-above", "0.9")
+    assert picked(stcm, "source_vocabulary_id", "target_concept_id") == [
+        *(("ICD9CM", "2"), ("LOCAL", "2"), ("OMOP", "2"), ("9", "2")),
+    ]
+    sssom = mapped(vocabulary, tmp_path, text, "sssom")
+    assert picked(sssom, "subject_id", delimiter="\t") == [
+        *(("ICD9CM:401",), ("LOCAL:401",), ("source_OMOP:401",), ("source_9:401",)),
+    ]
+    for line in ('ICD9CM: "urn:local:ICD9CM:"', 'source_OMOP: "urn:local:OMOP:"', 'OMOP: "https://athena.ohdsi.org/'):
+        assert f"#  {line}" in sssom
+
+
+def test_an_old_mapping_is_not_mixed_with_the_new_one(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    text = STCM.upper() + (
+        "401,9,LOCAL,hypertension,999,SNOMED,2001-01-01,2009-12-31,D\n"
+        "77,0,LOCAL,zzzz qqqq,999,SNOMED,1970-01-01,2099-12-31,\n"
+        "78,0,LOCAL,renal cysts,4,HPO,1970-01-01,2099-12-31,\n"
+    )
+    stcm = mapped(vocabulary, tmp_path, text, "stcm", "--accept-above", "0.99")
+    assert stcm.splitlines()[1:] == ["401,9,LOCAL,hypertension,2,HPO,1970-01-01,2099-12-31,"]
+    aatm = mapped(vocabulary, tmp_path, text, "aatm", "--match-above", "0.99")
+    assert picked(aatm, "source_concept_id", "target_concept_id", "target_vocabulary_id") == [
+        *(("9", "2", "HPO"), ("0", "", ""), ("0", "", "")),
+    ]
+    (tmp_path / "gold.csv").write_text(text.replace("77,0,LOCAL,zzzz qqqq,999", "77,0,LOCAL,zzzz qqqq,0"), "utf-8")
+    (question,) = read_gold(tmp_path / "gold.csv", vocabulary, str)  # the deleted row was reviewed, but no longer holds
+    assert (question.text, question.right) == ("renal cysts", frozenset({"4"}))
+
+
+def test_sssom_declares_the_prefixes_of_an_ontology(tmp_path: Path, ontology: Vocabulary) -> None:
+    sssom = mapped(ontology, tmp_path, "name\nhypertension\n", "sssom")
+    assert picked(sssom, "object_id", delimiter="\t") == [("HP:2",)]
+    assert '#  HP: "http://purl.obolibrary.org/obo/HP_"\n' in sssom
+
+
+def test_without_a_match_the_best_candidate_is_among_the_others(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    text = mapped(vocabulary, tmp_path, "name\nrenal cysts\n", "csv", "--match-above", "0.99")
+    ((decision, concept, others),) = picked(text, "decision", "concept_id", "others")
+    assert (decision, concept) == ("no match", "")
+    assert others.startswith("4 Renal cyst")
+
+
+@pytest.mark.parametrize("header", ["Code,name,Count", "SOURCE_CODE,SOURCE_CODE_DESCRIPTION,COUNT", "id;Label;n"])
+def test_usual_columns_are_found_in_capitals_or_not(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "terms.csv"
+    path.write_text(f"{header}\nA,htn,4\n".replace(",", ";"), "utf-8")
+    ((code, name, frequency),) = [(term.code, term.name, term.frequency) for term in read_terms(path)]
+    assert (code, name, frequency) == ("A", "htn", 4)
+
+
+def test_frequencies_are_numbers_that_fit(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    path = tmp_path / "terms.csv"
+    for text, frequency in (
+        *(("1,234,567", 1234567), ("12", 12), ("3.0", 3), ("1,234.0", 1234), ("", None), ("-1", None)),
+        (str(2**63 - 1), 2**63 - 1),
+    ):
+        path.write_text(f'name;count\nhtn;"{text}"\n', "utf-8")
+        assert [term.frequency for term in read_terms(path)] == [frequency]
+    for text in ("inf", "nan", "1e20", "1,5", "12,34", str(2**63)):
+        path.write_text(f'name;count\nhtn;"{text}"\n', "utf-8")
+        with pytest.raises(ValueError, match=f"line 2: the frequency '{text}' is not a number, or too large"):
+            list(read_terms(path))
+    largest = f"name,count\nhypertension,{2**63 - 1}\nrenal cyst,{2**63 - 1}\n"
+    path.write_text(largest, "utf-8")
+    last = run(vocabulary, path, "csv").output.splitlines()[-1]
+    assert last.split() == ["0.1", "100.0%", "100.0%"]  # their sum is no 64-bit integer
+
+
+def test_what_a_format_cannot_hold_is_said_before_anything_is_scored(
+    tmp_path: Path, vocabulary: Vocabulary, ontology: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terms = tmp_path / "terms.csv"
+    terms.write_text("name\nhypertension\n", "utf-8")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    for index, kind, words in (
+        (ontology, "usagi", "The concept id 'HP:2' is not a number"),
+        (ontology, "stcm", "The concept id 'HP:2' is not a number"),
+        (vocabulary, "stcm", "give --source-vocabulary"),
+        (vocabulary, "parquet", "Parquet needs pyarrow"),
+    ):
+        done = run(index, terms, kind)
+        assert words in str(done.exception)
+        assert [path.name for path in tmp_path.iterdir()] == ["terms.csv"]  # not even a journal
+
+
+def test_a_list_without_terms_gives_a_file_with_a_header(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    text = mapped(vocabulary, tmp_path, "code,name\n", "usagi")
+    assert text.startswith("sourceCode,sourceName,")
+    assert text.count("\n") == 1
