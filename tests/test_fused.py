@@ -131,6 +131,32 @@ def test_rows_kept_from_one_run_are_each_a_past_of_their_own(
 
 
 @settings(max_examples=30, deadline=None)
+@given(rows=batches, head=st.lists(tokens, max_size=20), query=prompts)
+def test_rows_after_a_kept_one_come_after_its_tokens(
+    fp32: FusedGraph, rows: list[Prompt], head: Prompt, query: Prompt
+) -> None:
+    past = fp32.present([head])[0] if head else None
+    feed = fp32.feed([query, *rows], past) | {"keep_rows": np.array([1])}
+    logits, present = fp32.session.run(["logits", "present"], feed)
+    np.testing.assert_allclose(logits[1:], fp32.expected([head + query + row for row in rows]), atol=5e-5)
+    np.testing.assert_allclose(logits[:1], fp32.expected([head + query]), atol=5e-5)
+    own = present[0, ..., -len(query) :, :]
+    whole = own if past is None else np.concatenate([past, own], axis=3)
+    np.testing.assert_allclose(whole, fp32.present([head + query])[0], atol=5e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=batches, shared=prompts)
+def test_an_int8_logit_is_the_same_whether_what_rows_share_is_a_past_or_a_row(
+    int8: FusedGraph, rows: list[Prompt], shared: Prompt
+) -> None:
+    after_past = int8.logits(rows, int8.present([shared])[0])
+    feed = int8.feed([shared, *rows]) | {"keep_rows": np.array([1])}
+    after_row = int8.session.run(["logits"], feed)[0][1:]
+    np.testing.assert_allclose(_score(after_row), _score(after_past), atol=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
 @given(rows=batches, shared=prompts)
 def test_an_int8_logit_does_not_depend_on_its_neighbours(int8: FusedGraph, rows: list[Prompt], shared: Prompt) -> None:
     """Not even by the step that a float's last bit can decide: sums don't depend on padding or on what is shared."""

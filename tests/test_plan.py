@@ -15,7 +15,7 @@ repeats = st.builds(lambda token, times: [token] * times, st.integers(0, 3), st.
 prompts = st.lists(repeats, min_size=1, max_size=4).map(lambda parts: [token for part in parts for token in part])
 many = st.lists(prompts, min_size=1, max_size=12, unique_by=tuple)
 known_prefixes = st.lists(st.one_of(st.just([]), prompts), min_size=1, max_size=3)
-budgets = st.builds(Budgets, st.integers(1, 400), st.integers(1, 200), st.integers(1, 3))
+budgets = st.builds(Budgets, st.integers(1, 400), st.integers(1, 200), st.integers(1, 3), st.booleans())
 
 
 def arrays(rows: list[Prompt]) -> list[TokenIds]:
@@ -48,13 +48,18 @@ class Replay:
                 assert prefix in self.live
             case Free(prefix):
                 del self.live[prefix]
-            case Score(prefix, indices, chunks):
+            case Score(prefix, indices, chunks, lead):
                 start = [] if prefix is None else self.live[prefix]
                 for stop in chunks:
                     (alone,) = indices
                     start = self.extended(start, self.rows[alone].tolist()[:stop])
                 own = [len(self.rows[index]) - len(start) for index in indices]
                 assert all(self.rows[index].tolist()[: len(start)] == start for index in indices) and min(own) > 0
+                if lead:
+                    shared = self.rows[indices[0]].tolist()[:lead]
+                    assert all(self.rows[index].tolist()[:lead] == shared for index in indices)
+                    own = [lead - len(start), *(len(self.rows[index]) - lead for index in indices)]
+                    assert min(own) > 0
                 self.largest_run = max(self.largest_run, max(own) * len(own))
                 self.scored += indices
 
@@ -134,6 +139,17 @@ def test_a_remembered_prefix_is_begun_with_by_the_next_plan() -> None:
     assert [len(ids) for ids in remembered] == [100]
     begins = [step for step in plan(second, [empty, *remembered], Budgets(384, 256)) if isinstance(step, Begin)]
     assert any((step.source, step.length) == (1, 100) for step in begins)
+
+
+def test_what_a_querys_candidates_share_leads_them_in_one_run_if_it_is_no_longer_than_they_are() -> None:
+    def steps(query: int, own: int) -> list[Step]:
+        rows = [[*range(query), 1000 + row, *range(own - 1)] for row in range(5)]
+        return plan(arrays(rows), [np.zeros(0, np.int32)], Budgets(384, 256, leads=True))
+
+    (led,) = (step for step in steps(20, 20) if not isinstance(step, Begin | Free))
+    assert isinstance(led, Score) and (led.lead, led.remembers, len(led.prompts)) == (20, True, 5)
+    assert any(isinstance(step, Extend) for step in steps(60, 20))  # five rows would be padded to 60
+    assert any(isinstance(step, Extend) for step in steps(70, 70))  # too many for one batch
 
 
 @settings(max_examples=200)

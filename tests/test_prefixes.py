@@ -73,17 +73,21 @@ def test_a_score_does_not_show_what_was_scored_before(session: Session, calls: l
 
 
 class Counting:
-    """A runtime that notes how many tokens its largest run had."""
+    """A runtime that notes how many tokens its runs had."""
 
     def __init__(self, runtime: Any) -> None:
-        self.runtime, self.most = runtime, 0
+        self.runtime, self.sizes = runtime, list[int]()
+
+    @property
+    def most(self) -> int:
+        return max(self.sizes)
 
     def run(self, outputs: list[str], feed: dict[str, Any], options: None) -> Any:
-        self.most = max(self.most, feed["input_ids"].size)
+        self.sizes.append(feed["input_ids"].size)
         return self.runtime.run(outputs, feed)
 
     def run_async(self, outputs: list[str], feed: dict[str, Any], *arguments: Any) -> None:
-        self.most = max(self.most, feed["input_ids"].size)
+        self.sizes.append(feed["input_ids"].size)
         self.runtime.run_async(outputs, feed, *arguments)
 
 
@@ -106,6 +110,20 @@ def test_a_single_pair_runs_no_token_of_the_bundles_prefix(session: Session) -> 
     counted = replace(session, runtime=runtime)  # type: ignore[arg-type]
     score_prompts(counted, [np.r_[session.prefix.ids, np.arange(5, dtype=np.int32)]], 0)
     assert runtime.most == 5
+
+
+def test_a_query_is_run_together_with_its_candidates_and_kept_for_the_next_call(session: Session) -> None:
+    assert session.prefix is not None and session.leads
+    query = np.r_[session.prefix.ids, np.arange(20, dtype=np.int32)]
+    ids = [np.r_[query, np.arange(row, row + 25, dtype=np.int32)] for row in range(6)]
+    runtime, cache = Counting(session.runtime), PrefixCache(200)
+    counted = replace(session, runtime=runtime)  # type: ignore[arg-type]
+    together = prompt_logits(counted, ids, 0, cache=cache)
+    assert runtime.sizes == [7 * 25]
+    np.testing.assert_allclose(together, prompt_logits(replace(session, leads=False), ids, 0), atol=1e-5)
+    again = prompt_logits(counted, ids[:5], 0, cache=cache)
+    assert sum(runtime.sizes[1:]) == 5 * 25
+    np.testing.assert_allclose(again, together[:5], atol=1e-5)
 
 
 def test_equal_prompts_have_equal_scores_and_are_run_once(session: Session) -> None:

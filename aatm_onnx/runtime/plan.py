@@ -5,7 +5,8 @@ A plan is a list of steps over numbered prefixes. It is pure: token ids and budg
     Begin    prefix 5 is the first 40 tokens of prefix 0
     Extend   prefix 6 is prefix 5 and the tokens of prompt 3 up to the 75th
     Remember keep prefix 6 for later calls
-    Score    run prompts 3, 1 and 8 after prefix 6, as one left-padded batch
+    Score    run prompts 3, 1 and 8 after prefix 6, as one left-padded batch; tokens that they share beyond it may lead
+             them as a row of their own
     Free     nothing needs prefix 6 any more
 """
 
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..prompt import TokenIds
-from .prefix_tree import PrefixNode, common_length, prefix_tree
+from .prefix_tree import RUN_COST, PrefixNode, common_length, prefix_tree
 
 # A batch is not made smaller than this to have one for every worker: each batch reads all weights.
 LEAST_TOKENS = 64
@@ -32,11 +33,13 @@ class Budgets:
             prefix can be shared and it can't be cut into chunks.
         chunk: the most tokens of a prefix, or of a lone prompt, that are run at a time.
         workers: how many batches run side by side.
+        leads: whether the rows of a batch can come after its first one.
     """
 
     tokens: int
     chunk: int
     workers: int = 1
+    leads: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,15 @@ class Score:
         prefix: the shared prefix.
         prompts: indices.
         chunks: for a single long prompt, where its tokens are cut: each part but the last extends the prefix.
+        lead: up to where tokens that all prompts share beyond the prefix are a row before theirs; 0 if there are none.
+        remembers: whether the prefix that ends there is worth keeping for later calls.
     """
 
     prefix: int | None
     prompts: tuple[int, ...]
     chunks: tuple[int, ...] = ()
+    lead: int = 0
+    remembers: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +122,7 @@ class _Planner:
     budgets: Budgets
     lengths: list[int] = field(init=False)  # of every prefix, by its number
     remembered: tuple[int, TokenIds] | None = None  # the prefix that this plan remembered last
+    waiting: dict[int, int] = field(default_factory=dict)  # how many pending nodes continue a prefix
 
     def __post_init__(self) -> None:
         self.lengths = [len(ids) for ids in self.known]
@@ -126,20 +134,22 @@ class _Planner:
             (prefix_tree(self.prompts, np.flatnonzero(own_start == start).tolist(), start), None)
             for start in sorted(set(own_start.tolist()))  # np.unique would import numpy.ma: 20 ms
         ]
-        waiting: dict[int, int] = {}  # how many pending nodes continue a prefix
         while pending:
             node, parent = pending.pop()
             first = node.first_prompt()
             if node.stop > own_start[first]:
-                prefix = yield from self._prefix_of(first, node.stop, parent)
+                begun = parent is None
+                source = (yield from self._begin(self.prompts[first][: node.stop])) if parent is None else parent
+                if self._can_lead(node, source):
+                    yield Score(source, tuple(node.prompts), lead=node.stop, remembers=begun)
+                    yield from [Free(source)] if begun else self._left(parent)
+                    continue
+                prefix = yield from self._prefix_of(first, node.stop, source, begun)
                 continued: int | None = prefix
             else:
                 prefix, continued = self._next(node.stop), None
                 yield Begin(prefix, 0, node.stop)  # a root that adds nothing; its children begin for themselves
-            if parent is not None:
-                waiting[parent] -= 1
-                if not waiting[parent]:
-                    yield Free(parent)
+            yield from self._left(parent)
             # The largest comes last, when no other node waits for this one's prefix. So no more prefixes are in memory
             # at a time than the prompts can be halved.
             pending += [
@@ -149,18 +159,37 @@ class _Planner:
             workers = 1 if pending else self.budgets.workers
             yield from _batches(self.prompts, node.prompts, prefix, node.stop, self.budgets, workers)
             if continued is not None and node.children:
-                waiting[continued] = len(node.children)
+                self.waiting[continued] = len(node.children)
             else:
                 yield Free(prefix)
         if self.remembered:
             yield Free(self.remembered[0])
 
-    def _prefix_of(self, prompt: int, stop: int, parent: int | None) -> Generator[Step, None, int]:
-        """The steps that make the first `stop` tokens of a prompt a prefix; returns its number."""
+    def _left(self, prefix: int | None) -> Iterator[Step]:
+        """One pending node less continues a prefix."""
+        if prefix is not None:
+            self.waiting[prefix] -= 1
+            if not self.waiting[prefix]:
+                yield Free(prefix)
+
+    def _can_lead(self, node: PrefixNode, source: int) -> bool:
+        """Whether a node's tokens after `source` are best run in one batch with the prompts that come after them.
+
+        That spares a run. But these tokens become a row, and rows are padded to the longest.
+        """
+        own = node.stop - self.lengths[source]
+        if not self.budgets.leads or node.children or not own:
+            return False
+        longest = max(len(self.prompts[index]) for index in node.prompts) - node.stop
+        apart = own + len(node.prompts) * longest
+        return (1 + len(node.prompts)) * max(own, longest) <= min(self.budgets.tokens, apart + RUN_COST)
+
+    def _prefix_of(self, prompt: int, stop: int, parent: int, begun: bool) -> Generator[Step, None, int]:
+        """The steps that make the first `stop` tokens of a prompt a prefix, which goes on with `parent`; its number.
+
+        One that was begun for this is freed, and what it becomes is worth remembering.
+        """
         ids = self.prompts[prompt][:stop]
-        begun = parent is None
-        if parent is None:
-            parent = yield from self._begin(ids)
         if self.lengths[parent] == stop:
             yield from self._remember(parent, ids)
             return parent

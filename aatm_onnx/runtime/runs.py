@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession, RunOptions
 
 Result = TypeVar("Result")
-# Work in several runs: yields what to run, is sent what that gave (an array, or one on the GPU), returns its result.
+# Work in several runs: yields what to run, is sent what that gave (arrays, or one on the GPU), returns its result.
 Runs: TypeAlias = Generator["Run", Any, Result]
 
 
@@ -31,13 +31,13 @@ class Run:
     """One run of a session.
 
     Attributes:
-        output: which of the graph's outputs is wanted.
+        outputs: which of the graph's outputs are wanted; on "cuda" one.
         feed: the inputs by name.
         provider: "cpu" or "cuda"; there the output stays on the GPU, and a prefix need not travel to the CPU and back.
         options: what ONNX Runtime is told.
     """
 
-    output: str
+    outputs: tuple[str, ...]
     feed: dict[str, Any]
     provider: str
     options: "RunOptions | None"
@@ -142,9 +142,9 @@ class Beside:
         go_on = partial(self._go_on, work, run)
         only_there: set[str] | None = None
         try:
-            only_there = {run.output}
+            only_there = set(run.outputs)
             self._fed.append((run, ref(only_there, self._ends.put)))
-            self._runtime.run_async([run.output], run.feed, go_on, only_there, run.options)
+            self._runtime.run_async(run.outputs, run.feed, go_on, only_there, run.options)
         except BaseException as error:  # ONNX Runtime's exceptions share no base class
             clear_frames(error.__traceback__)  # else it keeps `only_there`, as one of run_async's arguments
             if isinstance(error, Exception):
@@ -164,7 +164,7 @@ class Beside:
         try:
             if error:
                 raise run.failed(error)
-            given = outputs[0]
+            given: object = outputs
             while work is not None:
                 complete(self._runtime, work, given)
                 given, work = None, self._next()
@@ -179,10 +179,12 @@ class Beside:
         return None
 
 
-def _run(runtime: "InferenceSession", run: Run) -> Any:
+def _run(runtime: "InferenceSession", run: Run) -> list[Any]:
     try:
         if run.provider == "cuda":
-            return run_on_device(runtime, "cuda", run.output, run.feed)
-        return runtime.run([run.output], run.feed, run.options)[0]
+            (output,) = run.outputs
+            return [run_on_device(runtime, "cuda", output, run.feed)]
+        outputs: list[Any] = runtime.run(run.outputs, run.feed, run.options)
+        return outputs
     except Exception as error:
         raise run.failed(error) from error

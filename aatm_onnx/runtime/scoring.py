@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..prompt import TokenIds, left_pad
 from .forks import end_with_process
 from .kv_cache import PrefixCache, PrefixKV
-from .plan import Begin, Budgets, Extend, Free, Remember, Score, Step, plan
+from .plan import REMEMBERED_TOKENS, Begin, Budgets, Extend, Free, Remember, Score, Step, plan
 from .runs import Beside, Runs, complete
 from .session import Session
 
@@ -57,7 +57,7 @@ def prompt_logits(
     """
     distinct, places = _distinct(prompts)  # equal prompts get equal scores, to the last bit, and are run once
     budget = token_budget or TOKEN_BUDGETS[session.provider]
-    budgets = Budgets(budget, min(budget, _CHUNKS[session.provider]), session.workers)
+    budgets = Budgets(budget, min(budget, _CHUNKS[session.provider]), session.workers, session.leads)
     cache = cache or PrefixCache(0)
     known = [] if session.prefix is None else [session.prefix, *cache.prefixes()]
     steps = plan(distinct, [prefix.ids for prefix in known], budgets)
@@ -126,6 +126,10 @@ class _Execution:
         return self._score_after(step, None if step.prefix is None else self.prefixes[step.prefix])
 
     def _score_after(self, step: Score, prefix: PrefixKV | None) -> Runs[None]:
+        if step.lead:
+            assert prefix is not None
+            yield from self._score_led(step, prefix)
+            return
         session = self.session.giving_back() if len(step.chunks) + 1 >= _MANY_CHUNKS else self.session
         for number, stop in enumerate(step.chunks):
             assert prefix is not None  # only prompts after a prefix are cut
@@ -136,6 +140,16 @@ class _Execution:
         rows = list(step.prompts)
         batch = left_pad([self.prompts[index][start:] for index in rows], self.pad_token_id)  # (batch, seq) each
         self.logits[rows] = yield from session.logits_runs(*batch, prefix)
+
+    def _score_led(self, step: Score, prefix: PrefixKV) -> Runs[None]:
+        """The work of a batch whose first row is what its prompts share beyond the prefix."""
+        rows = list(step.prompts)
+        lead = self.prompts[rows[0]][: step.lead]
+        own = [lead[len(prefix.ids) :], *(self.prompts[index][step.lead :] for index in rows)]
+        batch = left_pad(own, self.pad_token_id)  # (1 + rows, seq) each
+        self.logits[rows], led = yield from self.session.led_runs(*batch, prefix, lead)
+        if step.remembers:
+            self.cache.add(led.first(min(len(lead), REMEMBERED_TOKENS)))
 
 
 def _marking_the_last(steps: Iterable[Step]) -> Iterator[tuple[Step, bool]]:

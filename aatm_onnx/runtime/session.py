@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # More batches side by side would take memory (160 MB each for passages at 0.6B) for little time. The threads that are
 # left share their operators.
 MOST_WORKERS = 8
+LEADS = "rows_after_kept"  # metadata of a graph in which a batch's other rows come after those that it keeps
 _STANDARD_INPUTS = {"input_ids", "attention_mask"}
 _SHARING_INPUTS = _STANDARD_INPUTS | {"past", "keep_rows"}
 
@@ -36,6 +37,7 @@ class Session:
         threads: how many threads compute.
         workers: how many batches to run side by side: one here, and the others on threads of the session's own.
         joins_past: whether the graph's `present` is the whole past of what follows (cuda), or its run's own part.
+        leads: whether the rows of a batch can come after its first one.
         run_options: what ONNX Runtime is told with every run on the CPU.
     """
 
@@ -45,6 +47,7 @@ class Session:
     threads: int = 1
     workers: int = 1
     joins_past: bool = False
+    leads: bool = False
     run_options: "RunOptions | None" = None
 
     def logits(
@@ -70,13 +73,28 @@ class Session:
         if self.prefix is not None:
             past = self.prefix.first(0) if prefix is None else prefix
             feed |= {"past": past.keys_values, "keep_rows": np.zeros(1, np.int64)}
-        logits = np.asarray((yield self._run("logits", feed)), np.float32)
-        if logits.shape != (len(input_ids), 2):
-            raise ScoreError(
-                f"The graph gives logits of shape {logits.shape} for {len(input_ids)} prompts, where a reranker's is"
-                " (prompts, 2); export the bundle again."
-            )
-        return logits  # (batch, 2)
+        (logits,) = yield self._run(("logits",), feed)
+        return _checked(logits, len(input_ids))  # (batch, 2)
+
+    def led_runs(
+        self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64], prefix: PrefixKV, lead: TokenIds
+    ) -> Runs[tuple[NDArray[np.float32], PrefixKV]]:
+        """The run of one left-padded batch whose other rows come after its first.
+
+        Args:
+            input_ids: shape (1 + batch, seq); the first row is what `lead` has after `prefix`.
+            attention_mask: shape (1 + batch, seq), 1 for a real token.
+            prefix: what stands before every row.
+            lead: what stands before the other rows, (lead,): it begins with `prefix`.
+
+        Returns:
+            The logits of "no" and "yes" after the other rows' last tokens, shape (batch, 2), float32; and the prefix
+            `lead`.
+        """
+        feed = {"input_ids": input_ids, "attention_mask": attention_mask, "past": prefix.keys_values}
+        logits, present = yield self._run(("logits", "present"), feed | {"keep_rows": np.ones(1, np.int64)})
+        own = len(lead) - len(prefix.ids)
+        return _checked(logits, len(input_ids))[1:], prefix.followed_by(lead, present[0, ..., -own:, :])
 
     def giving_back(self) -> "Session":
         """The same session, which gives memory back after every run on the CPU.
@@ -97,12 +115,23 @@ class Session:
         """
         own = ids[None, len(prefix.ids) :].astype(np.int64)  # (1, own)
         feed = {"input_ids": own, "attention_mask": np.ones_like(own), "keep_rows": np.ones(1, np.int64)}
-        present = yield self._run("present", feed | {"past": prefix.keys_values})
+        (present,) = yield self._run(("present",), feed | {"past": prefix.keys_values})
         present = present.reshape(present.shape[1:])
         return PrefixKV(ids, present) if self.joins_past else prefix.followed_by(ids, present, consume=consume)
 
-    def _run(self, output: str, feed: dict[str, Any]) -> Run:
-        return Run(output, feed, self.provider, self.run_options)
+    def _run(self, outputs: tuple[str, ...], feed: dict[str, Any]) -> Run:
+        return Run(outputs, feed, self.provider, self.run_options)
+
+
+def _checked(logits: Any, rows: int) -> NDArray[np.float32]:
+    """Logits of a batch as (rows, 2), float32."""
+    found: NDArray[np.float32] = np.asarray(logits, np.float32)
+    if found.shape != (rows, 2):
+        raise ScoreError(
+            f"The graph gives logits of shape {found.shape} for {rows} prompts, where a reranker's is (prompts, 2);"
+            " export the bundle again."
+        )
+    return found
 
 
 def open_session(
@@ -138,6 +167,7 @@ def open_session(
         threads,
         workers=min(threads, MOST_WORKERS),
         joins_past=joins_past,
+        leads=LEADS in runtime.get_modelmeta().custom_metadata_map,
         run_options=None if keep_memory else giving_back(),
     )
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aatm_onnx.runtime.session import LEADS
+
 from ..checkpoint import CheckpointWeights, FloatArray
 from .builder import OnnxGraph, Value
 from .decoder import Inputs, Layer
@@ -35,9 +37,10 @@ class FusedAttention:
     def __init__(self, graph: OnnxGraph, weights: CheckpointWeights, inputs: Inputs) -> None:
         """Work out what all layers share from the graph's inputs."""
         self.graph, self.op, self.weights, self.config = graph, graph.op, weights, weights.config
+        graph.metadata[LEADS] = "yes"
         self.token_ids = inputs.token_ids
         self.keep_rows = inputs.keep_rows
-        self.positions = positions_of(graph, weights, inputs.mask, inputs.past)
+        self.positions = positions_of(graph, weights, inputs.mask, inputs.past, inputs.keep_rows)
         # The past as (layers * 2, kv_heads, past, head_dim).
         leading = [self.config.num_hidden_layers * 2, self.config.num_key_value_heads]
         shape = self.op.Concat(leading, self.op.Shape(inputs.past, start=3), axis=0)
@@ -58,10 +61,11 @@ class FusedAttention:
         own = self._keys_values(layer, layer.attention.prepare(x))
         past = KeysValues(*(self._past(2 * layer.index + i, heads) for i in (0, 1)))
         kept = [self.op.Slice(x, [0], self.keep_rows, [1]) for x in (own.keys, own.values)]
+        lead = KeysValues(*(self._lead(x) for x in kept))
         present = self.op.Concat(*(pad(x, heads, self.config.num_key_value_heads, axis=0) for x in kept), axis=0)
         tokens = self.positions.last if layer.is_last else self.positions.all
         queries = self._queries(layer, layer.attention.prepare(self.select(layer, x)), tokens)
-        gathered = self._gather(layer, queries, tokens, past, own)
+        gathered = self._gather(layer, queries, tokens, past, lead, own)
         return self._after(present, layer, self._merge_heads(layer, gathered)), [present]
 
     def select(self, layer: Layer, x: Value) -> Value:
@@ -86,6 +90,10 @@ class FusedAttention:
         """Keys or values of what stands before every row, (kv_heads, past, head_dim)."""
         return cut(self.op.Gather(self.past, index, axis=0), heads, self.config.num_key_value_heads, axis=0)
 
+    def _lead(self, kept: Value) -> Value:
+        """Keys or values of the rows that stand before the others, (kv_heads, lead, head_dim)."""
+        return self.op.Reshape(self.op.Slice(kept, [0], self.positions.lead_rows, [1]), [0, -1, self.config.head_dim])
+
     def _keys_values(self, layer: Layer, x: Activation) -> KeysValues:
         """Keys, normed and rotated, and values of x, (batch * seq, hidden)."""
         # k and q go through RMSNorm, which does not see a row's scale: it need not be multiplied in.
@@ -102,19 +110,25 @@ class FusedAttention:
         norm = self.weights.whole(name + "q_norm.weight") / np.float32(math.sqrt(self.config.head_dim))
         return self._kv_head_first(layer, self._norm_and_rotate(queries, name + "q_norm.weight", norm, tokens), tokens)
 
-    def _gather(self, layer: Layer, queries: Value, tokens: Queries, past: KeysValues, own: KeysValues) -> Value:
-        """softmax(queries . keys) . values over past and own tokens, shaped as queries (`_kv_head_first`)."""
+    def _gather(
+        self, layer: Layer, queries: Value, tokens: Queries, past: KeysValues, lead: KeysValues, own: KeysValues
+    ) -> Value:
+        """softmax(queries . keys) . values over past, lead and own tokens, shaped as queries (`_kv_head_first`)."""
         op, heads = self.op, self._kv_heads(layer)
         own_scores = op.FusedMatMul(queries, own.keys, transB=1) + tokens.bias  # (kv_heads, batch, n * group, seq)
         joined = op.Reshape(queries, [heads, -1, self.config.head_dim])  # all rows in one matrix
         past_scores = op.FusedMatMul(joined, past.keys, transB=1)
-        past_scores = op.Reshape(past_scores, tokens.past_shape(heads), allowzero=1)
-        scores = op.Concat(past_scores, own_scores, axis=-1)  # (kv_heads, batch, n * group, past + seq)
+        past_scores = op.Reshape(past_scores, tokens.shape_over(heads, self.positions.past), allowzero=1)
+        lead_scores = op.FusedMatMul(joined, lead.keys, transB=1)
+        lead_scores = op.Reshape(lead_scores, tokens.shape_over(heads, self.positions.lead), allowzero=1)
+        lead_scores = lead_scores + self.positions.lead_bias
+        # (kv_heads, batch, n * group, past + lead + seq)
+        scores = op.Concat(past_scores, lead_scores, own_scores, axis=-1)
+        before = op.Concat(past.values, lead.values, axis=1)  # (kv_heads, past + lead, head_dim)
         if not layer.batch_invariant:
-            return self._weigh(op.Softmax(scores, axis=-1), past, own, queries, tokens.joined_past_shape(heads))
+            return self._weigh(op.Softmax(scores, axis=-1), before, own.values, queries, tokens)
         weights, total = self._batch_invariant_softmax(scores)
-        past, own = (KeysValues(x.keys, x.values.cast(np.float64)) for x in (past, own))
-        gathered = self._weigh(weights, past, own, queries, tokens.joined_past_shape(heads))
+        gathered = self._weigh(weights, before.cast(np.float64), own.values.cast(np.float64), queries, tokens)
         return gathered.cast(np.float32) / total.cast(np.float32)
 
     def _batch_invariant_softmax(self, scores: Value) -> tuple[Value, Value]:
@@ -129,12 +143,14 @@ class FusedAttention:
         weights = op.Exp(scores - op.ReduceMax(scores, [-1])).cast(np.float64)
         return weights, op.ReduceSum(weights, [-1])
 
-    def _weigh(self, weights: Value, past: KeysValues, own: KeysValues, queries: Value, past_shape: Value) -> Value:
-        """The values of past and own tokens, weighed and added up, shaped as queries."""
-        op = self.op
-        past_weights, own_weights = self.graph.nodes("Split", weights, self.positions.lengths, outputs=2, axis=-1)
-        from_past = op.Reshape(past_weights, past_shape, allowzero=1) @ past.values
-        return own_weights @ own.values + op.Reshape(from_past, op.Shape(queries))
+    def _weigh(self, weights: Value, before: Value, own: Value, queries: Value, tokens: Queries) -> Value:
+        """Values, those of what stands before all rows and rows' own, weighed and added up, shaped as queries."""
+        op, lengths = self.op, self.positions.lengths
+        before_weights, own_weights = self.graph.nodes("Split", weights, lengths, outputs=2, axis=-1)
+        heads, places = op.Shape(before, end=1), op.Shape(before, start=1, end=2)
+        joined = op.Concat(heads, tokens.batch * tokens.grouped, places, axis=0)  # all rows in one matrix
+        from_before = op.Reshape(before_weights, joined, allowzero=1) @ before
+        return own_weights @ own + op.Reshape(from_before, op.Shape(queries))
 
     def _norm_and_rotate(self, x: Value, name: str, norm: FloatArray, tokens: Queries) -> Value:
         """x, (batch * n, heads * head_dim), each head normed and rotated: (batch, n, heads * head_dim)."""

@@ -94,6 +94,7 @@ class OnnxGraph:
     def __init__(self, file: Path, weights: WeightFile) -> None:
         """Start a graph that `save` will write to `file`, with its large weights in `weights`."""
         self.op = Operators(self)
+        self.metadata: dict[str, str] = {}  # what a runtime may want to know of it
         self._file, self._weight_file = file, weights
         self._nodes: list[onnx.NodeProto] = []
         self._outputs_of: dict[bytes, list[Value]] = {}
@@ -158,6 +159,7 @@ class OnnxGraph:
         graph = helper.make_graph(self._nodes, "qwen3_reranker", self._inputs, self._outputs, initializers)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(_MICROSOFT, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="aatm-onnx")
+        helper.set_model_props(model, self.metadata)
         self._file.write_bytes(model.SerializeToString())
 
     def _value(self, operand: Operand) -> str:

@@ -4,7 +4,8 @@ Inputs
     input_ids, attention_mask   (batch, seq) int64, left-padded
     past                        (layers, 2, kv_heads, past, head_dim): keys and values of tokens that stand before every
                                 row of the batch, one copy for all
-    keep_rows                   (1,) int64: for how many rows to give back `present`
+    keep_rows                   (1,) int64: for how many rows to give back `present`; in the fused graph rows after
+                                these come after them: they see their tokens as they see the past
 Outputs
     logits    (batch, 2): no, yes, from the last token
     present   (keep_rows, layers, 2, kv_heads, seq, head_dim): each kept row's own keys and values, so that `past`

@@ -21,7 +21,6 @@ class Queries:
         batch: (1,).
         n: (1,).
         grouped: n * group, (1,).
-        past: how many tokens stand before every row, (1,).
     """
 
     position_ids: Value
@@ -30,19 +29,14 @@ class Queries:
     batch: Value
     n: Value | list[int]
     grouped: Value
-    past: Value
 
     def heads_shape(self, kv_heads: int) -> Value:
         """The shape (batch, n, kv_heads, -1)."""
         return self.batch.graph.op.Concat(self.batch, self.n, [kv_heads, -1], axis=0)
 
-    def past_shape(self, kv_heads: int) -> Value:
-        """The shape (kv_heads, batch, n * group, past)."""
-        return self.batch.graph.op.Concat([kv_heads], self.batch, self.grouped, self.past, axis=0)
-
-    def joined_past_shape(self, kv_heads: int) -> Value:
-        """The shape (kv_heads, batch * n * group, past)."""
-        return self.batch.graph.op.Concat([kv_heads], self.batch * self.grouped, self.past, axis=0)
+    def shape_over(self, kv_heads: int, keys: Value) -> Value:
+        """The shape (kv_heads, batch, n * group, keys)."""
+        return self.batch.graph.op.Concat([kv_heads], self.batch, self.grouped, keys, axis=0)
 
 
 @dataclass(frozen=True)
@@ -54,22 +48,37 @@ class Positions:
         last: the tokens whose queries attend in the last one.
         cos: cosines of the rotary angles of all positions, (past + seq, head_dim / 2).
         sin: their sines.
-        lengths: (past, seq), (2,) int64.
+        past: how many tokens stand before every row, (1,).
+        lead_rows: how many rows, the first of the batch, stand before the others, (1,).
+        lead: how many places these have, (1,).
+        lead_bias: added to scores over these, 0 where they may be seen, (batch, 1, lead).
+        lengths: (past + lead, seq), (2,) int64.
     """
 
     all: Queries
     last: Queries
     cos: Value
     sin: Value
+    past: Value
+    lead_rows: Value
+    lead: Value
+    lead_bias: Value
     lengths: Value
 
 
-def positions_of(graph: OnnxGraph, weights: CheckpointWeights, mask: Value, past: Value) -> Positions:
-    """Work out positions from `attention_mask`, (batch, seq), and `past`, token axis 3."""
+def positions_of(graph: OnnxGraph, weights: CheckpointWeights, mask: Value, past: Value, keep_rows: Value) -> Positions:
+    """Work out positions from `attention_mask`, (batch, seq), `past`, token axis 3, and `keep_rows`, (1,)."""
     op = graph.op
     batch, seq = op.Shape(mask, end=1), op.Shape(mask, start=1)  # (1,) each
     past_length = op.Shape(past, start=3, end=4)
-    position_ids = op.Max(op.CumSum(mask, 1) - 1, 0) + past_length  # 0 at padding
+    lead_rows = op.Where(op.Greater(batch, keep_rows), keep_rows, [0])  # none, if no row follows
+    lead_mask = op.Slice(mask, [0], lead_rows, [0])  # (lead_rows, seq)
+    follows = op.Unsqueeze(op.GreaterOrEqual(op.Range(0, op.Squeeze(batch), 1), lead_rows), 1)  # (batch, 1)
+    after_lead = follows.cast(np.int64) * op.ReduceSum(lead_mask, keepdims=0)
+    position_ids = op.Max(op.CumSum(mask, 1) - 1, 0) + past_length + after_lead  # 0 at padding
+    lead_real = op.Reshape(lead_mask, [1, -1]).cast(np.bool_)  # (1, lead)
+    lead = op.Shape(lead_real, start=1)
+    lead_bias = op.Where(op.Unsqueeze(op.And(follows, lead_real), 1), 0.0, _MASKED)  # (batch, 1, lead)
 
     def queries(position_ids: Value, bias: Value, n: Value | list[int]) -> Queries:
         return Queries(
@@ -79,17 +88,20 @@ def positions_of(graph: OnnxGraph, weights: CheckpointWeights, mask: Value, past
             batch=batch,
             n=n,
             grouped=op.Mul(n, [weights.group]),
-            past=past_length,
         )
 
     real = op.Unsqueeze(mask.cast(np.bool_), 1)  # (batch, 1, seq)
-    cos, sin = rotary_angles(graph, weights, past_length + seq)
+    cos, sin = rotary_angles(graph, weights, past_length + lead + seq)
     return Positions(
         all=queries(position_ids, _causal_bias(graph, weights, real, seq), seq),
         last=queries(op.Gather(position_ids, [-1], axis=1), op.Where(real, 0.0, _MASKED), [1]),
         cos=cos,
         sin=sin,
-        lengths=op.Concat(past_length, seq, axis=0),
+        past=past_length,
+        lead_rows=lead_rows,
+        lead=lead,
+        lead_bias=lead_bias,
+        lengths=op.Concat(past_length + lead, seq, axis=0),
     )
 
 
