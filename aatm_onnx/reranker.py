@@ -21,7 +21,12 @@ class Reranker(BaseReranker):
     """Gives every document a score; checking, sorting and writing back are done here, once.
 
     A reranker may be shared between threads, and used in a `with` statement, which closes it.
+
+    Attributes:
+        scores_depend_on_list: whether a document's score depends on those beside it, as BM25's does.
     """
+
+    scores_depend_on_list = False
 
     @abstractmethod
     def _score_pairs(

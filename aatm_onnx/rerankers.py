@@ -30,6 +30,8 @@ class BM25Reranker(Reranker):
     changes nothing, and nothing is ever too long.
     """
 
+    scores_depend_on_list = True
+
     def _score_pairs(
         self, queries: Sequence[str], documents: Sequence[Sequence[str]], tasks: Sequence[str | None], truncate: bool
     ) -> list[list[PairScore]]:

@@ -138,6 +138,7 @@ def test_info_and_models_say_what_dify_and_xinference_read(server: Running) -> N
     assert info["max_client_batch_size"] == 10_000
     (model,) = server.client.get("/v1/models").json()["data"]
     assert server.client.get(f"/v1/models/{model['id']}").json() == model
+    assert server.client.get("/v1/models/default").json() == model
     assert server.client.get("/v1/models/other").status_code == 404
 
 

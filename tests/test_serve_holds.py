@@ -7,15 +7,20 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
-from aatm_onnx import Qwen3Reranker
+from aatm_onnx import BM25Reranker, Qwen3Reranker
+from aatm_onnx.serve.admission import Admission
+from aatm_onnx.serve.errors import ApiError
 from aatm_onnx.serve.metrics import Metrics
 from aatm_onnx.serve.models import Models
+from aatm_onnx.serve.queue import Group, Lane
 from aatm_onnx.serve.settings import Limits, Settings
 
 from .serving import Running, models, serving
@@ -348,3 +353,54 @@ def test_an_answer_does_not_wait_for_the_clients_acknowledgement(server: Running
     connections = [each.transport.get_extra_info("socket") for each in server.server.server_state.connections]
     assert connections
     assert all(each.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for each in connections)
+
+
+def test_bm25_scores_of_a_long_list_are_those_of_the_whole_list() -> None:
+    chance = random.Random(3)
+    documents = [" ".join(chance.choices(WORDS, k=8)) for _ in range(700)]
+    expected = [pair.score for pair in BM25Reranker().score_pairs(["kidney stone"], [documents])[0]]
+    with serving(models("bm25")) as running:
+        for _ in range(2):
+            answer = running.client.post(
+                "/rerank", json={"query": "kidney stone", "documents": documents, "raw_scores": True}
+            )
+            np.testing.assert_allclose(scores_of(answer.json()["results"]), expected, rtol=1e-12)
+
+
+def test_lines_of_a_stream_that_wait_for_each_other_are_not_late() -> None:
+    """Thirty lines take two seconds, each of them far less than the one second that a request has."""
+    watched = Watched(seconds=0.07)
+    lines = [{"query": body["query"], "candidates": body["documents"]} for body in requests(30, 20)]
+    with serving(watched, Settings(Limits(answer_seconds=1.0))) as running:
+        assert all("results" in answer for answer in batch(running, lines))
+
+
+def test_a_streams_lines_are_one_turn_taker_to_those_who_come() -> None:
+    limits = Limits(wait_seconds=5.0)
+    asked = Group("stone", ["kidney"])
+    admission, lane = Admission(limits, "ready"), Lane()
+    with ExitStack() as stack:
+        for _ in range(64):
+            stack.enter_context(admission.counted([Group("stone", ["kidney"] * 200)], "slow", lane))
+        with admission.request([asked], "slow", 400.0):  # it waits for one slice of the stream, not for 64
+            pass
+        with admission.request([asked], "other", 1.0):  # what waits for another model keeps nobody waiting
+            pass
+        with pytest.raises(ApiError), admission.request([Group("stone", ["kidney"] * 1000)], "slow", 400.0):
+            pass
+
+
+def test_what_is_left_when_draining_ends_is_answered_503() -> None:
+    watched = Watched(seconds=0.5)
+    with serving(watched) as running:
+        answers: list[Any] = []
+        (large,) = requests(1, 2000)
+        asking = threading.Thread(target=lambda: answers.append(running.client.post("/rerank", json=large)))
+        asking.start()
+        while not running.service.admission.requests:
+            time.sleep(0.01)
+        running.server._drain_seconds = 0.2
+        running.server.drain()
+        asking.join()
+    assert answers[0].status_code == 503
+    assert "shutting down" in answers[0].json()["error"] and int(answers[0].headers["retry-after"]) > 0

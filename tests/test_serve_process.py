@@ -133,7 +133,13 @@ def test_keys_from_a_file_and_the_environment(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("# of the team\nfirst-key\n\nsecond-key\n", "utf-8")
     with serve("--model", "bm25", "--api-key-file", tmp_path / "keys", AATM_ONNX_API_KEYS="third-key") as (_, url):
         for key in ("first-key", "second-key", "third-key"):
-            for headers in ({"authorization": f"Bearer {key}"}, {"authorization": key}, {"x-api-key": key}):
+            for headers in (
+                {"authorization": f"Bearer {key}"},
+                {"authorization": f"bearer {key}"},
+                {"authorization": key},
+                {"x-api-key": key},
+                {"authorization": "Basic dTpw", "x-api-key": key},
+            ):
                 assert httpx.post(f"{url}/rerank", json=ASK, headers=headers).status_code == 200
         for headers in ({}, {"authorization": "Bearer first"}, {"authorization": "Bearer"}, {"x-api-key": "öäü"}):
             encoded = {name: value.encode("latin-1") for name, value in headers.items()}

@@ -91,7 +91,7 @@ def command(
     try:
         from ..serve.auth import KEYS_VARIABLE, is_loopback, read_keys
         from ..serve.logs import log_as_json
-        from ..serve.models import loader, parse_model
+        from ..serve.models import loader, parse_models
         from ..serve.run import run
         from ..serve.settings import Limits, Settings
     except ModuleNotFoundError as error:
@@ -115,7 +115,7 @@ def command(
     )
     settings = Settings(limits, keys, cors_origins, truncate)
     run(
-        loader([parse_model(each) for each in models], fallback, model_options),
+        loader(parse_models(models), fallback, model_options),
         settings,
         host=host,
         port=port,

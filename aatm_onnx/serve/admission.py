@@ -2,13 +2,13 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from .errors import bad_request, overloaded, too_large, unavailable
-from .queue import Group, slice_tokens
+from .queue import Group, Lane, slice_tokens
 from .settings import Limits
 
 State = Literal["loading", "ready", "draining"]
@@ -33,7 +33,9 @@ class Admission:
     tokens: int = 0
     streams: int = 0
     requests: int = 0
-    _sizes: Counter[int] = field(default_factory=Counter)  # how many requests have so many estimated tokens
+    # Estimated tokens: how many requests to a model have so many, and how many a stream has to one.
+    _sizes: Counter[tuple[str, int]] = field(default_factory=Counter)
+    _streams: Counter[tuple[str, Lane]] = field(default_factory=Counter)
 
     def check_state(self) -> None:
         """Refuse while loading or draining."""
@@ -58,14 +60,20 @@ class Admission:
                 f"The request's texts have {characters} characters; this server takes {self.limits.characters} at once."
             )
 
-    def check_room(self, pairs: int, tokens: int, rate: float) -> None:
+    def check_room(self, pairs: int, tokens: int, rates: Mapping[str, float]) -> None:
         """Refuse what would wait too long, or for which there is no room.
+
+        Args:
+            pairs: its pairs.
+            tokens: their estimated tokens.
+            rates: the models that may answer, with their estimated tokens a second; 0 if not known yet.
 
         Raises:
             ApiError: 429 with `Retry-After`.
         """
         full = self.pairs + pairs > self.limits.queued_pairs or self.tokens + tokens > self.limits.queued_tokens
-        wait = self._wait(tokens, rate)
+        wait = min((self._wait(tokens, model, rate) for model, rate in rates.items()), default=0.0)
+        rate = max(rates.values(), default=0.0)
         if self.requests and (full or wait > self.limits.wait_seconds):
             raise overloaded(
                 f"The server is full: {self.pairs} pairs wait, and this request would for {wait:.0f} s. Try later.",
@@ -73,11 +81,12 @@ class Admission:
             )
 
     @contextmanager
-    def request(self, groups: Sequence[Group], rate: float) -> Iterator[None]:
+    def request(self, groups: Sequence[Group], model: str, rate: float) -> Iterator[None]:
         """Let a request in while the block runs.
 
         Args:
             groups: its queries and documents.
+            model: what will score it.
             rate: estimated tokens a second, as measured; 0 if not known yet.
 
         Raises:
@@ -85,27 +94,34 @@ class Admission:
         """
         self.check_state()
         self.check_size(groups)
-        self.check_room(*_size(groups), rate)
-        with self.counted(groups):
+        self.check_room(*_size(groups), {model: rate})
+        with self.counted(groups, model):
             yield
 
-    def _wait(self, tokens: int, rate: float) -> float:
-        """Seconds until a request's last slice would run: requests take turns, so larger ones count as large as it."""
+    def _wait(self, tokens: int, model: str, rate: float) -> float:
+        """Seconds until a request's last slice would run.
+
+        Requests and streams to one model take turns, so larger ones count as large as it.
+        """
         turns = max(tokens, slice_tokens(rate))
-        return sum(count * min(size, turns) for size, count in self._sizes.items()) / rate if rate else 0.0
+        work = sum(count * min(size, turns) for (name, size), count in self._sizes.items() if name == model)
+        work += sum(min(size, turns) for (name, _), size in self._streams.items() if name == model)
+        return work / rate if rate else 0.0
 
     @contextmanager
-    def counted(self, groups: Sequence[Group]) -> Iterator[None]:
-        """Count work while the block runs, without a check: a line of a stream that was let in."""
+    def counted(self, groups: Sequence[Group], model: str, stream: Lane | None = None) -> Iterator[None]:
+        """Count work while the block runs, without a check; `stream`: of a stream that was let in, a line."""
         pairs, tokens = _size(groups)
-        self._sizes[tokens] += 1
+        holders: Counter[Any] = self._sizes if stream is None else self._streams
+        holder, count = ((model, tokens), 1) if stream is None else ((model, stream), tokens)
+        holders[holder] += count
         self.requests, self.pairs, self.tokens = self.requests + 1, self.pairs + pairs, self.tokens + tokens
         try:
             yield
         finally:
-            self._sizes[tokens] -= 1
-            if not self._sizes[tokens]:
-                del self._sizes[tokens]
+            holders[holder] -= count
+            if not holders[holder]:
+                del holders[holder]
             self.requests, self.pairs, self.tokens = self.requests - 1, self.pairs - pairs, self.tokens - tokens
 
     @contextmanager

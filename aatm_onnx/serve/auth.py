@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import ipaddress
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,6 +43,9 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+_SCHEME = re.compile(r"bearer\s+", re.IGNORECASE)  # llama-index's TEI client sends the bare key
+
+
 class RequireKey:
     """Refuses requests without one of the keys."""
 
@@ -63,9 +67,12 @@ class RequireKey:
         if open_to_all and scope["method"] in ("GET", "HEAD"):
             return True
         headers = Headers(scope=scope)
-        given = headers.get("authorization") or headers.get("x-api-key") or ""
-        digest = _digest(given.strip().removeprefix("Bearer ").strip())  # llama-index's TEI client sends the bare key
-        matches = [hmac.compare_digest(digest, known) for known in self._digests]  # all, whichever it is
+        given = (
+            headers.get("authorization", ""),
+            headers.get("x-api-key", ""),
+        )  # a proxy may take the first
+        digests = [_digest(_SCHEME.sub("", each.strip())) for each in given]
+        matches = [hmac.compare_digest(digest, known) for digest in digests for known in self._digests]  # all of them
         return any(matches)
 
 

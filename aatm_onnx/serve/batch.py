@@ -200,7 +200,7 @@ class _Stream:
     async def _score(self, model: Model, group: Group, truncate: bool) -> Sequence[PairScore]:
         admission = self.service.admission
         admission.check_size([group])
-        with admission.counted([group]):
+        with admission.counted([group], model.name, self.lane):
             scored = await self.service.wait_for(self.request, model, Job([group], truncate), self.lane)
         self.pairs, self.tokens = self.pairs + scored.pairs, self.tokens + scored.tokens
         return scored.scores[0]

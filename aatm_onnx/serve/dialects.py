@@ -112,7 +112,7 @@ def _document(value: object, what: str, rank_fields: Sequence[str] | None) -> st
 
 
 def _field(value: object, what: str) -> str:
-    return text(value, what) if isinstance(value, str) else json.dumps(value)
+    return text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False), what)
 
 
 def read_query(value: object, what: str) -> str:

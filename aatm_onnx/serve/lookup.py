@@ -110,7 +110,7 @@ def limit_of(value: Any, default: int) -> int:
         return default
     try:
         limit = int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last of infinity
         limit = 0
     if limit < 1:
         raise invalid("limit must be a whole number above 0.")

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,6 +77,20 @@ def parse_model(option: str) -> Wanted:
     if not name or not model:
         raise ValueError(f"--model {option!r} must be MODEL or NAME=MODEL, as in --model small=models/small.")
     return Wanted(name, model)
+
+
+def parse_models(options: Sequence[str]) -> list[Wanted]:
+    """Read every `--model`.
+
+    Raises:
+        ValueError: one is not as `parse_model` wants it, or two have one name.
+    """
+    wanted = [parse_model(option) for option in options]
+    names = [each.name for each in wanted]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"Two models are called {name}; give one another name, as in --model other={name}.")
+    return wanted
 
 
 def load_model(wanted: Wanted, metrics: Metrics, fallback: str | None = None, **options: Any) -> Model:
@@ -156,8 +170,8 @@ class Models:
         return first, note or first.note
 
     def get(self, name: str) -> Model | None:
-        """A model by its exact name."""
-        return self._by_name.get(name)
+        """A model by its name, or by what it was called on the command line."""
+        return self._by_name.get(name) or self._other_names.get(name)
 
     def __iter__(self) -> Any:
         """Every model, the first one first."""
@@ -166,6 +180,11 @@ class Models:
     def __bool__(self) -> bool:
         """Whether there is one."""
         return bool(self._by_name)
+
+    def give_up(self, error: Exception) -> None:
+        """Fail everything that waits."""
+        for model in self:
+            model.queue.give_up(error)
 
     def close(self) -> None:
         """Let their threads end."""

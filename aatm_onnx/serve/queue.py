@@ -4,7 +4,8 @@ Every request is a lane, and lanes share the model fairly: next comes the slice 
 side by side (self-clocked fair queueing, Golestani 1994). So a small request goes before the later slices of large
 ones, and these can't be kept waiting for ever. A run takes slices of several lanes, up to a budget. There is no timer:
 it takes what waits. While one thread runs the model, the other tokenizes for the next run. A slice is about a batch, or
-what a fast model scores in 10 ms, so that a small request waits for a short run at most.
+what a fast model scores in 10 ms, so that a small request waits for a short run at most. BM25 scores a document by the
+others of its list: there a slice is a whole list.
 """
 
 import heapq
@@ -15,7 +16,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -85,10 +87,10 @@ class Job:
         self.work = sum(group.work for group in self.groups)
         self._group = self._start = 0
 
-    def next_chunk(self, budget: int, least: int) -> "Chunk | None":
+    def next_chunk(self, budget: int, least: int, whole: bool) -> "Chunk | None":
         """The next documents of one group, `least` and otherwise within the budget; None if none fit.
 
-        There must be work left.
+        There must be work left. With `whole` they are all of the group, if `least` asks for any or all fit.
         """
         while self._start == len(self.groups[self._group].documents):
             self._group, self._start = self._group + 1, 0
@@ -97,6 +99,8 @@ class Job:
         while stop < len(documents) and (stop - start < least or work + work_of(documents[stop]) <= budget):
             work += work_of(documents[stop])
             stop += 1
+        if whole and stop < len(documents):
+            stop, work = (len(documents), self.groups[self._group].work) if least else (start, 0)
         if stop == start:
             return None
         self._start = stop
@@ -104,14 +108,16 @@ class Job:
         return Chunk(self, self._group, start, stop, work)
 
     def finish(self) -> None:
-        """Hand the scores over."""
-        if self.done.set_running_or_notify_cancel():
-            self.done.set_result(self.scores)  # type: ignore[arg-type]  # none is missing any more
+        """Hand the scores over, unless another thread has said why there are none."""
+        with suppress(InvalidStateError):
+            if not self.done.done() and self.done.set_running_or_notify_cancel():
+                self.done.set_result(self.scores)  # type: ignore[arg-type]  # none is missing any more
 
     def fail(self, error: Exception) -> None:
-        """Hand over why there are none."""
-        if not self.done.done() and self.done.set_running_or_notify_cancel():
-            self.done.set_exception(error)
+        """Hand over why there are none, unless another thread has."""
+        with suppress(InvalidStateError):
+            if not self.done.done() and self.done.set_running_or_notify_cancel():
+                self.done.set_exception(error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,14 +159,14 @@ class Lane:
                 return most
         return work
 
-    def slice(self, budget: int) -> Iterator[Chunk]:
-        """Take chunks up to the budget, at least a document, leaving out jobs that ended."""
+    def slice(self, budget: int, whole: bool) -> Iterator[Chunk]:
+        """Take chunks up to the budget, at least a document (with `whole` a group), leaving out jobs that ended."""
         least = 1
         while self.jobs:
             job = self.jobs[0]
             if job.done.done() or not job.work:
                 self.jobs.popleft()
-            elif chunk := job.next_chunk(budget, least):
+            elif chunk := job.next_chunk(budget, least, whole):
                 budget, least = budget - chunk.work, 0
                 yield chunk
             else:
@@ -191,6 +197,7 @@ class WorkQueue:
         self._reranker, self._metrics, self._name = reranker, metrics, name
         self._turns: list[tuple[int, int, Lane]] = []  # a heap: when a lane's next slice ends, order of coming, lane
         self._number = itertools.count()
+        self._jobs: dict[Job, None] = {}  # those without scores
         self._clock = 0  # when the slice that was taken last ends
         self._changed = threading.Condition()
         self._open = True
@@ -214,7 +221,9 @@ class WorkQueue:
         if not job.missing:
             job.finish()
             return
+        job.done.add_done_callback(lambda _: self._jobs.pop(job, None))
         with self._changed:
+            self._jobs[job] = None
             lane.jobs.append(job)
             if not lane.waits:
                 self._queue(lane)
@@ -224,6 +233,11 @@ class WorkQueue:
         lane.waits = True
         lane.ends = max(self._clock, lane.ends) + lane.work(slice_tokens(self.rate))
         heapq.heappush(self._turns, (lane.ends, next(self._number), lane))
+
+    def give_up(self, error: Exception) -> None:
+        """Fail every job that has no scores yet."""
+        for job in self._jobs.copy():
+            job.fail(error)
 
     def close(self) -> None:
         """Let the threads end, once nothing waits."""
@@ -256,7 +270,7 @@ class WorkQueue:
         while self._turns and work < max(budget / 2, self.rate * _RUN_SECONDS):
             self._clock, _, lane = heapq.heappop(self._turns)
             lane.waits = False
-            taken = list(lane.slice(budget))
+            taken = list(lane.slice(budget, self._reranker.scores_depend_on_list))
             if lane.work(1):
                 unfinished.append(lane)
             chunks += taken

@@ -77,9 +77,9 @@ class Service:
         )
 
     def check_room(self) -> None:
-        """Refuse a request of which nothing is known yet, if the smallest one would be refused by the fastest model."""
+        """Refuse a request of which nothing is known yet, if the smallest one would be refused by every model."""
         self.admission.check_state()
-        self.admission.check_room(1, work_of(""), max((model.queue.rate for model in self.models), default=0.0))
+        self.admission.check_room(1, work_of(""), {model.name: model.queue.rate for model in self.models})
 
     async def score(self, request: Request, model: Model, groups: Sequence[Group], truncate: bool) -> Scored:
         """Admit a request and score it.
@@ -90,17 +90,23 @@ class Service:
             TimeoutError: it took longer than `answer_seconds`; the rest is dropped.
             Exception: what the reranker raised.
         """
-        with self.admission.request(groups, model.queue.rate):
+        with self.admission.request(groups, model.name, model.queue.rate):
             return await self.wait_for(request, model, Job(groups, truncate))
 
     async def wait_for(self, request: Request, model: Model, job: Job, lane: Lane | None = None) -> Scored:
-        """Score a job that is admitted; errors as `score`."""
+        """Score a job that is admitted; errors as `score`. The time of a stream's line runs once it is begun."""
         model.queue.submit(job, lane)
         scores = asyncio.wrap_future(job.done)
         leaving = asyncio.ensure_future(gone(request)) if lane is None else None  # a stream still reads its body
         waited: list[asyncio.Future[Any]] = [scores] if leaving is None else [scores, leaving]
+        most = self.settings.limits.answer_seconds
         try:
-            await asyncio.wait(waited, timeout=self.settings.limits.answer_seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waited, timeout=most, return_when=asyncio.FIRST_COMPLETED)
+            while lane is not None and not scores.done():
+                left = most if job.taken is None else job.taken + most - monotonic()
+                if left <= 0:
+                    break
+                await asyncio.wait(waited, timeout=left)
             if leaving is not None and leaving.done() and not scores.done():
                 raise ClientGone
             if not scores.done():
