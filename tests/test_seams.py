@@ -292,6 +292,37 @@ def test_a_process_ends_while_a_daemon_thread_scores(seconds: float) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+ENDED_BY_WHO_JOINS_A_WORKER = """
+import atexit, threading
+stop, workers = threading.Event(), []
+
+def join():
+    stop.set()
+    for worker in workers:
+        worker.join()
+
+atexit.register(join)  # before the package's own, so that it runs after that
+from aatm_onnx import Qwen3Reranker
+reranker = Qwen3Reranker(provider="cpu", threads=1)
+begun = threading.Event()
+
+def work():
+    while not stop.is_set():
+        reranker.score("kidney stones", ["Gallstones", "Nephrolithiasis"])
+        begun.set()
+
+workers.append(threading.Thread(target=work, daemon=True))
+workers[0].start()
+begun.wait()
+"""
+
+
+def test_a_handler_at_exit_may_join_a_thread_that_scores() -> None:
+    command = [sys.executable, "-c", ENDED_BY_WHO_JOINS_A_WORKER]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 OPENED_AND_DROPPED = """
 import threading
 from aatm_onnx import Qwen3Reranker

@@ -145,9 +145,9 @@ class Beside:
             only_there = {run.output}
             self._fed.append((run, ref(only_there, self._ends.put)))
             self._runtime.run_async([run.output], run.feed, go_on, only_there, run.options)
-        except BaseException as error:  # ONNX Runtime's exceptions share no base class
+        except BaseException as error:
             clear_frames(error.__traceback__)  # else it keeps `only_there`, as one of run_async's arguments
-            if isinstance(error, Exception):
+            if _is_failure(error):
                 raise run.failed(error) from error
             raise
         finally:  # and as this function's
@@ -185,4 +185,11 @@ def _run(runtime: "InferenceSession", run: Run) -> Any:
             return run_on_device(runtime, "cuda", run.output, run.feed)
         return runtime.run([run.output], run.feed, run.options)[0]
     except Exception as error:
+        if not _is_failure(error):
+            raise
         raise run.failed(error) from error
+
+
+def _is_failure(error: BaseException) -> bool:
+    """Whether ONNX Runtime failed, whose exceptions share no base class; a timeout that a signal raises goes on."""
+    return type(error) in (RuntimeError, MemoryError) or type(error).__module__.startswith("onnxruntime.")
