@@ -117,7 +117,8 @@ class _Execution:
             case Extend(prefix, source, prompt, stop):
                 prefixes[prefix] = self.session.extend(prefixes[source], self.prompts[prompt][:stop])
             case Remember(prefix):
-                self.cache.add(prefixes[prefix])
+                if length := min(len(prefixes[prefix].ids), self.cache.max_tokens):
+                    self.cache.add(prefixes[prefix].first(length))
             case Free(prefix):
                 del prefixes[prefix]
 
