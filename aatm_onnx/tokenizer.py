@@ -63,6 +63,19 @@ def token_ids(tokenizer: "Tokenizer", texts: Sequence[str], *, add_special_token
         raise ValueError(f"the tokenizer failed: {str(error)[:200]}") from error
 
 
+def special_tokens(tokenizer: "Tokenizer") -> tuple[list[int], list[int]]:
+    """The ids of the special tokens that a tokenizer puts before and behind every text.
+
+    Raises:
+        ValueError: the library failed.
+    """
+    if not tokenizer.num_special_tokens_to_add(False):
+        return [], []
+    (own,), (whole,) = (token_ids(tokenizer, ["a"], add_special_tokens=added) for added in (False, True))
+    start = next((at for at in range(len(whole)) if whole[at : at + len(own)] == own), 0)
+    return whole[:start], whole[start + len(own) :]
+
+
 def _is_failure(error: BaseException) -> bool:
     """Whether the tokenizers library failed; a timeout that a signal raises goes on.
 
