@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import pickle
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -218,6 +219,48 @@ assert os.waitpid(child, 0)[1] == 0
 def test_a_forked_child_scores_with_a_session_of_its_own() -> None:
     """In a process of its own: pytest's has torch's threads, which don't survive a fork."""
     subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=60)
+
+
+FORKED_ELSEWHERE = """
+import os, shutil, sys, threading
+import aatm_onnx.rerankers
+from aatm_onnx import BundleError, Qwen3Reranker
+from aatm_onnx.models import find_bundle
+
+os.chdir(sys.argv[1])
+reranker = Qwen3Reranker("bundle", provider="cpu", threads=1)  # a relative path
+mine = reranker.score("kidney stones", ["Gallstones", "Nephrolithiasis"])
+os.chdir("/")
+opened, found, open_session = [], [], aatm_onnx.rerankers.open_session
+aatm_onnx.rerankers.open_session = lambda *given, **options: opened.append(1) or open_session(*given, **options)
+
+def score():
+    found.append(reranker.score("kidney stones", ["Gallstones", "Nephrolithiasis"]))
+
+if not (child := os.fork()):
+    threads = [threading.Thread(target=score) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os._exit(0 if found == [mine] * 8 and len(opened) == 1 else 3)
+assert os.waitpid(child, 0)[1] == 0
+shutil.rmtree(reranker.bundle.path)
+shutil.copytree(find_bundle(), reranker.bundle.path)
+if not (child := os.fork()):
+    try:
+        score()
+    except BundleError as error:
+        os._exit(0 if "was replaced since the parent process opened it" in str(error) else 4)
+    os._exit(5)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+def test_a_child_opens_its_parents_bundle_once_wherever_it_is(bundle: Path, tmp_path: Path) -> None:
+    shutil.copytree(bundle, tmp_path / "bundle")
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORKED_ELSEWHERE, tmp_path], check=True, timeout=60)
 
 
 FORKED_WHILE_OTHERS_SCORE = """
