@@ -180,6 +180,19 @@ def test_what_is_wrong_with_one_call_fails_no_other(bundle: Path) -> None:
                 np.testing.assert_allclose(outcome, expected, atol=1e-5)
 
 
+def test_a_streams_documents_may_be_any_iterable_and_are_named_where_they_are_none(default: Qwen3Reranker) -> None:
+    ((best, *_),) = default.rank_stream([("kidney stones", (term for term in TERMS))])
+    assert best.document == "Nephrolithiasis"
+    for item, message in (
+        (("pain", None), "The documents of query 1 must be a list of strings, not NoneType"),
+        (("pain",), "Item 1 of the stream must be"),
+        (5, "Item 1 of the stream must be"),
+        (("pain", ["ache"], 5), "Task 1 must be a string, not int"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            list(default.rank_stream([("pain", ["ache"]), item]))  # type: ignore[list-item]
+
+
 # Pickles, forks, closing
 
 
