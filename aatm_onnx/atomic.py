@@ -22,6 +22,7 @@ except ImportError:  # Windows
 
 # A file that can't be replaced can often be written: it is mounted (`docker -v`), or in somebody else's folder.
 _CANNOT_REPLACE = {errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
 @contextlib.contextmanager
@@ -90,6 +91,9 @@ def partial_folder(target: Path) -> Iterator[Path]:
 
     Yields:
         The new folder.
+
+    Raises:
+        OSError: naming `target`: its disk is full.
     """
     parent = target.parent
     made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
@@ -98,6 +102,10 @@ def partial_folder(target: Path) -> Iterator[Path]:
         with _partial(target, Path.mkdir) as folder:
             try:
                 yield folder
+            except OSError as error:
+                if error.errno not in _NO_ROOM:
+                    raise
+                raise OSError(error.errno, f"can't be written ({error.strerror})", str(target)) from error
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     finally:

@@ -89,11 +89,10 @@ def places_to_cut(tokenizer: "Tokenizer") -> re.Pattern[str] | None:
 def divides_at_spaces(tokenizer: "Tokenizer") -> bool:
     """Whether both parts of a text that is cut before a space, as `places_to_cut` allows, have the tokens of the whole.
 
-    Not if an added token has a space within or takes those around it, or if every text gets tokens of its own.
+    Not if an added token has a space within or takes those around it.
     """
     added = tokenizer.get_added_tokens_decoder().values()
-    reaching = any(" " in token.content or token.lstrip or token.rstrip for token in added)
-    return not reaching and tokenizer.num_special_tokens_to_add(False) == 0
+    return not any(" " in token.content or token.lstrip or token.rstrip for token in added)
 
 
 def _looks_no_further(pattern: dict[str, str]) -> bool:

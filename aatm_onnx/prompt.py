@@ -2,12 +2,14 @@ r"""The Qwen3 reranker prompt: a query and a document become the token ids that 
 
     ids(prefix) + ids("<Instruct>: {task}\n<Query>: {query}\n<Document>: {document}")[:room] + ids(suffix)
 
-The three parts are tokenized separately, prefix and suffix without further special tokens. The middle is cut on the
-right so that the whole fits `max_length`: first the document, then query and task. So do Qwen3-Reranker's model card
-and `aatm.rerankers.Qwen3Reranker` (aatm 0.1.7).
+The three parts are tokenized separately, without further special tokens. The middle is cut on the right so that the
+whole fits `max_length`: first the document, then query and task. Special tokens that a tokenizer puts around every text
+(Qwen3's puts none) stand around what is left of the middle. So do Qwen3-Reranker's model card and
+`aatm.rerankers.Qwen3Reranker` (aatm 0.1.7).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from .bundle import Bundle
 from .errors import BundleError
 from .first_tokens import divides_at_spaces, first_tokens, is_long, places_to_cut
-from .tokenizer import read_tokenizer, token_ids
+from .tokenizer import read_tokenizer, special_tokens, token_ids
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -82,7 +84,12 @@ class PromptTokenizer:
 
         Raises:
             ValueError: `max_length` leaves no room for a pair.
+            BundleError: the tokenizer puts tokens around every text that the model does not know.
         """
+        self._vocab_size = vocab_size
+        before, after = special_tokens(tokenizer)
+        self._check_known([*before, *after], "every text")
+        prefix_ids, suffix_ids = [*prefix_ids, *before], [*after, *suffix_ids]
         around = len(prefix_ids) + len(suffix_ids)
         if max_length <= around:
             raise ValueError(
@@ -93,28 +100,25 @@ class PromptTokenizer:
         self._tokenizer = tokenizer
         self._places = places_to_cut(tokenizer)
         self._divides = self._places is not None and divides_at_spaces(tokenizer)
-        self._vocab_size = vocab_size
         self._prefix_ids = np.asarray(prefix_ids, np.int32)
         self._suffix_ids = np.asarray(suffix_ids, np.int32)
 
-    def encode(self, pairs: Sequence[str], name: Callable[[int], str] = "Pair {}".format) -> Iterator[EncodedPrompt]:
+    def encode(self, pairs: Iterable[str], name: Callable[[int], str] = "Pair {}".format) -> Iterator[EncodedPrompt]:
         """Yield the whole prompt of every formatted pair, in order.
 
         Args:
-            pairs: the formatted pairs.
+            pairs: the formatted pairs, taken some at a time.
             name: what to call a pair in errors, by its index.
 
         Raises:
             ValueError: a pair can't be tokenized.
             BundleError: the tokenizer gives tokens that the model does not know.
         """
-        for chunk in self._chunks(pairs):
-            for index, ids in zip(chunk, self._ids([pairs[index] for index in chunk], chunk, name), strict=True):
-                if ids and self._vocab_size is not None and max(ids) >= self._vocab_size:
-                    raise BundleError(
-                        f"The tokenizer gives token {max(ids)} for {name(index)}, and the model knows"
-                        f" {self._vocab_size} tokens; export the bundle again."
-                    )
+        numbers = count()
+        for chunk in _chunks(pairs):
+            places = [next(numbers) for _ in chunk]
+            for index, ids in zip(places, self._ids(chunk, places, name), strict=True):
+                self._check_known(ids, name(index))
                 own = np.asarray(ids[: self.room], np.int32)
                 yield EncodedPrompt(np.concatenate([self._prefix_ids, own, self._suffix_ids]), len(ids) > self.room)
 
@@ -122,18 +126,12 @@ class PromptTokenizer:
         """Whether a text alone takes all tokens that a pair may have, so that nothing after it is left."""
         return len(self._first_ids(text)) >= self.room
 
-    def _chunks(self, pairs: Sequence[str]) -> Iterator[list[int]]:
-        """Indices of pairs that are tokenized together."""
-        chunk: list[int] = []
-        characters = 0
-        for index, pair in enumerate(pairs):
-            chunk.append(index)
-            characters += len(pair)
-            if len(chunk) == _ENCODE_CHUNK or characters >= _ENCODE_CHARACTERS:
-                yield chunk
-                chunk, characters = [], 0
-        if chunk:
-            yield chunk
+    def _check_known(self, ids: Sequence[int], what: str) -> None:
+        if ids and self._vocab_size is not None and max(ids) >= self._vocab_size:
+            raise BundleError(
+                f"The tokenizer gives token {max(ids)} for {what}, and the model knows {self._vocab_size} tokens;"
+                " export the bundle again."
+            )
 
     def _ids(self, pairs: list[str], places: list[int], name: Callable[[int], str]) -> list[list[int]]:
         """The token ids of every pair, at most one more than there is room for where a long pair was cut."""
@@ -149,10 +147,10 @@ class PromptTokenizer:
     def _whole_ids(self, pairs: list[str]) -> list[list[int]]:
         """The token ids of every pair. What stands before the documents is tokenized once, where that is the same."""
         if not self._divides:
-            return token_ids(self._tokenizer, pairs)
+            return self._own_ids(pairs)
         parts = [_divide(pair) for pair in pairs]
         queries = list(dict.fromkeys(query for query, _ in parts))
-        ids = token_ids(self._tokenizer, [*queries, *(document for _, document in parts)])
+        ids = self._own_ids([*queries, *(document for _, document in parts)])
         known = dict(zip(queries, ids, strict=False))  # the documents' ids follow
         return [known[query] + own for (query, _), own in zip(parts, ids[len(queries) :], strict=True)]
 
@@ -160,8 +158,25 @@ class PromptTokenizer:
         """The token ids of a text, as far as there is room, and one more if there are more."""
         most = self.room + 1
         if self._places and is_long(text, most):
-            return first_tokens(lambda texts: token_ids(self._tokenizer, texts), self._places, text, most)[0]
-        return token_ids(self._tokenizer, [text])[0][:most]
+            return first_tokens(self._own_ids, self._places, text, most)[0]
+        return self._own_ids([text])[0][:most]
+
+    def _own_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        return token_ids(self._tokenizer, texts, add_special_tokens=False)
+
+
+def _chunks(pairs: Iterable[str]) -> Iterator[list[str]]:
+    """Pairs that are tokenized together."""
+    chunk: list[str] = []
+    characters = 0
+    for pair in pairs:
+        chunk.append(pair)
+        characters += len(pair)
+        if len(chunk) == _ENCODE_CHUNK or characters >= _ENCODE_CHARACTERS:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
 
 
 def _divide(pair: str) -> tuple[str, str]:

@@ -9,8 +9,9 @@ from .errors import ScoreError, TooLongError
 from .pipeline import BaseReranker, read_texts, write_scores
 from .ranking import PairScore, RankedDocument, check_count, check_documents, check_list, check_text, ranking_of
 
-StreamItem = tuple[str, Sequence[str]] | tuple[str, Sequence[str], str | None]
+StreamItem = tuple[str, Iterable[str]] | tuple[str, Iterable[str], str | None]
 Tasks = str | Sequence[str | None] | None
+_CheckedItem = tuple[str, list[str], str | None]
 
 # `rank_stream` scores so many queries, or pairs, together: enough to fill batches, few enough that results come soon.
 _STREAM_QUERIES = 16
@@ -160,10 +161,8 @@ class Reranker(BaseReranker):
         """
         _checked_top_k(top_k)
         done = 0
-        for chunk in _chunks(items):
-            queries = [check_text(item[0], f"Query {done + row}") for row, item in enumerate(chunk)]
-            texts = [check_documents(item[1], f" of query {done + row}") for row, item in enumerate(chunk)]
-            tasks = [task if len(item) == 2 or item[2] is None else item[2] for item in chunk]
+        for chunk in _chunks(_checked_items(items, task)):
+            queries, texts, tasks = (list(part) for part in zip(*chunk, strict=True))
             try:
                 rankings = self.rank_many(queries, texts, top_k, task=tasks, truncate=truncate)
             except (ScoreError, TooLongError) as error:
@@ -234,9 +233,21 @@ def _checked_tasks(task: Tasks, queries: int) -> list[str | None]:
     return [each if each is None else check_text(each, f"Task {index}") for index, each in enumerate(task)]
 
 
-def _chunks(items: Iterable[StreamItem]) -> Iterator[list[StreamItem]]:
+def _checked_items(items: Iterable[StreamItem], task: str | None) -> Iterator[_CheckedItem]:
+    for number, item in enumerate(items):
+        match item:
+            case (query, documents) | (query, documents, None):
+                own = task
+            case (query, documents, own):
+                check_text(own, f"Task {number}")
+            case _:
+                raise ValueError(f"Item {number} of the stream must be (query, documents) or (query, documents, task).")
+        yield check_text(query, f"Query {number}"), check_documents(documents, f" of query {number}"), own
+
+
+def _chunks(items: Iterable[_CheckedItem]) -> Iterator[list[_CheckedItem]]:
     """Items in lists that grow from one query, so that the first ranking comes at once."""
-    chunk: list[StreamItem] = []
+    chunk: list[_CheckedItem] = []
     most, pairs = 1, 0
     for item in items:
         chunk.append(item)

@@ -1,6 +1,7 @@
 """The rerankers: BM25 by words, Qwen3 by a model."""
 
 import os
+import threading
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -60,7 +61,7 @@ class Qwen3Reranker(Reranker, BatchMethods):
     It may be shared between threads: calls that wait are run together. Pickled, it is opened again from its bundle and
     options. In a forked child it opens a session of its own with its first call; a fork waits until no thread scores.
 
-    Attributes:
+    Attributes, all of them read-only:
         model_id: the model as it was named: a short name, a hub id, a bundle's path, or None for the default model.
         bundle: the opened bundle.
         provider: the execution provider that runs it, "cpu" or "cuda".
@@ -140,9 +141,9 @@ class Qwen3Reranker(Reranker, BatchMethods):
             if value is not None:
                 check_count(value, name, least)
         self.model_id = model_id.value if isinstance(model_id, Qwen3RerankerModels) else model_id
-        self.bundle = bundle = open_bundle(find_bundle(model_id))
+        self.bundle = bundle = open_bundle(find_bundle(model_id).absolute())  # a child may have another current folder
         if model_id not in (None, DEFAULT_MODEL) and not hub_id(model_id):
-            self._options["model_id"] = str(bundle.path.absolute())  # found from any folder when it is opened again
+            self._options["model_id"] = str(bundle.path)  # found from any folder when it is opened again
         manifest = bundle.manifest
         self.max_length = manifest.max_length if max_length is None else max_length
         self.task = manifest.prompt.task if task is None else check_text(task, "The task")
@@ -156,14 +157,21 @@ class Qwen3Reranker(Reranker, BatchMethods):
             if (max_length, task, prefix, suffix) == (None, None, None, None):
                 raise BundleError(f"{bundle.path}: its {said}; copy or export the bundle again.")
             raise ValueError(f"{said}; give more, so that query and document have room.")
+        self._opening: dict[int, threading.Lock] = {}
         self._scorer: Scorer | None = self._open()
+        self._process = os.getpid()
         self.provider = self._scorer.session.provider
         self.token_budget = self._scorer.token_budget
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute; a public one only once, for session, prompts and pickles were made with it."""
+        if name in self.__dict__ and not name.startswith("_"):
+            raise AttributeError(f"{name} of {self!r} can't be changed; open another one with it.")
+        super().__setattr__(name, value)
 
     def _open(self) -> Scorer:
         options = self._options
         session = open_session(self.bundle, options["provider"], options["threads"], keep_memory=options["keep_memory"])
-        self._process = os.getpid()
         return Scorer(
             session,
             self.bundle.manifest.pad_token_id,
@@ -191,12 +199,12 @@ class Qwen3Reranker(Reranker, BatchMethods):
     def _encode_pairs(
         self, queries: Sequence[str], documents: Sequence[Sequence[str]], tasks: Sequence[str | None]
     ) -> list[prompts.EncodedPrompt]:
-        """The prompts of all pairs, query after query; their texts are gone before these are run."""
-        pairs = [
+        """The prompts of all pairs, query after query. Few of their texts exist at a time, as each has its query."""
+        pairs = (
             prompts.format_instruction(self.task if task is None else task, query, document)
             for query, group, task in zip(queries, documents, tasks, strict=True)
             for document in group
-        ]
+        )
         return list(self._prompts.encode(pairs, partial(_place, documents)))
 
     def _warn_of_lost_documents(
@@ -224,11 +232,23 @@ class Qwen3Reranker(Reranker, BatchMethods):
         return [prompt.ids for prompt in self._prompts.encode(pairs)]
 
     def _logits(self, token_ids: Sequence[prompts.TokenIds]) -> NDArray[np.float32]:
-        if self._scorer is None:
+        if self._process != os.getpid():
+            self._open_in_child()
+        if (scorer := self._scorer) is None:
             raise ValueError(f"{self!r} is closed; open another one.")
-        if self._process != os.getpid():  # a forked child has neither the session's threads nor its locks' owners
-            self._scorer = self._open()
-        return self._scorer.logits(token_ids)
+        return scorer.logits(token_ids)
+
+    def _open_in_child(self) -> None:
+        """Open a session once: a forked child has neither the threads of its parent's nor its locks' owners."""
+        process = os.getpid()
+        with self._opening.setdefault(process, threading.Lock()):  # a lock of the parent's may never be released here
+            if self._scorer is not None and self._process != process:
+                if open_bundle(self.bundle.path).manifest != self.bundle.manifest:
+                    raise BundleError(
+                        f"{self.bundle.path} was replaced since the parent process opened it; open another reranker."
+                    )
+                self._scorer = self._open()
+                self._process = process  # last, for those who ask without the lock
 
     def close(self) -> None:
         """Give back the session's memory; scoring raises a ValueError from now on."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Llama's tokenizers make three bytes of every space.
 _MOST_GROWTH = 16
+# What reading a damaged file raises.
+_DAMAGES = (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, MemoryError)
 
 
 def read_tokenizer(path: Path, *, control_tokens: bool = True) -> "Tokenizer":
@@ -39,7 +41,7 @@ def read_tokenizer(path: Path, *, control_tokens: bool = True) -> "Tokenizer":
         _check_replacements(tokenizer)
         return tokenizer
     except BaseException as error:
-        if not is_failure(error):
+        if isinstance(error, TimeoutError) or not (_is_failure(error) or isinstance(error, _DAMAGES)):
             raise
         raise BundleError(
             f"{path} is not a tokenizer this version can read ({error}); export the bundle again."
@@ -56,14 +58,30 @@ def token_ids(tokenizer: "Tokenizer", texts: Sequence[str], *, add_special_token
         encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=add_special_tokens)
         return [encoding.ids for encoding in encodings]
     except BaseException as error:
-        if not is_failure(error):
+        if not _is_failure(error):
             raise
         raise ValueError(f"the tokenizer failed: {str(error)[:200]}") from error
 
 
-def is_failure(error: BaseException) -> bool:
-    """Whether the tokenizers library failed. It raises bare Exception, and its panics are not even that."""
-    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+def special_tokens(tokenizer: "Tokenizer") -> tuple[list[int], list[int]]:
+    """The ids of the special tokens that a tokenizer puts before and behind every text.
+
+    Raises:
+        ValueError: the library failed.
+    """
+    if not tokenizer.num_special_tokens_to_add(False):
+        return [], []
+    (own,), (whole,) = (token_ids(tokenizer, ["a"], add_special_tokens=added) for added in (False, True))
+    start = next((at for at in range(len(whole)) if whole[at : at + len(own)] == own), 0)
+    return whole[:start], whole[start + len(own) :]
+
+
+def _is_failure(error: BaseException) -> bool:
+    """Whether the tokenizers library failed; a timeout that a signal raises goes on.
+
+    It raises bare Exception, and its panics are not even that.
+    """
+    return type(error) is Exception or type(error).__name__ == "PanicException"
 
 
 def _check_replacements(tokenizer: "Tokenizer") -> None:

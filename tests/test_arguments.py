@@ -52,3 +52,13 @@ def test_a_query_that_leaves_nothing_of_its_documents_is_said() -> None:
             reranker.score("kidney stones " * 100, documents, truncate=False)
     with pytest.warns(RuntimeWarning, match="Query 0 takes all"):
         reranker.score("kidney stones", documents, task="x " * 1000)
+
+
+def test_what_a_reranker_was_opened_with_can_not_be_changed() -> None:
+    """Prompts and pickles would not follow."""
+    reranker = Qwen3Reranker(provider="cpu", threads=1)
+    for name, value in {"task": "Find the opposite.", "max_length": 70, "prefix": "", "provider": "cuda"}.items():
+        before = getattr(reranker, name)
+        with pytest.raises(AttributeError, match=rf"^{name} of Qwen3Reranker\(.* can't be changed; open another one"):
+            setattr(reranker, name, value)
+        assert getattr(reranker, name) == before

@@ -1,6 +1,7 @@
 """Export refuses what can't become a bundle with one clear sentence, and leaves nothing behind."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import torch
 from aatm_onnx_export import export_checkpoint
 from aatm_onnx_export.graph import standard
 from aatm_onnx_export.kinds import KINDS, GraphKind
+from aatm_onnx_export.progress import Progress
 from onnx import numpy_helper
 from safetensors.torch import save_file
 
@@ -273,6 +275,67 @@ def test_an_interrupted_export_leaves_the_older_bundle_as_it_was(
         export_checkpoint(str(checkpoint), output, force=True, graph="standard")
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
     assert len(list(open_bundle(output).check_hashes())) == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"prefix": "an example " * 2500}, r"would open this bundle: its prompt's prefix and suffix have \d+ tokens"),
+        ({"max_length": 2**31 + 1}, "would open this bundle: its max_length is 2147483649, more than"),
+        ({"max_length": 512.0}, "max_length must be a whole number, not 512.0"),
+        ({"task": None}, "The task must be a string, not NoneType"),
+    ],
+)
+def test_values_that_no_reranker_takes_are_refused_at_once(
+    checkpoint: Path, bundle: Path, tmp_path: Path, values: dict[str, Any], message: str
+) -> None:
+    output = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    steps: list[Progress] = []
+    with pytest.raises(ValueError, match=message):
+        export_checkpoint(checkpoint, output, force=True, progress=steps.append, **values)
+    assert len(steps) <= 1  # the checkpoint was read
+    assert len(list(open_bundle(output).check_hashes())) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_a_bundle_that_cant_be_opened_replaces_none(
+    checkpoint: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    with monkeypatch.context() as patch, pytest.raises(ExportError, match=r"that was made can't be opened .*more than"):
+        patch.setattr("aatm_onnx.bundle.manifest._MOST_BYTES", 1000)  # every manifest is larger
+        export_checkpoint(str(checkpoint), output, force=True, graph="standard")
+    assert len(list(open_bundle(output).check_hashes())) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names themselves")
+def test_names_that_are_no_text_are_refused_at_once(checkpoint: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"odd\xff")
+    odd.symlink_to(checkpoint)
+    with pytest.raises(ValueError, match=r"The output's path is not valid Unicode"):
+        export_checkpoint(checkpoint, odd / "bundle")
+    odd.unlink()
+    folder = shutil.copytree(checkpoint, odd)
+    with pytest.raises(ValueError, match=r"The checkpoint's name is not valid Unicode"):
+        export_checkpoint(folder, tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == [odd]
+
+
+@pytest.mark.parametrize("most", [5_000_000, 12_000_000])
+def test_a_full_disk_is_said_of_the_output(checkpoint: Path, tmp_path: Path, most: int) -> None:
+    """While the tokenizer is copied, and while weights are written. Here files may not be larger than so many bytes."""
+    resource = pytest.importorskip("resource")
+    command = [sys.executable, "-m", "aatm_onnx.cli", "export", str(checkpoint), "--output", str(tmp_path / "bundle")]
+    done = subprocess.run(
+        command,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stderr.splitlines()[-1] == f"Error: {tmp_path / 'bundle'}: can't be written (File too large)."
+    assert done.returncode == 1 and list(tmp_path.iterdir()) == []
 
 
 def test_an_output_that_exists_is_replaced_only_on_demand(checkpoint: Path, bundle: Path, tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 import gzip
 import random
 import re
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from aatm_onnx import Qwen3Reranker
 from aatm_onnx.first_tokens import divides_at_spaces, first_tokens, is_long, places_to_cut
@@ -137,6 +138,45 @@ def test_other_tokenizers_read_the_whole_text() -> None:
         assert places_to_cut(other) is None
         (prompt,) = PromptTokenizer(other, [], [], 10).encode(["ab" * 100_000])
         assert prompt.truncated and len(prompt.ids) == 10
+
+
+@settings(deadline=None, max_examples=10)
+@given(lengths=st.lists(st.sampled_from([0, 1, 7, 300, 20_000, 400_000]), min_size=1, max_size=7), seed=st.integers())
+def test_pairs_have_the_same_tokens_together_as_alone(lengths: list[int], seed: int) -> None:
+    prompts = PromptTokenizer(QWEN3, [1], [2], 300)
+    pick = random.Random(seed)
+    pairs = [format_instruction("a task", "".join(pick.choices(PARTS, k=3)) + "ab " * n, "document") for n in lengths]
+    together = [(prompt.ids.tolist(), prompt.truncated) for prompt in prompts.encode(iter(pairs))]
+    alone = [next(prompts.encode([pair])) for pair in pairs]
+    assert together == [(prompt.ids.tolist(), prompt.truncated) for prompt in alone]
+
+
+@pytest.mark.parametrize(
+    "template", ["$A <|endoftext|>", "<|im_start|> $A", "<|im_start|> $A <|endoftext|> <|endoftext|>"]
+)
+def test_special_tokens_around_every_text_stay_where_it_is_cut(template: str) -> None:
+    """As transformers cuts: it keeps room for them."""
+    tokenizer = Tokenizer.from_str(QWEN3.to_str())
+    ids = [(word, tokenizer.token_to_id(word)) for word in ("<|im_start|>", "<|endoftext|>")]
+    tokenizer.post_processor = processors.TemplateProcessing(single=template, special_tokens=ids)
+    cutting = Tokenizer.from_str(tokenizer.to_str())
+    cutting.enable_truncation(max_length=40)
+    prompts = PromptTokenizer(tokenizer, [7, 8], [9], 43)
+    pairs = [format_instruction("a task", "a query", "word " * n) for n in (0, 1, 20, 21, 22, 23, 24, 25, 30, 100_000)]
+    for pair, prompt in zip(pairs, prompts.encode(pairs), strict=True):
+        assert prompt.ids.tolist() == [7, 8, *cutting.encode(pair).ids, 9]
+        assert prompt.truncated == (len(tokenizer.encode(pair).ids) > 40)
+
+
+def test_a_long_query_takes_no_memory_for_every_document() -> None:
+    reranker = Qwen3Reranker(provider="cpu", threads=1, max_length=128)
+    tracemalloc.start()
+    try:
+        with pytest.warns(RuntimeWarning, match="takes all of the 128 tokens"):
+            reranker.score("pain " * 200_000, ["ache"] * 60)
+        assert tracemalloc.get_traced_memory()[1] < 16e6  # 60 MB, if all pairs existed at a time
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_text_that_can_not_be_tokenized_is_named() -> None:

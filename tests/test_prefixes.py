@@ -190,6 +190,14 @@ def test_the_next_query_begins_where_the_last_one_differs(session: Session) -> N
     assert len(after_another.ids) == 43
 
 
+def test_a_cache_smaller_than_what_prompts_share_keeps_its_first_tokens(session: Session) -> None:
+    cache, ids = PrefixCache(20), [np.r_[np.arange(60), end].astype(np.int32) for end in range(70, 90)]
+    expected = prompt_logits(session, ids, 0)
+    for _ in range(2):  # the second time it is begun with
+        np.testing.assert_allclose(prompt_logits(session, ids, 0, cache=cache), expected, atol=1e-4)
+        assert [prefix.ids.tolist() for prefix in cache.prefixes()] == [list(range(20))]
+
+
 @pytest.mark.parametrize("batch", range(4))
 def test_what_goes_wrong_in_one_of_several_batches_is_raised(session: Session, batch: int) -> None:
     """Here, or in a thread of the session's own; and the session runs on."""

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import pickle
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -179,6 +180,19 @@ def test_what_is_wrong_with_one_call_fails_no_other(bundle: Path) -> None:
                 np.testing.assert_allclose(outcome, expected, atol=1e-5)
 
 
+def test_a_streams_documents_may_be_any_iterable_and_are_named_where_they_are_none(default: Qwen3Reranker) -> None:
+    ((best, *_),) = default.rank_stream([("kidney stones", (term for term in TERMS))])
+    assert best.document == "Nephrolithiasis"
+    for item, message in (
+        (("pain", None), "The documents of query 1 must be a list of strings, not NoneType"),
+        (("pain",), "Item 1 of the stream must be"),
+        (5, "Item 1 of the stream must be"),
+        (("pain", ["ache"], 5), "Task 1 must be a string, not int"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            list(default.rank_stream([("pain", ["ache"]), item]))  # type: ignore[list-item]
+
+
 # Pickles, forks, closing
 
 
@@ -218,6 +232,48 @@ assert os.waitpid(child, 0)[1] == 0
 def test_a_forked_child_scores_with_a_session_of_its_own() -> None:
     """In a process of its own: pytest's has torch's threads, which don't survive a fork."""
     subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=60)
+
+
+FORKED_ELSEWHERE = """
+import os, shutil, sys, threading
+import aatm_onnx.rerankers
+from aatm_onnx import BundleError, Qwen3Reranker
+from aatm_onnx.models import find_bundle
+
+os.chdir(sys.argv[1])
+reranker = Qwen3Reranker("bundle", provider="cpu", threads=1)  # a relative path
+mine = reranker.score("kidney stones", ["Gallstones", "Nephrolithiasis"])
+os.chdir("/")
+opened, found, open_session = [], [], aatm_onnx.rerankers.open_session
+aatm_onnx.rerankers.open_session = lambda *given, **options: opened.append(1) or open_session(*given, **options)
+
+def score():
+    found.append(reranker.score("kidney stones", ["Gallstones", "Nephrolithiasis"]))
+
+if not (child := os.fork()):
+    threads = [threading.Thread(target=score) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    os._exit(0 if found == [mine] * 8 and len(opened) == 1 else 3)
+assert os.waitpid(child, 0)[1] == 0
+shutil.rmtree(reranker.bundle.path)
+shutil.copytree(find_bundle(), reranker.bundle.path)
+if not (child := os.fork()):
+    try:
+        score()
+    except BundleError as error:
+        os._exit(0 if "was replaced since the parent process opened it" in str(error) else 4)
+    os._exit(5)
+assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+def test_a_child_opens_its_parents_bundle_once_wherever_it_is(bundle: Path, tmp_path: Path) -> None:
+    shutil.copytree(bundle, tmp_path / "bundle")
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORKED_ELSEWHERE, tmp_path], check=True, timeout=60)
 
 
 FORKED_WHILE_OTHERS_SCORE = """
@@ -289,6 +345,37 @@ def test_a_process_ends_while_a_daemon_thread_scores(seconds: float) -> None:
     """Python would end that thread inside ONNX Runtime, which aborts the process."""
     command = [sys.executable, "-c", ENDED_WHILE_A_THREAD_SCORES, str(seconds)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+ENDED_BY_WHO_JOINS_A_WORKER = """
+import atexit, threading
+stop, workers = threading.Event(), []
+
+def join():
+    stop.set()
+    for worker in workers:
+        worker.join()
+
+atexit.register(join)  # before the package's own, so that it runs after that
+from aatm_onnx import Qwen3Reranker
+reranker = Qwen3Reranker(provider="cpu", threads=1)
+begun = threading.Event()
+
+def work():
+    while not stop.is_set():
+        reranker.score("kidney stones", ["Gallstones", "Nephrolithiasis"])
+        begun.set()
+
+workers.append(threading.Thread(target=work, daemon=True))
+workers[0].start()
+begun.wait()
+"""
+
+
+def test_a_handler_at_exit_may_join_a_thread_that_scores() -> None:
+    command = [sys.executable, "-c", ENDED_BY_WHO_JOINS_A_WORKER]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")
 
 

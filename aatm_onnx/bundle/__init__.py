@@ -15,6 +15,7 @@ from .manifest import (
     ModelConfig,
     Prompt,
     Source,
+    check_prompt,
 )
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "ModelConfig",
     "Prompt",
     "Source",
+    "check_prompt",
     "describe_files",
     "open_bundle",
     "sha256_of",

@@ -203,12 +203,19 @@ def _check_values(manifest: Manifest) -> None:
             raise ValueError(f"its config.{size.name} is {getattr(manifest.config, size.name)}")
     if not (manifest.graph.tolerance >= 0 and manifest.graph.difference >= 0):
         raise ValueError("its graph.tolerance or graph.difference is negative")
-    prompt, vocabulary = manifest.prompt, manifest.config.vocab_size
-    around = [*prompt.prefix_ids, *prompt.suffix_ids]
-    if len(around) > _MOST_PROMPT_TOKENS:
-        raise ValueError(f"its prompt's prefix and suffix have {len(around)} tokens, more than {_MOST_PROMPT_TOKENS}")
-    if not len(around) < manifest.max_length <= _MOST_SIZE:
-        raise ValueError(f"its max_length is {manifest.max_length}, and prefix and suffix take {len(around)} tokens")
+    check_prompt(manifest.prompt, manifest.max_length)
+    vocabulary, around = manifest.config.vocab_size, [*manifest.prompt.prefix_ids, *manifest.prompt.suffix_ids]
     for token in (*around, manifest.yes_token_id, manifest.no_token_id, manifest.pad_token_id):
         if not 0 <= token < vocabulary:
             raise ValueError(f"its vocabulary of {vocabulary} has no token {token}")
+
+
+def check_prompt(prompt: Prompt, max_length: int) -> None:
+    """Raise a ValueError where prompts would take too much memory, or no pair."""
+    around = [*prompt.prefix_ids, *prompt.suffix_ids]
+    if len(around) > _MOST_PROMPT_TOKENS:
+        raise ValueError(f"its prompt's prefix and suffix have {len(around)} tokens, more than {_MOST_PROMPT_TOKENS}")
+    if not len(around) < max_length:
+        raise ValueError(f"its max_length is {max_length}, and prefix and suffix take {len(around)} tokens")
+    if max_length > _MOST_SIZE:
+        raise ValueError(f"its max_length is {max_length}, more than {_MOST_SIZE}")

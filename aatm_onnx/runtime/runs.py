@@ -145,9 +145,9 @@ class Beside:
             only_there = set(run.outputs)
             self._fed.append((run, ref(only_there, self._ends.put)))
             self._runtime.run_async(run.outputs, run.feed, go_on, only_there, run.options)
-        except BaseException as error:  # ONNX Runtime's exceptions share no base class
+        except BaseException as error:
             clear_frames(error.__traceback__)  # else it keeps `only_there`, as one of run_async's arguments
-            if isinstance(error, Exception):
+            if _is_failure(error):
                 raise run.failed(error) from error
             raise
         finally:  # and as this function's
@@ -187,4 +187,11 @@ def _run(runtime: "InferenceSession", run: Run) -> list[Any]:
         outputs: list[Any] = runtime.run(run.outputs, run.feed, run.options)
         return outputs
     except Exception as error:
+        if not _is_failure(error):
+            raise
         raise run.failed(error) from error
+
+
+def _is_failure(error: BaseException) -> bool:
+    """Whether ONNX Runtime failed, whose exceptions share no base class; a timeout that a signal raises goes on."""
+    return type(error) in (RuntimeError, MemoryError) or type(error).__module__.startswith("onnxruntime.")

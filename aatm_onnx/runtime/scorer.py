@@ -7,6 +7,7 @@ from threading import Lock, RLock
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ScoreError
 from ..prompt import TokenIds
 from .forks import guard
 from .kv_cache import PrefixCache
@@ -75,20 +76,29 @@ class Scorer:
 
     def _scored(self, prompts: Sequence[TokenIds]) -> NDArray[np.float32]:
         call = _Call(prompts, sum(map(len, prompts)))
-        with self._lock:
-            self._waiting.append(call)
-        with self._running:
-            while not call.done:  # where none waits, this one was taken by a thread that an interrupt ended then
-                self._run(self._take() or [call])
+        try:
+            with self._lock:
+                self._waiting.append(call)
+            with self._running:
+                while not call.done:
+                    self._run(self._take(call))
+        finally:  # an interrupted call is not for others to run
+            with self._lock:
+                self._waiting = [other for other in self._waiting if other is not call]
         if call.failure is not None:
             raise call.failure
         assert call.logits is not None
         return call.logits
 
-    def _take(self) -> list[_Call]:
-        """The calls that waited longest, as many as are worth running together."""
+    def _take(self, own: _Call) -> list[_Call]:
+        """The calls that waited longest, as many as are worth running together.
+
+        `own` alone, if it does not wait any more: the thread that took it was interrupted before it was run.
+        """
         most = self.token_budget * _BATCHES_TOGETHER
         with self._lock:
+            if own not in self._waiting:
+                return [own]
             taken, tokens = 0, 0
             while taken < len(self._waiting) and (not taken or tokens + self._waiting[taken].tokens <= most):
                 tokens += self._waiting[taken].tokens
@@ -99,16 +109,12 @@ class Scorer:
     def _run(self, calls: list[_Call]) -> None:
         try:
             logits = self._logits([prompt for call in calls for prompt in call.prompts])
-        except Exception as failure:
+        except (ScoreError, MemoryError) as failure:  # an interrupt, or a timeout by a signal, is this thread's alone
             if len(calls) == 1:
                 calls[0].failure = failure
                 return
             for call in calls:  # so that what is wrong with one call fails no other
                 self._run([call])
-        except BaseException as interruption:
-            for call in calls:
-                call.failure = RuntimeError(f"Scoring was interrupted in another thread ({interruption!r}).")
-            raise
         else:
             ends = np.cumsum([len(call.prompts) for call in calls])
             for call, part in zip(calls, np.split(logits, ends[:-1]), strict=True):

@@ -117,9 +117,14 @@ class _Execution:
             case Extend(prefix, source, prompt, stop):
                 prefixes[prefix] = self.session.extend(prefixes[source], self.prompts[prompt][:stop])
             case Remember(prefix):
-                self.cache.add(prefixes[prefix])
+                self._remember(prefixes[prefix])
             case Free(prefix):
                 del prefixes[prefix]
+
+    def _remember(self, prefix: PrefixKV) -> None:
+        """Keep a prefix's first tokens for later calls, as many as there is room for."""
+        if length := min(len(prefix.ids), REMEMBERED_TOKENS, self.cache.max_tokens):
+            self.cache.add(prefix.first(length))
 
     def _score(self, step: Score) -> Runs[None]:
         """The work of a batch; its prefix is there already, and may be freed before the work begins."""
@@ -147,9 +152,9 @@ class _Execution:
         lead = self.prompts[rows[0]][: step.lead]
         own = [lead[len(prefix.ids) :], *(self.prompts[index][step.lead :] for index in rows)]
         batch = left_pad(own, self.pad_token_id)  # (1 + rows, seq) each
-        self.logits[rows], led = yield from self.session.led_runs(*batch, prefix, lead)
+        self.logits[rows], keys_values = yield from self.session.led_runs(*batch, prefix)
         if step.remembers:
-            self.cache.add(led.first(min(len(lead), REMEMBERED_TOKENS)))
+            self._remember(prefix.followed_by(lead, keys_values))
 
 
 def _marking_the_last(steps: Iterable[Step]) -> Iterator[tuple[Step, bool]]:

@@ -77,24 +77,23 @@ class Session:
         return _checked(logits, len(input_ids))  # (batch, 2)
 
     def led_runs(
-        self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64], prefix: PrefixKV, lead: TokenIds
-    ) -> Runs[tuple[NDArray[np.float32], PrefixKV]]:
+        self, input_ids: NDArray[np.int64], attention_mask: NDArray[np.int64], prefix: PrefixKV
+    ) -> Runs[tuple[NDArray[np.float32], NDArray[np.floating[Any]]]]:
         """The run of one left-padded batch whose other rows come after its first.
 
         Args:
-            input_ids: shape (1 + batch, seq); the first row is what `lead` has after `prefix`.
+            input_ids: shape (1 + batch, seq).
             attention_mask: shape (1 + batch, seq), 1 for a real token.
             prefix: what stands before every row.
-            lead: what stands before the other rows, (lead,): it begins with `prefix`.
 
         Returns:
-            The logits of "no" and "yes" after the other rows' last tokens, shape (batch, 2), float32; and the prefix
-            `lead`.
+            The logits of "no" and "yes" after the other rows' last tokens, shape (batch, 2), float32; and the first
+            row's keys and values, (layers, 2, kv_heads, own, head_dim), for the past of what comes after that.
         """
         feed = {"input_ids": input_ids, "attention_mask": attention_mask, "past": prefix.keys_values}
         logits, present = yield self._run(("logits", "present"), feed | {"keep_rows": np.ones(1, np.int64)})
-        own = len(lead) - len(prefix.ids)
-        return _checked(logits, len(input_ids))[1:], prefix.followed_by(lead, present[0, ..., -own:, :])
+        padding = input_ids.shape[1] - attention_mask[0].sum()
+        return _checked(logits, len(input_ids))[1:], present[0, ..., padding:, :]
 
     def giving_back(self) -> "Session":
         """The same session, which gives memory back after every run on the CPU.

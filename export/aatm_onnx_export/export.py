@@ -1,8 +1,10 @@
 """A checkpoint becomes a bundle, or nothing is written."""
 
 import contextlib
+import os
 import shlex
 import shutil
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -15,10 +17,12 @@ from aatm_onnx.bundle import (
     TOKENIZER_FILE,
     Bundle,
     Prompt,
+    check_prompt,
     open_bundle,
 )
-from aatm_onnx.errors import ExportError
+from aatm_onnx.errors import BundleError, ExportError
 from aatm_onnx.prompt import DEFAULT_MAX_LENGTH, DEFAULT_PREFIX, DEFAULT_SUFFIX, DEFAULT_TASK, format_instruction
+from aatm_onnx.ranking import check_count, check_text
 
 from .checkpoint import Checkpoint, open_checkpoint
 from .draft import Draft
@@ -32,8 +36,8 @@ _OTHER_BYTES = 32 << 20
 
 
 def export_checkpoint(
-    checkpoint: str,
-    output: Path,
+    checkpoint: str | os.PathLike[str],
+    output: str | os.PathLike[str],
     *,
     precision: str = "fp32",
     graph: str = "fused",
@@ -70,7 +74,14 @@ def export_checkpoint(
 
     Raises:
         ExportError: the checkpoint, the output or this machine does not allow it, or the graph's scores are off.
+        ValueError: a name or a part of the prompt is not text, or `max_length` not a number.
+        OSError: the disk is full, or a file can't be read.
     """
+    checkpoint, output = os.fspath(checkpoint), Path(output)
+    check_text(str(output.absolute()), "The output's path")
+    for text, what in ((task, "The task"), (prefix, "The prefix"), (suffix, "The suffix")):
+        check_text(text, what)
+    max_length = check_count(max_length, "max_length", 1)
     report, kind = Reporter(progress), graph_kind(graph)
     strategy = strategy_of(graph, precision, min_tau)
     target = output.resolve()  # where it is a link, what it leads to is replaced
@@ -79,24 +90,25 @@ def export_checkpoint(
     check_installed(kind.requires)
     report.step(f"Reading {checkpoint}")
     source = open_checkpoint(checkpoint)
+    check_text(source.source.checkpoint, "The checkpoint's name")
     _check_disk(target.parent, kind.disk_bytes(source, precision))
     command = ["aatm-onnx", "export", checkpoint, "--output", str(output), "--graph", graph, "--precision", precision]
     with partial_folder(target) as folder:
-        shutil.copyfile(source.folder / TOKENIZER_FILE, folder / TOKENIZER_FILE)
+        (folder / TOKENIZER_FILE).write_bytes((source.folder / TOKENIZER_FILE).read_bytes())
         prompt = _prompt(source, task, prefix, suffix)
         draft = Draft(folder, source, graph, precision, prompt, max_length, shlex.join(command))
-        if draft.tokenizer.fills_room(format_instruction(task, "", "")):
-            raise ExportError(
-                f"max_length is {max_length}, which prefix, task and suffix take alone; give more, so that query and"
-                " document have room."
-            )
+        _check_prompt(draft)
         proved = strategy.prove(draft, report)
         report.step("Hashing the files")
         manifest = draft.manifest(proved, _tool_versions(("aatm-onnx", *kind.tools, "onnxruntime", "onnxruntime-gpu")))
         (folder / MANIFEST_FILE).write_text(manifest.to_json(), "utf-8")
+        try:
+            bundle = open_bundle(folder)
+        except BundleError as error:
+            raise ExportError(f"The bundle that was made can't be opened ({error}).") from error
         _check_output(output, force)  # it may have appeared meanwhile
         move_folder(folder, target)
-    return open_bundle(output)
+    return replace(bundle, path=output)
 
 
 def _check_output(output: Path, force: bool) -> None:
@@ -116,6 +128,18 @@ def _check_output(output: Path, force: bool) -> None:
 def _prompt(checkpoint: Checkpoint, task: str, prefix: str, suffix: str) -> Prompt:
     ids = (checkpoint.tokenizer.encode(part, add_special_tokens=False).ids for part in (prefix, suffix))
     return Prompt(task, prefix, suffix, *ids)
+
+
+def _check_prompt(draft: Draft) -> None:
+    if draft.tokenizer.fills_room(format_instruction(draft.prompt.task, "", "")):
+        raise ExportError(
+            f"max_length is {draft.max_length}, which prefix, task and suffix take alone; give more, so that query and"
+            " document have room."
+        )
+    try:
+        check_prompt(draft.prompt, draft.max_length)
+    except ValueError as error:
+        raise ExportError(f"No reranker would open this bundle: {error}; give another prompt or max_length.") from error
 
 
 def _tool_versions(distributions: tuple[str, ...]) -> dict[str, str]:
