@@ -92,6 +92,8 @@ def test_older_names_and_arrays_of_strings_are_taken(model: CrossEncoder) -> Non
 def test_what_would_change_the_result_is_refused(model: CrossEncoder, refused: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(refused))} is not supported"):
         model.predict([(QUERY, "a")], **refused)
+    with pytest.raises(ValueError, match=f"{next(iter(refused))} is not supported"):
+        model.rank(QUERY, ["a"], **refused)
 
 
 def test_what_it_cannot_do_is_refused(model: CrossEncoder) -> None:

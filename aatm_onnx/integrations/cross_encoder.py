@@ -137,7 +137,14 @@ class CrossEncoder:
         Raises:
             ValueError: a text is not a string, or an argument is refused.
         """
-        _refuse(prompt_name=prompt_name, activation_fn=activation_fn, activation_fct=ignored.get("activation_fct"))
+        _refuse(
+            prompt_name=prompt_name,
+            activation_fn=activation_fn,
+            activation_fct=ignored.get("activation_fct"),
+            apply_softmax=ignored.get("apply_softmax"),
+            convert_to_numpy=not ignored.get("convert_to_numpy", True),
+            convert_to_tensor=ignored.get("convert_to_tensor"),
+        )
         ranking = self.reranker.rank(query, documents, top_k, task=prompt)
         return [
             {"corpus_id": each.index, "score": each.score} | ({"text": each.document} if return_documents else {})

@@ -35,7 +35,9 @@ export function candidatesOf(rows: readonly string[][]): Map<string, string[]> {
     const text = row[candidate]?.trim();
     if (!text) continue;
     const key = query === undefined ? "" : (row[query]?.trim() ?? "");
-    groups.set(key, [...(groups.get(key) ?? []), text]);
+    const group = groups.get(key);
+    if (group) group.push(text);
+    else groups.set(key, [text]);
   }
   return groups;
 }
