@@ -404,3 +404,15 @@ def test_what_is_left_when_draining_ends_is_answered_503() -> None:
         asking.join()
     assert answers[0].status_code == 503
     assert "shutting down" in answers[0].json()["error"] and int(answers[0].headers["retry-after"]) > 0
+
+
+def test_a_connection_whose_next_request_does_not_begin_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aatm_onnx.serve.server._SILENT_SECONDS", 0.3)
+    with serving() as running, socket.create_connection(("127.0.0.1", running.port), 10) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+        connection.sendall(b"GET /health HTTP/1.1\r\nhost")
+        began = time.monotonic()
+        while connection.recv(65_536):
+            pass
+        assert time.monotonic() - began < 3

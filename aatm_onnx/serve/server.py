@@ -80,13 +80,19 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     def _close_silent_connections(self) -> None:
-        """Uvicorn limits the time between requests, but not how long the first one's head may take."""
+        """Uvicorn limits the time between requests, but not how long a request's head may take."""
         now = time.monotonic()
-        silent = {each for each in self.server_state.connections if getattr(each, "cycle", None) is None}
+        silent = {each for each in self.server_state.connections if _wants_head(each)}
         self._silent_since = {each: self._silent_since.get(each, now) for each in silent}
         for connection, since in self._silent_since.items():
             if now - since > _SILENT_SECONDS:
                 connection.transport.close()
+
+
+def _wants_head(connection: Any) -> bool:
+    """Whether a connection is to send its first request's head, or has begun to send another one's."""
+    cycle = getattr(connection, "cycle", None)
+    return cycle is None or (cycle.response_complete and connection.timeout_keep_alive_task is None)
 
 
 def make_server(
