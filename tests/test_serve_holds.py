@@ -416,3 +416,13 @@ def test_a_connection_whose_next_request_does_not_begin_is_closed(monkeypatch: p
         while connection.recv(65_536):
             pass
         assert time.monotonic() - began < 3
+
+
+def test_every_line_of_a_stream_is_answered_by_the_model_that_it_names() -> None:
+    candidates = WORDS * 25  # many slices, so that lines of the other model come while some wait
+    lines = [{"query": "kidney", "candidates": candidates, "model": ("m", "words")[row % 2]} for row in range(10)]
+    with serving(models("m=default", "words=bm25")) as running:
+        answers = batch(running, lines)
+        alone = [batch(running, [line])[0] for line in lines[:2]]
+    best = [answer["results"][0]["rerank_score"] for answer in (*answers, *alone)]
+    assert best[:10] == [pytest.approx(best[10 + row % 2], abs=1e-5) for row in range(10)]

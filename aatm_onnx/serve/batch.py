@@ -8,6 +8,7 @@ Memory is bounded: only a few lines are read ahead.
 import asyncio
 import json
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -63,7 +64,7 @@ class _Stream:
         self.service, self.request = service, request
         self.limits = service.settings.limits
         self.spool = Spool(self.limits.spool_bytes)
-        self.lane = Lane()
+        self.lanes: defaultdict[str, Lane] = defaultdict(Lane)  # a model's queue takes whatever is in its lane
         self.room = asyncio.Semaphore(_LINES_AHEAD)
         self.answers: asyncio.Queue[tuple[asyncio.Task[bytes], int] | None] = asyncio.Queue()
         self.lines: set[asyncio.Task[bytes]] = set()
@@ -198,10 +199,10 @@ class _Stream:
         return {"query": query, **fields, "results": results} | ({"warnings": [note]} if note else {})
 
     async def _score(self, model: Model, group: Group, truncate: bool) -> Sequence[PairScore]:
-        admission = self.service.admission
+        admission, lane = self.service.admission, self.lanes[model.name]
         admission.check_size([group])
-        with admission.counted([group], model.name, self.lane):
-            scored = await self.service.wait_for(self.request, model, Job([group], truncate), self.lane)
+        with admission.counted([group], model.name, lane):
+            scored = await self.service.wait_for(self.request, model, Job([group], truncate), lane)
         self.pairs, self.tokens = self.pairs + scored.pairs, self.tokens + scored.tokens
         return scored.scores[0]
 

@@ -110,14 +110,12 @@ class Job:
     def finish(self) -> None:
         """Hand the scores over, unless another thread has said why there are none."""
         with suppress(InvalidStateError):
-            if not self.done.done() and self.done.set_running_or_notify_cancel():
-                self.done.set_result(self.scores)  # type: ignore[arg-type]  # none is missing any more
+            self.done.set_result(self.scores)  # type: ignore[arg-type]  # none is missing any more
 
     def fail(self, error: Exception) -> None:
         """Hand over why there are none, unless another thread has."""
         with suppress(InvalidStateError):
-            if not self.done.done() and self.done.set_running_or_notify_cancel():
-                self.done.set_exception(error)
+            self.done.set_exception(error)
 
 
 @dataclass(frozen=True, eq=False)
