@@ -124,6 +124,37 @@ def test_the_second_signal_ends_at_once() -> None:
         slow.join()
 
 
+def test_when_draining_ends_all_that_is_left_is_answered_and_the_log_has_no_failure() -> None:
+    documents = [f"stone {number} of the kidney" for number in range(3000)]
+    large = {"query": "kidney stones " * 2000, "documents": documents}
+    line = json.dumps({"query": "kidney stones " * 2000, "candidates": documents[:300]}).encode() + b"\n"
+    answers: list[httpx.Response] = []
+    with serve("--drain", "0.2") as (process, url):
+
+        def post(path: str, data: bytes) -> None:
+            answers.append(httpx.post(f"{url}{path}", content=data, timeout=60))
+
+        senders = [
+            Thread(target=post, args=("/rerank", json.dumps(large).encode())),
+            Thread(target=post, args=("/v1/rerank/batch", line * 100)),  # more lines than are read ahead
+        ]
+        for sender in senders:
+            sender.start()
+        while "aatm_queue_pairs 0" in httpx.get(f"{url}/metrics").text:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        process.popen.send_signal(signal.SIGTERM)
+        for sender in senders:
+            sender.join()
+        assert process.popen.wait(timeout=20) == 0
+    one, stream = sorted(answers, key=lambda answer: -answer.status_code)
+    assert (one.status_code, one.json()["error_type"]) == (503, "Unhealthy")
+    rows = [json.loads(row) for row in stream.text.splitlines()]
+    assert [row["status"] for row in rows[-50:]] == [503] * 50
+    assert len(rows) == 100
+    assert not [entry for entry in process.lines if "run failed" in entry["message"] or "ASGI" in entry["message"]]
+
+
 def _ignoring_errors(url: str, body: Any) -> None:
     with suppress(httpx.HTTPError):
         httpx.post(f"{url}/rerank", json=body, timeout=60)

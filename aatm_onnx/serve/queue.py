@@ -196,6 +196,7 @@ class WorkQueue:
         self._turns: list[tuple[int, int, Lane]] = []  # a heap: when a lane's next slice ends, order of coming, lane
         self._number = itertools.count()
         self._jobs: dict[Job, None] = {}  # those without scores
+        self._given_up: Exception | None = None
         self._clock = 0  # when the slice that was taken last ends
         self._changed = threading.Condition()
         self._open = True
@@ -219,6 +220,9 @@ class WorkQueue:
         if not job.missing:
             job.finish()
             return
+        if self._given_up is not None:
+            job.fail(self._given_up)
+            return
         job.done.add_done_callback(lambda _: self._jobs.pop(job, None))
         with self._changed:
             self._jobs[job] = None
@@ -233,7 +237,8 @@ class WorkQueue:
         heapq.heappush(self._turns, (lane.ends, next(self._number), lane))
 
     def give_up(self, error: Exception) -> None:
-        """Fail every job that has no scores yet."""
+        """Fail every job that has no scores yet, and those that come."""
+        self._given_up = error
         for job in self._jobs.copy():
             job.fail(error)
 
@@ -255,6 +260,8 @@ class WorkQueue:
                     chunks = self._take()
                 self._run(chunks)
             except BaseException as error:  # whatever happens, the thread lives and its clients hear of it
+                if isinstance(error, SystemExit) and not self._open:
+                    raise  # the process ends, and nobody waits
                 logger.exception("A run failed.")
                 failure = error if isinstance(error, Exception) else RuntimeError(f"Scoring was interrupted: {error!r}")
                 for chunk in chunks:
