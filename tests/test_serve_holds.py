@@ -376,7 +376,7 @@ def test_lines_of_a_stream_that_wait_for_each_other_are_not_late() -> None:
 
 
 def test_a_streams_lines_are_one_turn_taker_to_those_who_come() -> None:
-    limits = Limits(wait_seconds=5.0)
+    limits = Limits(wait_seconds=5.0, queued_pairs=2000, queued_tokens=50_000)
     asked = Group("stone", ["kidney"])
     admission, lane = Admission(limits, "ready"), Lane()
     with ExitStack() as stack:

@@ -25,6 +25,7 @@ class Admission:
         tokens: their estimated tokens.
         streams: how many batch streams are open.
         requests: how many requests are inside, and lines of streams.
+        ahead: how many of the pairs are of streams, which bound by themselves what they read ahead.
     """
 
     limits: Limits
@@ -33,6 +34,7 @@ class Admission:
     tokens: int = 0
     streams: int = 0
     requests: int = 0
+    ahead: int = 0
     # Estimated tokens: how many requests to a model have so many, and how many a stream has to one.
     _sizes: Counter[tuple[str, int]] = field(default_factory=Counter)
     _streams: Counter[tuple[str, Lane]] = field(default_factory=Counter)
@@ -71,7 +73,9 @@ class Admission:
         Raises:
             ApiError: 429 with `Retry-After`.
         """
-        full = self.pairs + pairs > self.limits.queued_pairs or self.tokens + tokens > self.limits.queued_tokens
+        pairs += self.pairs - self.ahead
+        tokens_inside = self.tokens - sum(self._streams.values())
+        full = pairs > self.limits.queued_pairs or tokens_inside + tokens > self.limits.queued_tokens
         wait = min((self._wait(tokens, model, rate) for model, rate in rates.items()), default=0.0)
         rate = max(rates.values(), default=0.0)
         if self.requests and (full or wait > self.limits.wait_seconds):
@@ -114,7 +118,9 @@ class Admission:
         pairs, tokens = _size(groups)
         holders: Counter[Any] = self._sizes if stream is None else self._streams
         holder, count = ((model, tokens), 1) if stream is None else ((model, stream), tokens)
+        ahead = 0 if stream is None else pairs
         holders[holder] += count
+        self.ahead += ahead
         self.requests, self.pairs, self.tokens = self.requests + 1, self.pairs + pairs, self.tokens + tokens
         try:
             yield
@@ -122,6 +128,7 @@ class Admission:
             holders[holder] -= count
             if not holders[holder]:
                 del holders[holder]
+            self.ahead -= ahead
             self.requests, self.pairs, self.tokens = self.requests - 1, self.pairs - pairs, self.tokens - tokens
 
     @contextmanager

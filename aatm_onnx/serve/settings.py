@@ -15,10 +15,10 @@ class Limits:
         body_seconds: the longest time between two parts of a request's body.
         documents: the most documents of one request.
         characters: the most characters of one request's texts, each query counted once.
-        queued_pairs: the most pairs that are admitted and not answered.
+        queued_pairs: the most pairs of requests (not of streams) that are admitted and not answered.
         queued_tokens: the same in estimated tokens.
         wait_seconds: a request is refused if it would wait for longer than this, by the measured rate.
-        answer_seconds: the longest time from admission to answer.
+        answer_seconds: the longest time from admission to answer; of a stream's line from its first slice.
         streams: the most batch streams at a time.
         spool_bytes: the most bytes of a batch's answers that wait for a client that does not read them.
     """
