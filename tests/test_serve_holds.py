@@ -426,3 +426,17 @@ def test_every_line_of_a_stream_is_answered_by_the_model_that_it_names() -> None
         alone = [batch(running, [line])[0] for line in lines[:2]]
     best = [answer["results"][0]["rerank_score"] for answer in (*answers, *alone)]
     assert best[:10] == [pytest.approx(best[10 + row % 2], abs=1e-5) for row in range(10)]
+
+
+def test_a_long_query_or_instruction_counts_as_often_as_it_is_read() -> None:
+    documents, long = ["kidney stone"] * 2000, "kidney " * 4000
+    admission = Admission(Limits(wait_seconds=5.0, characters=100_000), "ready")
+    for group in (Group(long, documents), Group("kidney", documents, long)):
+        with (
+            admission.request([group], "m", 10_000.0),
+            pytest.raises(ApiError, match="would for"),
+            admission.request([group], "m", 10_000.0),
+        ):
+            pass
+    with pytest.raises(ApiError, match="characters"), admission.request([Group("a", ["b"], long * 4)], "m", 0.0):
+        pass

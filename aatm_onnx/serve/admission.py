@@ -57,6 +57,7 @@ class Admission:
                 " Send them in several requests, or as a stream to /v1/rerank/batch."
             )
         characters = sum(len(group.query) + sum(map(len, group.documents)) for group in groups)
+        characters += len(groups[0].task or "")  # a request has one
         if characters > self.limits.characters:
             raise too_large(
                 f"The request's texts have {characters} characters; this server takes {self.limits.characters} at once."
@@ -146,7 +147,7 @@ class Admission:
 
 def _size(groups: Sequence[Group]) -> tuple[int, int]:
     pairs = sum(len(group.documents) for group in groups)
-    return pairs, sum(group.work for group in groups)
+    return pairs, sum(group.cost for group in groups)
 
 
 def retry_after(seconds: float) -> int:

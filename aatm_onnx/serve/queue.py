@@ -32,6 +32,7 @@ _SLICE_SECONDS, _RUN_SECONDS = 0.01, 0.03
 # 2 cores), and so do those that take less than this (eight with ten documents: twice). With slower models these gain
 # nothing and would wait for each other.
 _FEW_DOCUMENTS, _SMALL_SECONDS = 3, 0.005
+_MOST_TOKENS = 8192  # what models cut a prompt to, unless they are told otherwise
 _THREADS = 2
 _RATE_MEMORY = 10.0  # seconds of work after which the measured rate has forgotten two thirds
 
@@ -50,6 +51,16 @@ class Group:
     def work(self) -> int:
         """Estimated tokens of all its documents."""
         return sum(map(work_of, self.documents))
+
+    @property
+    def shared(self) -> int:
+        """Estimated tokens of instruction and query, which every slice reads once more."""
+        return min((len(self.query) + len(self.task or "")) // 4, _MOST_TOKENS)
+
+    @property
+    def cost(self) -> int:
+        """Estimated tokens of all its slices."""
+        return self.work + self.shared * (1 + self.work // _SLICE_TOKENS)
 
 
 def slice_tokens(rate: float) -> int:
@@ -72,7 +83,7 @@ class Job:
         done: its scores, one list for each group.
         submitted: when it began to wait.
         taken: when its first slice was taken.
-        work: estimated tokens that no slice has taken.
+        work: estimated tokens of documents that no slice has taken.
     """
 
     groups: Sequence[Group]
@@ -87,6 +98,11 @@ class Job:
         self.work = sum(group.work for group in self.groups)
         self._group = self._start = 0
 
+    @property
+    def shared(self) -> int:
+        """Estimated tokens that its next slice reads besides documents."""
+        return self.groups[self._group].shared
+
     def next_chunk(self, budget: int, least: int, whole: bool) -> "Chunk | None":
         """The next documents of one group, `least` and otherwise within the budget; None if none fit.
 
@@ -95,6 +111,7 @@ class Job:
         while self._start == len(self.groups[self._group].documents):
             self._group, self._start = self._group + 1, 0
         documents, start, work = self.groups[self._group].documents, self._start, 0
+        budget -= 0 if least else self.shared  # a slice's first query is read in any case
         stop = start
         while stop < len(documents) and (stop - start < least or work + work_of(documents[stop]) <= budget):
             work += work_of(documents[stop])
@@ -127,6 +144,11 @@ class Chunk:
     start: int
     stop: int
     work: int
+
+    @property
+    def cost(self) -> int:
+        """Estimated tokens, with those of its query."""
+        return self.work + self.job.groups[self.group].shared
 
     @property
     def documents(self) -> Sequence[str]:
@@ -165,7 +187,7 @@ class Lane:
             if job.done.done() or not job.work:
                 self.jobs.popleft()
             elif chunk := job.next_chunk(budget, least, whole):
-                budget, least = budget - chunk.work, 0
+                budget, least = budget - chunk.cost, 0
                 yield chunk
             else:
                 return
@@ -176,7 +198,7 @@ def _calls(chunks: Sequence[Chunk], rate: float) -> Iterator[list[Chunk]]:
     small: dict[bool, list[Chunk]] = {True: [], False: []}
     large: list[list[Chunk]] = []
     for chunk in chunks:
-        if chunk.stop - chunk.start <= _FEW_DOCUMENTS or chunk.work <= rate * _SMALL_SECONDS:
+        if chunk.stop - chunk.start <= _FEW_DOCUMENTS or chunk.cost <= rate * _SMALL_SECONDS:
             small[chunk.job.truncate].append(chunk)
         else:
             large.append([chunk])
@@ -233,7 +255,7 @@ class WorkQueue:
 
     def _queue(self, lane: Lane) -> None:
         lane.waits = True
-        lane.ends = max(self._clock, lane.ends) + lane.work(slice_tokens(self.rate))
+        lane.ends = max(self._clock, lane.ends) + lane.work(slice_tokens(self.rate)) + lane.jobs[0].shared
         heapq.heappush(self._turns, (lane.ends, next(self._number), lane))
 
     def give_up(self, error: Exception) -> None:
@@ -279,7 +301,7 @@ class WorkQueue:
             if lane.work(1):
                 unfinished.append(lane)
             chunks += taken
-            work += sum(chunk.work for chunk in taken)
+            work += sum(chunk.cost for chunk in taken)
         for lane in unfinished:
             self._queue(lane)
         now = time.monotonic()
@@ -324,7 +346,7 @@ class WorkQueue:
 
     def _measure(self, started: float, chunks: Sequence[Chunk]) -> None:
         now = time.monotonic()
-        work = sum(chunk.work for chunk in chunks)
+        work = sum(chunk.cost for chunk in chunks)
         self._metrics.ran(self._name, now - started, work)
         with self._changed:
             spent = max(now - max(started, self._last_end), 1e-6)  # two threads' runs overlap

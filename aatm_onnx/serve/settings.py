@@ -7,14 +7,14 @@ from dataclasses import dataclass
 class Limits:
     """What one request may ask, and what may wait.
 
-    A pair's work is counted in tokens, estimated from its characters (see `queue.work_of`), because a request is
-    admitted before it is tokenized. The rate is measured in the same unit.
+    Work is counted in tokens, estimated from characters (see `queue.Group`), because a request is admitted before it is
+    tokenized. The rate is measured in the same unit.
 
     Attributes:
         body_bytes: the most bytes of a request's body, or of one line of a batch.
         body_seconds: the longest time between two parts of a request's body.
         documents: the most documents of one request.
-        characters: the most characters of one request's texts, each query counted once.
+        characters: the most characters of one request's texts, each query and the instruction counted once.
         queued_pairs: the most pairs of requests (not of streams) that are admitted and not answered.
         queued_tokens: the same in estimated tokens.
         wait_seconds: a request is refused if it would wait for longer than this, by the measured rate.
