@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from inspect import signature
 from typing import Any
 
 from .errors import BundleError, ProviderError
@@ -25,7 +26,8 @@ def load_reranker(name: ModelName = DEFAULT_MODEL, fallback: str | None = None, 
         **kwargs: further arguments of Qwen3Reranker.
 
     Raises:
-        ValueError: the fallback or an argument is unknown.
+        TypeError: there is no such argument.
+        ValueError: the fallback is unknown, or an argument has a wrong value.
         BundleError, ImportError, ProviderError: as Qwen3Reranker, without a fallback.
 
     Example:
@@ -36,6 +38,7 @@ def load_reranker(name: ModelName = DEFAULT_MODEL, fallback: str | None = None, 
         raise ValueError(f"fallback must be 'bm25' or None, not {fallback!r}.")
     check_provider(kwargs.get("provider", "auto"))
     if name in _BM25_NAMES:
+        signature(Qwen3Reranker).bind_partial(**kwargs)  # what one takes is accepted by both, and nothing else
         return BM25Reranker()
     try:
         return Qwen3Reranker(**{"model_id": name, **kwargs})

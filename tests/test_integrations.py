@@ -74,6 +74,10 @@ def test_older_names_and_arrays_of_strings_are_taken(model: CrossEncoder) -> Non
     expected = model.predict(pairs)
     assert np.array_equal(model.predict(sentences=pairs), expected)
     assert np.array_equal(model.predict(inputs=np.array(pairs)), expected)
+    task = "Find the opposite."
+    assert np.array_equal(model.predict(pairs, None, task), model.predict(pairs, prompt=task))
+    ranked = model.rank(QUERY, ["a", "b"], None, False, None, task)
+    assert ranked == model.rank(QUERY, ["a", "b"], prompt=task)
     with pytest.raises(TypeError, match="needs pairs"):
         model.predict()
 

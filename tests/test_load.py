@@ -57,6 +57,9 @@ def test_a_models_bundle_is_found_where_export_puts_it_and_in_the_cache(
 def test_an_unknown_option_is_not_swallowed_by_the_fallback() -> None:
     with pytest.raises(TypeError, match="max_lenght"):
         load_reranker("default", fallback="bm25", max_lenght=3)
+    with pytest.raises(TypeError, match="max_lenght"):
+        load_reranker("bm25", max_lenght=3)
+    assert isinstance(load_reranker("bm25", max_length=3), BM25Reranker)
 
 
 @pytest.mark.parametrize("module", ["onnxruntime", "tokenizers"])

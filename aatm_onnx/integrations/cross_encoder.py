@@ -62,10 +62,10 @@ class CrossEncoder:
     def predict(
         self,
         inputs: Sequence[Sequence[str]] | Sequence[str] | None = None,
-        *,
-        sentences: Sequence[Sequence[str]] | Sequence[str] | None = None,
         prompt_name: str | None = None,
         prompt: str | None = None,
+        *,
+        sentences: Sequence[Sequence[str]] | Sequence[str] | None = None,
         activation_fn: Callable[..., Any] | None = None,
         apply_softmax: bool | None = False,
         convert_to_numpy: bool = True,
@@ -76,9 +76,9 @@ class CrossEncoder:
 
         Args:
             inputs: a list of pairs, or one pair of strings.
-            sentences: an older name of `inputs`, which sentence-transformers takes too.
             prompt_name: refused; a reranker has one instruction, or that of `prompt`.
             prompt: the instruction; None takes the reranker's own.
+            sentences: an older name of `inputs`, which sentence-transformers takes too.
             activation_fn: refused.
             apply_softmax: refused.
             convert_to_numpy: False is refused.
@@ -113,9 +113,9 @@ class CrossEncoder:
         documents: Sequence[str],
         top_k: int | None = None,
         return_documents: bool = False,
-        *,
         prompt_name: str | None = None,
         prompt: str | None = None,
+        *,
         activation_fn: Callable[..., Any] | None = None,
         **ignored: Any,
     ) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Haystack: a ranker component."""
 
 import asyncio
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,8 @@ try:
     from haystack import Document, component, default_from_dict, default_to_dict
 except ImportError as error:
     raise ImportError(f"Haystack can't be imported ({error}): pip install haystack-ai") from error
+
+_LOADING = threading.Lock()  # of all components: an own lock would keep one from being copied
 
 
 @component
@@ -74,8 +77,9 @@ class OnnxRanker:
 
     def warm_up(self) -> None:
         """Load the reranker, once."""
-        if self._reranker is None:
-            self._reranker = load_reranker(self.model, **self.options)
+        with _LOADING:
+            if self._reranker is None:
+                self._reranker = load_reranker(self.model, **self.options)
 
     @component.output_types(documents=list[Document])
     def run(self, query: str, documents: list[Document], top_k: int | None = None) -> dict[str, list[Document]]:

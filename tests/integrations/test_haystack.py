@@ -1,6 +1,7 @@
 """A Haystack pipeline with its own retriever, and our ranker, loaded from YAML."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from haystack import Document, Pipeline
@@ -8,7 +9,7 @@ from haystack.components.retrievers.in_memory import InMemoryBM25Retriever
 from haystack.core.errors import DeserializationError
 from haystack.document_stores.in_memory import InMemoryDocumentStore
 
-from aatm_onnx import Qwen3Reranker
+from aatm_onnx import Qwen3Reranker, load_reranker
 from aatm_onnx.integrations.haystack import OnnxRanker
 
 from .conftest import CANDIDATES, QUERY
@@ -50,6 +51,23 @@ def test_an_async_pipeline_takes_it(ranked: Ranked) -> None:
     pipeline.add_component("ranker", OnnxRanker(provider="cpu"))
     done = asyncio.run(pipeline.run_async({"ranker": {"query": QUERY, "documents": DOCUMENTS, "top_k": 1}}))
     assert [document.content for document in done["ranker"]["documents"]] == [ranked[0][2]]
+
+
+def test_runs_side_by_side_open_one_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    def load(*arguments: Any, **options: Any) -> Any:
+        opened.append(arguments)
+        return load_reranker(*arguments, **options)
+
+    monkeypatch.setattr(f"{MODULE}.load_reranker", load)
+    ranker = OnnxRanker(provider="cpu")
+
+    async def runs() -> None:
+        await asyncio.gather(*(ranker.run_async(QUERY, DOCUMENTS) for _ in range(4)))
+
+    asyncio.run(runs())
+    assert len(opened) == 1
 
 
 def test_threshold_metadata_and_what_is_wrong(ranked: Ranked) -> None:
