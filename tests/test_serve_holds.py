@@ -440,3 +440,18 @@ def test_a_long_query_or_instruction_counts_as_often_as_it_is_read() -> None:
             pass
     with pytest.raises(ApiError, match="characters"), admission.request([Group("a", ["b"], long * 4)], "m", 0.0):
         pass
+
+
+def test_who_still_sends_when_draining_ends_is_answered_503(caplog: pytest.LogCaptureFixture) -> None:
+    with serving(models("bm25")) as running, socket.create_connection(("127.0.0.1", running.port), 10) as connection:
+        connection.sendall(b"POST /rerank HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{")
+        time.sleep(0.1)
+        running.server.config.timeout_graceful_shutdown = 1
+        running.server._drain_seconds = 0.0
+        running.server.drain()
+        received = b""
+        while part := connection.recv(65_536):
+            received += part
+    assert received.startswith(b"HTTP/1.1 503")
+    assert b"shutting down" in received
+    assert "ASGI" not in caplog.text

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .errors import bad_request, overloaded, too_large, unavailable
+from .errors import bad_request, overloaded, shutting_down, too_large, unavailable
 from .queue import Group, Lane, slice_tokens
 from .settings import Limits
 
@@ -44,7 +44,7 @@ class Admission:
         if self.state == "loading":
             raise unavailable("The model is loading; try again soon.")
         if self.state == "draining":
-            raise unavailable("The server is shutting down; try another one.")
+            raise shutting_down()
 
     def check_size(self, groups: Sequence[Group]) -> None:
         """Refuse what is too large for this server at any time, or empty."""

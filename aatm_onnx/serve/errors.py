@@ -56,6 +56,11 @@ def unavailable(message: str, retry_after: int = 5) -> ApiError:
     return ApiError(503, message, "Unhealthy", {"retry-after": str(retry_after)})
 
 
+def shutting_down() -> ApiError:
+    """503, from the first signal on."""
+    return unavailable("The server is shutting down; try another one.")
+
+
 def as_api_error(error: Exception) -> ApiError:
     """The answer that an error of the library deserves."""
     if isinstance(error, ApiError):

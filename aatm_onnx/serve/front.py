@@ -1,5 +1,6 @@
 """What happens to every request before and after its handler: id, log line, metrics, safe headers, errors."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .answers import JsonAnswer
-from .errors import ApiError, as_api_error, error_body
+from .errors import ApiError, as_api_error, error_body, shutting_down
 from .logs import request_id, trace_of
 from .metrics import Metrics
 
@@ -38,12 +39,12 @@ class Front:
         state["id"] = request_id(headers.get("x-request-id"))
         state["started"] = started = time.monotonic()
         state["log"] = log = {"request_id": state["id"], **trace_of(headers.get("traceparent"))}
-        status = 500
+        status, answering = 500, False
 
         async def send_and_see(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answering
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answering = message["status"], True
                 answered = MutableHeaders(scope=message)
                 answered["x-request-id"] = state["id"]
                 answered["x-content-type-options"] = "nosniff"
@@ -52,6 +53,12 @@ class Front:
 
         try:
             await self._app(scope, receive, send_and_see)
+        except asyncio.CancelledError:  # the server ends, while this client still sends; nobody waits for more
+            if not answering:
+                error = shutting_down()
+                await JsonAnswer(error_body(error.message, error.kind), error.status, error.headers)(
+                    scope, receive, send_and_see
+                )
         except Exception:
             logger.exception("The request failed.", extra={"fields": {"request_id": state["id"]}})
             raise

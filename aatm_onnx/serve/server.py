@@ -15,7 +15,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from .errors import unavailable
+from .errors import shutting_down
 from .service import Service
 
 _SILENT_SECONDS = 30.0  # how long a connection may be open without a whole request's head
@@ -73,7 +73,7 @@ class Server(uvicorn.Server):
         if self._drain_until is not None:
             admission = self._service.admission
             if time.monotonic() > self._drain_until:
-                self._service.models.give_up(unavailable("The server is shutting down; try another one."))
+                self._service.models.give_up(shutting_down())
                 self.should_exit = True  # uvicorn waits until they have read this
             elif not (admission.requests or admission.streams):
                 self.should_exit = True
