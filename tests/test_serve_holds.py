@@ -18,9 +18,9 @@ import pytest
 from aatm_onnx import BM25Reranker, Qwen3Reranker
 from aatm_onnx.serve.admission import Admission
 from aatm_onnx.serve.errors import ApiError
+from aatm_onnx.serve.jobs import Group, Lane
 from aatm_onnx.serve.metrics import Metrics
 from aatm_onnx.serve.models import Models
-from aatm_onnx.serve.queue import Group, Lane
 from aatm_onnx.serve.settings import Limits, Settings
 
 from .serving import Running, models, serving

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .errors import bad_request, overloaded, shutting_down, too_large, unavailable
-from .queue import Group, Lane, slice_tokens
+from .jobs import Group, Lane, slice_tokens
 from .settings import Limits
 
 State = Literal["loading", "ready", "draining"]

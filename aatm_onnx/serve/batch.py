@@ -21,8 +21,8 @@ from . import dialects
 from .answers import body_parts
 from .errors import ApiError, ClientGone, as_api_error, error_body, too_large
 from .fields import Body, array, optional_text, read_object, text, whole_number
+from .jobs import Group, Job, Lane
 from .models import Model
-from .queue import Group, Job, Lane
 from .service import Service, gone
 from .spool import Spool
 

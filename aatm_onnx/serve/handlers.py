@@ -12,8 +12,8 @@ from .answers import JsonAnswer, read_body
 from .batch import Batch
 from .errors import ApiError
 from .fields import Body, optional_text, read_object
+from .jobs import Group
 from .models import Model
-from .queue import Group
 from .service import Scored, Service
 
 # Every path that some client uses; /v1/v1 and /v1/v2 are what cohere's makes of a base_url that ends in /v1.

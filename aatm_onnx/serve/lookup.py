@@ -13,8 +13,8 @@ from ..vocabulary import Filters, Match, Vocabulary
 from ..vocabulary.both_names import combined, documents_of
 from .answers import JsonAnswer
 from .errors import invalid
+from .jobs import Group
 from .pages import SEARCH
-from .queue import Group
 
 RETRIEVED = 50
 _MOST_RESULTS = 100

@@ -13,8 +13,9 @@ from ..load import load_reranker
 from ..models import DEFAULT_MODEL
 from ..reranker import Reranker
 from ..rerankers import BM25Reranker, Qwen3Reranker
+from .jobs import Group, Job
 from .metrics import Metrics
-from .queue import Group, Job, WorkQueue
+from .queue import WorkQueue
 
 logger = logging.getLogger("aatm_onnx.serve")
 

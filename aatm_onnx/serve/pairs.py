@@ -6,7 +6,7 @@ from typing import Any
 from .dialects import read_query, shown_score
 from .errors import bad_request, invalid
 from .fields import Body, array, kind_of, text
-from .queue import Group
+from .jobs import Group
 from .service import Scored
 
 # vLLM's names for the two sides (pooling/scoring/protocol.py)

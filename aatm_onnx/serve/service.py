@@ -11,9 +11,9 @@ from starlette.requests import Request
 from ..ranking import PairScore
 from .admission import Admission
 from .errors import ClientGone
+from .jobs import Group, Job, Lane, work_of
 from .metrics import Metrics
 from .models import Model, Models
-from .queue import Group, Job, Lane, work_of
 from .settings import Settings
 
 
