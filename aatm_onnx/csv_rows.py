@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import dropwhile
 from pathlib import Path
 from typing import IO, Any
@@ -44,6 +45,15 @@ def rows_of_file(path: Path, errors: str = "strict") -> Iterator[tuple[int, list
         header = next((line for line in stream if line.strip(",;\t\r\n ")), "")
         stream.seek(0)
         yield from numbered_rows(stream, str(path), max(",;\t", key=header.count))
+
+
+@contextmanager
+def naming_other_encodings(name: str) -> Iterator[None]:
+    """Raise a ValueError that names what is read, where it is not UTF-8."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is not UTF-8 ({error.reason}); convert it first, for example with iconv.") from None
 
 
 def refuse_pipe(stream: IO[Any], path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import IO, BinaryIO, Literal
 
 import click
 
+from ..csv_rows import naming_other_encodings
 from .formats import QueryCandidates, csv, further_names, jsonl
 
 Format = Literal["jsonl", "csv", "parquet"]
@@ -63,12 +64,8 @@ class Source:
         if self.size is not None:
             self._stream.seek(self._start)
         try:
-            with _text(self._stream, self._newline) as stream:
+            with naming_other_encodings(self._name), _text(self._stream, self._newline) as stream:
                 yield from self._read(stream, self._name)
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{self._name} is not UTF-8 ({error.reason}); convert it first, for example with iconv."
-            ) from None
         except OSError as error:
             raise OSError(error.errno, f"can't be read ({error.strerror})", self._name) from error
 

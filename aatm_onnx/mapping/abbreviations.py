@@ -1,7 +1,8 @@
 """A site's own shorthand, from a CSV of short forms and what they mean."""
 
-import csv
 from pathlib import Path
+
+from ..csv_rows import naming_other_encodings, numbered_rows
 
 
 def read_abbreviations(path: Path) -> dict[str, str]:
@@ -14,19 +15,11 @@ def read_abbreviations(path: Path) -> dict[str, str]:
         ValueError: naming the line that has not a short form and a meaning, or the file is not CSV in UTF-8.
     """
     meanings = {}
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream, strict=True)
-        try:
-            for row in reader:
-                if not any(map(str.strip, row)):
-                    continue
-                if len(row) != 2 or not row[0].strip():
-                    raise ValueError(f"{path}, line {reader.line_num}: expected two fields, short and long.")
-                meanings[row[0].strip()] = row[1].strip()
-        except csv.Error as error:
-            raise ValueError(f"{path}, line {reader.line_num}: not CSV ({error}); is a quote left open?") from None
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{path} is not UTF-8 ({error.reason}); convert it first, for example with iconv."
-            ) from None
+    with naming_other_encodings(str(path)), path.open(encoding="utf-8-sig", newline="") as stream:
+        for number, row in numbered_rows(stream, str(path)):
+            if not any(map(str.strip, row)):
+                continue
+            if len(row) != 2 or not row[0].strip():
+                raise ValueError(f"{path}, line {number}: expected two fields, short and long.")
+            meanings[row[0].strip()] = row[1].strip()
     return meanings

@@ -132,8 +132,8 @@ def plain(text: str) -> str:
 def _confirmed(text: str, changes: list[str]) -> str:
     """The first term of several, without its unconfirmed parts; the first part, if none is confirmed."""
     kept, left, ended = "", list[str](), False
-    pieces = ["", *_BETWEEN.split(text)]
-    for between, part in zip(pieces[::2], (each.strip(" ,.:;") for each in pieces[1::2]), strict=True):
+    split = ["", *_BETWEEN.split(text)]
+    for between, part in zip(split[::2], (each.strip(" ,.:;") for each in split[1::2]), strict=True):
         ended |= bool(kept) and between.strip() in _ENDING
         if part and not ended and not _UNCONFIRMED.match(part):
             kept += between + part if kept else part

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from ..csv_rows import rows_of_file
+from ..csv_rows import naming_other_encodings, rows_of_file
 from .term import Approved, Term, column_of
 
 USAGI = {"sourceCode", "sourceName", "mappingStatus", "conceptId"}  # by these a file that Usagi saved is known
@@ -119,7 +119,7 @@ def _unescaped(field: str) -> str:
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """The header as {column: ""}, then numbered rows."""
     rows = rows_of_file(path)
-    try:
+    with naming_other_encodings(str(path)):
         number, header = next(rows, (0, []))
         if not header:
             return
@@ -133,5 +133,3 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
                     " quote a text that has the separator in it."
                 )
             yield number, dict(zip(header, row, strict=True))
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 ({error.reason}); convert it first.") from None
