@@ -86,11 +86,11 @@ def run(*arguments: str | Path, **environment: str) -> tuple[int, str]:
 def test_sigterm_finishes_what_was_admitted_and_refuses_what_comes_after(tmp_path: Path) -> None:
     with serve("--model", "default", "--model", "words=bm25") as (process, url):
         answers: list[httpx.Response] = []
-        large = {"query": "kidney stones", "documents": [f"stone {number} of the kidney" for number in range(3000)]}
+        large = {"query": "kidney stones", "documents": [f"stone {number} of the kidney" for number in range(10_000)]}
         sender = Thread(target=lambda: answers.append(httpx.post(f"{url}/rerank", json=large, timeout=60)))
         sender.start()
         with httpx.Client(base_url=url) as client:
-            while "aatm_queue_pairs 3000" not in client.get("/metrics").text:
+            while "aatm_queue_pairs 10000" not in client.get("/metrics").text:
                 time.sleep(0.01)
             process.popen.send_signal(signal.SIGTERM)
             time.sleep(0.2)
@@ -99,10 +99,10 @@ def test_sigterm_finishes_what_was_admitted_and_refuses_what_comes_after(tmp_pat
             assert client.get("/ready").status_code == 503
             assert client.get("/health").status_code == 200
         sender.join()
-        assert len(answers[0].json()["results"]) == 3000
+        assert len(answers[0].json()["results"]) == 10_000
         assert process.popen.wait(timeout=20) == 0
         requests = [line for line in process.lines if line["message"] == "request" and line["status"] == 200]
-        assert [line["pairs"] for line in requests if "pairs" in line] == [3000]
+        assert [line["pairs"] for line in requests if "pairs" in line] == [10_000]
         assert all("stone" not in json.dumps(line) for line in requests)
 
 
