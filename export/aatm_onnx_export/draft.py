@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from aatm_onnx.bundle import GRAPH_FILE, PREFIX_KV_FILE, Graph, Manifest, Prompt, describe_files
+from aatm_onnx.bundle import GRAPH_FILE, PREFIX_KV_FILE, TOKENIZER_FILE, Graph, Manifest, Prompt, describe_files
 from aatm_onnx.prompt import PromptTokenizer
 from aatm_onnx.runtime.session import Session, open_session
 from aatm_onnx.tokenizer import read_tokenizer
@@ -49,7 +49,7 @@ class Draft:
     @cached_property
     def tokenizer(self) -> PromptTokenizer:
         """Makes the bundle's prompts. Control tokens inside a pair are text, as they are for a reranker."""
-        text_tokenizer = read_tokenizer(self.checkpoint.folder / "tokenizer.json", control_tokens=False)
+        text_tokenizer = read_tokenizer(self.checkpoint.folder / TOKENIZER_FILE, control_tokens=False)
         return PromptTokenizer(text_tokenizer, self.prompt.prefix_ids, self.prompt.suffix_ids, self.max_length)
 
     def session(self) -> Session:

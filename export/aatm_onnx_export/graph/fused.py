@@ -19,7 +19,6 @@ from .smoothing import InputStatistics
 from .weight_file import WeightFile
 from .zeros import without_zeros
 
-PRECISIONS = ("fp32", "fp16", "int8", "int4")
 # An embedding is looked up, not multiplied, so a smaller one is no faster, but takes less memory.
 _EMBEDDINGS: dict[str, type[np.number]] = {"fp32": np.float32, "fp16": np.float16, "int8": np.int8, "int4": np.int8}
 
@@ -29,7 +28,7 @@ class Storage:
     """How weights are stored.
 
     Attributes:
-        precision: one of `PRECISIONS`.
+        precision: "fp32", "fp16", "int8" or "int4".
         float_layers: layers that stay in float16 whatever the precision.
         float_weights: kinds of weights that stay in float16 in every layer: "gate_up", "down".
         fine_scales: int4: half as many inputs as usual share a scale.

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from aatm_onnx.errors import ExportError
 
+DATA_SUFFIX = ".data"  # of the data file's name, after the graph's
 _PAGE = 4096  # external tensors start on a page, so that ONNX Runtime can map them
 
 ONNX_TYPES: dict[np.dtype[Any], int] = {
@@ -28,7 +29,7 @@ class WeightFile:
 
     def __init__(self, graph: Path) -> None:
         """Start `graph`.data, beside the graph's own file."""
-        file = graph.with_name(graph.name + ".data")
+        file = graph.with_name(graph.name + DATA_SUFFIX)
         file.unlink(missing_ok=True)  # a session may still have an older one mapped into memory
         self._stream = file.open("wb")
         self._written: dict[tuple[str, int, tuple[int, ...]], onnx.TensorProto] = {}

@@ -7,9 +7,8 @@ import numpy as np
 import onnx
 from onnx import external_data_helper, helper, numpy_helper
 
-from aatm_onnx.errors import ExportError
+from ..weight_file import DATA_SUFFIX, as_type
 
-DATA_SUFFIX = ".data"
 # Protobuf's limit is 2 GiB; what is left is for nodes and names.
 INLINE_BYTES = 2**31 - 2**24
 # Below this, tensors (norms, RoPE frequencies, the head's two rows) stay float32: they weigh nothing.
@@ -67,10 +66,8 @@ def store_as_float16(file: Path) -> None:
 
 def _halve(tensor: onnx.TensorProto) -> None:
     """Make a float32 tensor a float16 one called `<name>_fp16`."""
-    weights = numpy_helper.to_array(tensor)
-    if np.abs(weights).max() > np.finfo(np.float16).max:
-        raise ExportError(f"{tensor.name} has weights beyond float16's 65504; export with --precision fp32.")
-    tensor.CopyFrom(numpy_helper.from_array(weights.astype(np.float16), f"{tensor.name}_fp16"))
+    half = as_type(numpy_helper.to_array(tensor), np.float16, tensor.name)
+    tensor.CopyFrom(numpy_helper.from_array(half, f"{tensor.name}_fp16"))
 
 
 def _insert_casts(graph: onnx.GraphProto, halved: dict[str, str]) -> None:
