@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from aatm_onnx_export import compare_with_checkpoint, export_checkpoint
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
@@ -15,7 +16,7 @@ from aatm_onnx.bundle import open_bundle
 from aatm_onnx.runtime.session import open_session
 from aatm_onnx.tokenizer import read_tokenizer
 
-from .checkpoints import make_checkpoint
+from .checkpoints import make_checkpoint, rewrite_weights
 from .terminology import TERMS
 
 
@@ -76,11 +77,24 @@ def test_words_that_were_added_are_tokens_and_control_tokens_are_text(tmp_path: 
         assert len(ours.encode(control).ids) > 1
 
 
-def test_a_padding_token_that_makes_no_sense_does_no_harm(checkpoint: Path, bundle: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float64, torch.float8_e4m3fn])
+def test_tensors_that_the_model_does_not_have_are_left_alone(
+    checkpoint: Path, fused_bundle: Path, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    """Buffers of training code, of types that no weight may have."""
+    more = Path(shutil.copytree(checkpoint, tmp_path / "more"))
+    rewrite_weights(more, lambda weights: weights.update({"model.rotary_emb.inv_freq": torch.ones(4).to(dtype)}))
+    assert scores(export_checkpoint(str(more), tmp_path / "bundle").path) == scores(fused_bundle)
+
+
+@pytest.mark.parametrize("token", [10**6, True, [5]])
+def test_a_padding_token_that_makes_no_sense_does_no_harm(
+    checkpoint: Path, bundle: Path, tmp_path: Path, token: object
+) -> None:
     odd = Path(shutil.copytree(checkpoint, tmp_path / "odd"))
     (odd / "tokenizer_config.json").write_text('{"pad_token": 5}')
     config = json.loads((odd / "config.json").read_text())
-    (odd / "config.json").write_text(json.dumps(config | {"pad_token_id": 10**6}))
+    (odd / "config.json").write_text(json.dumps(config | {"pad_token_id": token}))
     exported = export_checkpoint(str(odd), tmp_path / "bundle")
     assert open_bundle(exported.path).manifest.pad_token_id == 0
     np.testing.assert_allclose(scores(exported.path), scores(bundle), rtol=0, atol=1e-5)

@@ -29,7 +29,7 @@ class Checkpoint:
         source: what the manifest says of it.
         raw_config: the contents of its config.json.
         config: the sizes in there.
-        tensors: where each weight lies on disk, by its transformers name; all of `tensor_shapes(config)` are there.
+        tensors: where each weight lies on disk, by its transformers name: those of `tensor_shapes(config)` alone.
         tokenizer: its tokenizer, with the control tokens.
         yes_token_id: the token of the answer "yes".
         no_token_id: the token of the answer "no".
@@ -64,8 +64,8 @@ def open_checkpoint(name: str) -> Checkpoint:
     pad = _pad_token(folder, raw_config, tokenizer, config)
     if not local:
         folder, _ = hub.download(name, hub.DESCRIPTION + hub.WEIGHTS, revision)
-    tensors = read_tensors(folder)
-    _check_shapes(tensors, tensor_shapes(config, bool(raw_config.get("attention_bias"))), name)
+    shapes = tensor_shapes(config, bool(raw_config.get("attention_bias")))
+    tensors = _tensors_of(shapes, read_tensors(folder), name)
     source = Source(folder.resolve().name if local else name, revision)
     return Checkpoint(folder, source, raw_config, config, tensors, tokenizer, yes, no, pad)
 
@@ -122,16 +122,20 @@ def _pad_token(folder: Path, raw_config: Mapping[str, Any], tokenizer: Tokenizer
     except (OSError, ValueError, KeyError, TypeError):
         token_id = None
     for known in (token_id, raw_config.get("pad_token_id")):
-        if isinstance(known, int) and 0 <= known < config.vocab_size:
+        if isinstance(known, int) and not isinstance(known, bool) and 0 <= known < config.vocab_size:
             return known
     return 0
 
 
-def _check_shapes(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], name: str) -> None:
-    """Without this, transformers would fill what is missing with random numbers and go on."""
+def _tensors_of(shapes: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors that the model has, of the shapes that it takes; others in the files are left alone.
+
+    Without this, transformers would fill what is missing with random numbers and go on.
+    """
     for tensor, shape in shapes.items():
         if tensor not in tensors:
             raise ExportError(f"{name}: its weights lack {tensor}; download the checkpoint again.")
         if tensors[tensor].shape != shape:
             found = list(tensors[tensor].shape)
             raise ExportError(f"{name}: {tensor} has shape {found} where its config.json means {list(shape)}.")
+    return {tensor: tensors[tensor] for tensor in shapes}
