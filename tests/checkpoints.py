@@ -1,6 +1,7 @@
 """Small random Qwen3 checkpoints, made on the fly by transformers, with the real Qwen3 tokenizer."""
 
 import gzip
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -87,3 +88,15 @@ def rewrite_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], ob
     weights = load_file(folder / "model.safetensors")
     change(weights)
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def rewrite_header(folder: Path, change: Callable[[dict[str, Any]], object] | bytes) -> None:
+    """Change what the one safetensors file of a checkpoint says of its tensors, or put other bytes in its place."""
+    file = folder / "model.safetensors"
+    content = file.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    if not isinstance(change, bytes):
+        header = json.loads(content[8:end])
+        change(header)
+        change = json.dumps(header).encode()
+    file.write_bytes(len(change).to_bytes(8, "little") + change + content[end:])

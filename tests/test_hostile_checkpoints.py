@@ -11,22 +11,12 @@ from aatm_onnx_export.checkpoint import open_checkpoint
 
 from aatm_onnx import ExportError
 
+from .checkpoints import rewrite_header
+
 
 @pytest.fixture
 def copy(checkpoint: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(checkpoint, tmp_path / "copy"))
-
-
-def edit_header(checkpoint: Path, change: Any) -> None:
-    file = checkpoint / "model.safetensors"
-    data = file.read_bytes()
-    length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
-    text = change if isinstance(change, bytes) else None
-    if text is None:
-        change(header)
-        text = json.dumps(header).encode()
-    file.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + length :])
 
 
 def entry(header: dict[str, Any]) -> dict[str, Any]:
@@ -53,7 +43,7 @@ def entry(header: dict[str, Any]) -> dict[str, Any]:
     ids=str,
 )
 def test_a_tensors_place_must_be_whole_numbers_in_order(copy: Path, field: str, value: Any) -> None:
-    edit_header(copy, lambda header: entry(header).update({field: value}))
+    rewrite_header(copy, lambda header: entry(header).update({field: value}))
     with pytest.raises(ExportError, match=r"is not a safetensors file|is damaged"):
         open_checkpoint(str(copy))
 
@@ -62,7 +52,7 @@ def test_overlapping_tensors_are_refused(copy: Path) -> None:
     def overlap(header: dict[str, Any]) -> None:
         entry(header)["data_offsets"] = header["model.layers.0.input_layernorm.weight"]["data_offsets"]
 
-    edit_header(copy, overlap)
+    rewrite_header(copy, overlap)
     with pytest.raises(ExportError, match="two of its tensors overlap"):
         open_checkpoint(str(copy))
 
@@ -72,7 +62,7 @@ def test_overlapping_tensors_are_refused(copy: Path) -> None:
     [b"[" * 100_000, b'{"a": 1, "a": 2}', b'{"a": {"dtype": "F32", "shape": [NaN], "data_offsets": [0, 0]}}', b"[]"],
 )
 def test_a_malformed_header_is_refused(copy: Path, text: bytes) -> None:
-    edit_header(copy, text)
+    rewrite_header(copy, text)
     with pytest.raises(ExportError, match="is not a safetensors file"):
         open_checkpoint(str(copy))
 

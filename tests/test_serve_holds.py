@@ -109,7 +109,7 @@ class Watched:
 def test_small_requests_overtake_a_large_one() -> None:
     watched = Watched(seconds=0.02)
     with serving(watched) as server:
-        (large,), small = requests(1, 10_000), requests(10, 5)
+        (large,), small = requests(1, 4000), requests(10, 5)
         answered: list[str] = []
 
         def post(name: str, body: dict[str, Any]) -> None:
@@ -132,7 +132,7 @@ def test_a_small_request_goes_before_the_later_slices_of_large_ones() -> None:
     with serving(watched) as server:
         watched.calls.clear()
         watched.open.clear()
-        bodies = [*requests(12, 800), *requests(1, 5)]
+        bodies = [*requests(12, 200), *requests(1, 5)]
         senders = [threading.Thread(target=server.client.post, args=("/rerank",), kwargs={"json": b}) for b in bodies]
         for waiting, sender in enumerate(senders, 1):
             sender.start()
@@ -147,7 +147,7 @@ def test_a_small_request_goes_before_the_later_slices_of_large_ones() -> None:
 def test_small_requests_without_end_do_not_keep_a_large_one_waiting() -> None:
     watched = Watched(seconds=0.005)
     with serving(watched) as server:
-        (large,), small = requests(1, 3000), requests(8, 5)
+        (large,), small = requests(1, 600), requests(8, 5)
         done = threading.Event()
 
         def ask(body: dict[str, Any]) -> None:
