@@ -66,7 +66,11 @@ def whole_file(output: Path) -> Iterator[BinaryIO]:
             raise  # of another file, or said already
         if isinstance(error, FileNotFoundError):
             raise FileNotFoundError(error.errno, "can't be written: its folder does not exist", str(output)) from error
-        raise OSError(error.errno, f"can't be written ({error.strerror})", str(output)) from error
+        raise _cannot_write(output, error) from error
+
+
+def _cannot_write(output: Path, error: OSError) -> OSError:
+    return OSError(error.errno, f"can't be written ({error.strerror})", str(output))
 
 
 def _move_file(partial: Path, target: Path, output: Path) -> None:
@@ -93,19 +97,24 @@ def partial_folder(target: Path) -> Iterator[Path]:
         The new folder.
 
     Raises:
-        OSError: naming `target`: its disk is full.
+        OSError: naming `target`: it can't be made, or its disk is full.
     """
-    parent = target.parent
-    made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
-    parent.mkdir(parents=True, exist_ok=True)
+    made = [folder for folder in target.parents if not folder.exists()]
+
+    def make(folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise _cannot_write(target, error) from error
+
     try:
-        with _partial(target, Path.mkdir) as folder:
+        with _partial(target, make) as folder:
             try:
                 yield folder
             except OSError as error:
                 if error.errno not in _NO_ROOM:
                     raise
-                raise OSError(error.errno, f"can't be written ({error.strerror})", str(target)) from error
+                raise _cannot_write(target, error) from error
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
     finally:

@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 from aatm_onnx.bundle import MANIFEST_FILE, open_bundle
 from aatm_onnx.errors import ExportError
 
-from .checkpoints import make_checkpoint, rewrite_weights
+from .checkpoints import make_checkpoint, rewrite_header, rewrite_weights
 
 WEIGHTS = "model.safetensors"
 
@@ -53,16 +53,6 @@ def drop_token(folder: Path, word: str) -> None:
     keep = [word not in (*part, "".join(part)) for part in parts]
     tokenizer["model"]["merges"] = [merge for merge, kept in zip(merges, keep, strict=True) if kept]
     file.write_text(json.dumps(tokenizer))
-
-
-def edit_header(file: Path, **changes: Any) -> None:
-    """Change what a safetensors file says of one tensor."""
-    content = file.read_bytes()
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:end])
-    header["model.norm.weight"] |= changes
-    text = json.dumps(header).encode()
-    file.write_bytes(len(text).to_bytes(8, "little") + text + content[end:])
 
 
 def truncate(file: Path, size: int) -> None:
@@ -116,7 +106,10 @@ REFUSALS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: (folder / WEIGHTS).write_bytes(b"\x02" + bytes(7) + b"oh" + bytes(100)),
         "not a safetensors file",
     ),
-    "other bytes": (lambda folder: edit_header(folder / WEIGHTS, data_offsets=[0, 4]), "is damaged: model.norm.weight"),
+    "other bytes": (
+        lambda folder: rewrite_header(folder, lambda header: header["model.norm.weight"].update(data_offsets=[0, 4])),
+        "is damaged: model.norm.weight",
+    ),
     "not a number": (
         lambda folder: rewrite_weights(folder, lambda weights: weights["model.norm.weight"].fill_(torch.nan)),
         "gives scores that are not numbers",
@@ -224,6 +217,14 @@ def test_too_little_disk_space_is_refused(checkpoint: Path, tmp_path: Path, monk
     with pytest.raises(ExportError, match=r"has 50\.0 MB of free disk space"):
         export_checkpoint(str(checkpoint), tmp_path / "bundle", graph="standard")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_that_cant_be_written_is_named_before_anything_is_read(checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    steps: list[Progress] = []
+    with pytest.raises(OSError, match=r"can't be written \(Not a directory\): '.*/file/bundle'"):
+        export_checkpoint(checkpoint, tmp_path / "file" / "bundle", progress=steps.append)
+    assert not steps and (tmp_path / "file").read_text() == "kept"
 
 
 def test_what_is_not_installed_is_named(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -162,22 +162,26 @@ def test_weights_are_rounded_for_what_they_meet(seed: int, inputs: int, lean: fl
     assert (nothing_known == plain).all()
 
 
-def test_a_checkpoint_that_quantization_spoils_throughout_leaves_no_bundle(gentle: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_that_quantization_spoils_throughout_replaces_no_bundle(
+    gentle: Path, bundle: Path, tmp_path: Path
+) -> None:
     spoilt = with_outliers_in_attention(gentle, tmp_path / "spoilt", range(LAYERS))
+    output = Path(shutil.copytree(bundle, tmp_path / "bundle"))
     steps: list[Progress] = []
     with pytest.raises(
         ExportError, match=r"to tau \S+ .* at best, with .* where 0\.98 is asked for .*--min-tau"
     ) as refusal:
-        export_checkpoint(str(spoilt), tmp_path / "bundle", precision="int8", progress=steps.append)
+        export_checkpoint(str(spoilt), output, precision="int8", force=True, progress=steps.append)
     assert "\n" not in str(refusal.value)
-    assert [path.name for path in tmp_path.iterdir()] == ["spoilt"]
-    # It tried what can help, and the command that it names accepts what it reached.
+    assert open_bundle(output).manifest == open_bundle(bundle).manifest
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "spoilt"]
+    # It tried what can help, and the command that it names accepts what it reached, and replaces what was to be.
     tried = [step.step for step in steps if step.step.startswith("Measured tau")]
     for words in ("smoothing", "layer 3 in float", "down_proj in float", "gate_proj and up_proj in float"):
         assert any(words in step for step in tried), tried
     (command,) = re.findall("`(.*)`", str(refusal.value))
     cli.main(shlex.split(command)[1:], standalone_mode=False)
-    fidelity = open_bundle(tmp_path / "bundle").manifest.graph.fidelity
+    fidelity = open_bundle(output).manifest.graph.fidelity
     assert fidelity is not None and f"to tau {fidelity.tau:.4f} " in str(refusal.value)
 
 

@@ -26,11 +26,13 @@ from aatm_onnx.ranking import check_count, check_text
 
 from .checkpoint import Checkpoint, open_checkpoint
 from .draft import Draft
+from .graph.weight_file import DATA_SUFFIX
 from .installed import check_installed
 from .kinds import graph_kind, strategy_of
 from .progress import Callback, Reporter
 
-_BUNDLE_FILES = {MANIFEST_FILE, TOKENIZER_FILE, CONFORMANCE_FILE, PREFIX_KV_FILE, GRAPH_FILE, GRAPH_FILE + ".data"}
+_DATA_FILE = GRAPH_FILE + DATA_SUFFIX
+_BUNDLE_FILES = {MANIFEST_FILE, TOKENIZER_FILE, CONFORMANCE_FILE, PREFIX_KV_FILE, GRAPH_FILE, _DATA_FILE}
 # What a bundle holds beside its graph: tokenizer, shared prefix (17 MB at 8B), vectors and manifest.
 _OTHER_BYTES = 32 << 20
 
@@ -88,15 +90,15 @@ def export_checkpoint(
     remove_leftovers(target)
     _check_output(output, force)
     check_installed(kind.requires)
-    report.step(f"Reading {checkpoint}")
-    source = open_checkpoint(checkpoint)
-    check_text(source.source.checkpoint, "The checkpoint's name")
-    _check_disk(target.parent, kind.disk_bytes(source, precision))
     command = ["aatm-onnx", "export", checkpoint, "--output", str(output), "--graph", graph, "--precision", precision]
-    with partial_folder(target) as folder:
+    with partial_folder(target) as folder:  # where it can't be made, no weights are downloaded
+        report.step(f"Reading {checkpoint}")
+        source = open_checkpoint(checkpoint)
+        check_text(source.source.checkpoint, "The checkpoint's name")
+        _check_disk(target.parent, kind.disk_bytes(source, precision))
         (folder / TOKENIZER_FILE).write_bytes((source.folder / TOKENIZER_FILE).read_bytes())
         prompt = _prompt(source, task, prefix, suffix)
-        draft = Draft(folder, source, graph, precision, prompt, max_length, shlex.join(command))
+        draft = Draft(folder, source, graph, precision, prompt, max_length, shlex.join(command + ["--force"] * force))
         _check_prompt(draft)
         proved = strategy.prove(draft, report)
         report.step("Hashing the files")
@@ -151,8 +153,7 @@ def _tool_versions(distributions: tuple[str, ...]) -> dict[str, str]:
 
 
 def _check_disk(parent: Path, graph_bytes: int) -> None:
-    disk = next(folder for folder in (parent, *parent.parents) if folder.exists())
-    free, needed = shutil.disk_usage(disk).free, graph_bytes + _OTHER_BYTES
+    free, needed = shutil.disk_usage(parent).free, graph_bytes + _OTHER_BYTES
     if free < needed:
         raise ExportError(f"{parent} has {_size(free)} of free disk space, and the export needs {_size(needed)}.")
 

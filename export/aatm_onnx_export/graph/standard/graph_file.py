@@ -43,7 +43,7 @@ def store_as_float16(file: Path) -> None:
 
     The alternative is float16 arithmetic throughout. ONNX Runtime's CPU provider has no float16 kernels for it: it
     casts around its float32 ones, which gains no time and rounds the activations too (4 to 7 times the error:
-    benchmarks/NOTES.md). Where float16 is computed in earnest, the squares in Qwen3's norms pass 65504 wherever a
+    docs/decisions/float16.md). Where float16 is computed in earnest, the squares in Qwen3's norms pass 65504 wherever a
     channel passes 256, and its first token has channels in the thousands (onnxruntime issue 29849). Here ONNX Runtime
     folds the casts of weights while loading; an embedding is cast after its Gather, so its table stays float16.
 
