@@ -20,7 +20,12 @@ class JsonAnswer(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         """The body."""
-        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+        return to_json(content)
+
+
+def to_json(content: Any) -> bytes:
+    """Content as JSON in ASCII, in one line."""
+    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 async def body_parts(request: Request, limits: Limits) -> AsyncIterator[bytes]:

@@ -48,13 +48,17 @@ def create_app(
     """
     service = service or Service(settings or Settings())
     refusals = Refusals(service.metrics)
-    handlers = {HTTPException: refusals.http, ClientGone: refusals.gone}
+    handlers = Handlers(service)
+    scoring = handlers.scoring_routes()
     pages = Pages(search=any(isinstance(each, Route) and each.path == SEARCH for each in routes))
-    scoring = Handlers(service).scoring_routes()
     app = Starlette(
-        routes=[*routes, *pages.routes(), *scoring, *Handlers(service).other_routes()],
+        routes=[*routes, *pages.routes(), *scoring, *handlers.other_routes()],
         lifespan=_lifespan(service, load, failed),
-        exception_handlers=handlers | dict.fromkeys(_HANDLED, refusals.any) | {Exception: refusals.any},
+        exception_handlers={
+            HTTPException: refusals.http,
+            ClientGone: refusals.gone,
+            **dict.fromkeys((*_HANDLED, Exception), refusals.any),
+        },
     )
     app.state.service = service
     return _layers(Door(app, scoring, service.check_room, refusals), service)

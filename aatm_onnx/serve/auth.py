@@ -67,10 +67,7 @@ class RequireKey:
         if open_to_all and scope["method"] in ("GET", "HEAD"):
             return True
         headers = Headers(scope=scope)
-        given = (
-            headers.get("authorization", ""),
-            headers.get("x-api-key", ""),
-        )  # a proxy may take the first
+        given = [headers.get(name, "") for name in ("authorization", "x-api-key")]  # a proxy may take the first
         digests = [_digest(_SCHEME.sub("", each.strip())) for each in given]
         matches = [hmac.compare_digest(digest, known) for digest in digests for known in self._digests]  # all of them
         return any(matches)

@@ -6,7 +6,6 @@ Memory is bounded: only a few lines are read ahead.
 """
 
 import asyncio
-import json
 import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
@@ -18,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..ranking import PairScore, descending
 from . import dialects
-from .answers import body_parts
+from .answers import body_parts, to_json
 from .errors import ApiError, ClientGone, as_api_error, error_body, too_large
 from .fields import Body, array, optional_text, read_object, text, whole_number
 from .jobs import Group, Job, Lane
@@ -82,9 +81,9 @@ class _Stream:
             while not sending.done():
                 running = [task for task in self.tasks if not task.done()]
                 await asyncio.wait([sending, *running], return_when=asyncio.FIRST_COMPLETED)
-                for task in (
-                    () if sending.done() else self.tasks
-                ):  # once all is sent, reading ends as if the client left
+                if sending.done():
+                    break  # once all is sent, reading ends as if the client left
+                for task in self.tasks:
                     if task.done():
                         task.result()  # it failed: a client that does not read would never hear of it
             await sending
@@ -155,7 +154,7 @@ class _Stream:
             body = read_object(line)
             candidates = "candidates" in body
             answer = await (self._candidates(body) if candidates else self._dialect(body, number))
-            return _json(answer)
+            return to_json(answer)
         except Exception as error:
             return await self._refused(number, as_api_error(error), error)
 
@@ -163,7 +162,7 @@ class _Stream:
         self.failed += 1
         if refusal.status >= 500:
             logger.error("A line failed.", exc_info=error, extra={"fields": {"request_id": self.request.state.id}})
-        return _json({**error_body(refusal.message, refusal.kind), "line": number, "status": refusal.status})
+        return to_json({**error_body(refusal.message, refusal.kind), "line": number, "status": refusal.status})
 
     async def _dialect(self, body: Body, number: int) -> Any:
         asked = dialects.read_rerank(body, self.service.settings.truncate)
@@ -236,7 +235,3 @@ async def _lines(request: Request, most: int, service: Service) -> AsyncIterator
             raise too_large(f"A line has more than {most} bytes; the stream ends here.")
     if rest.strip():
         yield rest
-
-
-def _json(content: Any) -> bytes:
-    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")

@@ -51,9 +51,9 @@ def overloaded(message: str, retry_after: int) -> ApiError:
     return ApiError(429, message, "Overloaded", {"retry-after": str(retry_after)})
 
 
-def unavailable(message: str, retry_after: int = 5) -> ApiError:
+def unavailable(message: str) -> ApiError:
     """503: the server is loading or draining."""
-    return ApiError(503, message, "Unhealthy", {"retry-after": str(retry_after)})
+    return ApiError(503, message, "Unhealthy", {"retry-after": "5"})
 
 
 def shutting_down() -> ApiError:

@@ -8,11 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from ..prompt import DEFAULT_MAX_LENGTH
 from ..ranking import PairScore
 
 _SLICE_TOKENS = 384
 _SLICE_SECONDS = 0.01  # how long a fast model's slices may take, because every call costs something too
-_MOST_TOKENS = 8192  # what models cut a prompt to, unless they are told otherwise
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Group:
     @property
     def shared(self) -> int:
         """Estimated tokens of instruction and query, which every slice reads once more."""
-        return min((len(self.query) + len(self.task or "")) // 4, _MOST_TOKENS)
+        return min((len(self.query) + len(self.task or "")) // 4, DEFAULT_MAX_LENGTH)
 
     @property
     def cost(self) -> int:

@@ -31,7 +31,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredMatch:
     """A match with the reranker's score."""
 
     match: Match
@@ -49,7 +49,7 @@ class Lookup:
         """Filters with the rule for standard concepts."""
         return Filters(**allowed, standard=self.vocabulary.has_standard_concepts)
 
-    async def find(self, request: Request, wishes: Sequence[Wish]) -> list[list[Scored]]:
+    async def find(self, request: Request, wishes: Sequence[Wish]) -> list[list[ScoredMatch]]:
         """The results of each query, best first.
 
         Raises:
@@ -64,12 +64,12 @@ class Lookup:
         model, _ = service.models.choose(None)
         asked = [place for place, matches in enumerate(found) if matches]
         groups = [Group(wishes[place].text, documents_of(found[place])) for place in asked]
-        results: list[list[Scored]] = [[] for _ in wishes]
+        results: list[list[ScoredMatch]] = [[] for _ in wishes]
         if groups:
             scored = await service.score(request, model, groups, True)
             for place, pairs in zip(asked, scored.scores, strict=True):
                 scores = combined(found[place], [pair.score for pair in pairs])
-                both = [Scored(match, score) for match, score in zip(found[place], scores, strict=True)]
+                both = [ScoredMatch(match, score) for match, score in zip(found[place], scores, strict=True)]
                 results[place] = sorted(both, key=lambda each: -each.score)[: wishes[place].limit]
         return results
 
@@ -117,7 +117,7 @@ def limit_of(value: Any, default: int) -> int:
     return min(limit, _MOST_RESULTS)
 
 
-def _described(each: Scored) -> dict[str, Any]:
+def _described(each: ScoredMatch) -> dict[str, Any]:
     concept = each.match.concept
     return {
         "id": concept.id,

@@ -164,7 +164,7 @@ class Models:
     def choose(self, name: str | None) -> tuple[Model, str | None]:
         """The model that a request means, and what its answer should say about the choice."""
         first = next(iter(self._by_name.values()))
-        found = self._by_name.get(name or "") or self._other_names.get(name or "")
+        found = self.get(name or "")
         if found or len(self._by_name) == 1:
             return found or first, (found or first).note
         note = f"There is no model {name!r} here, so {first.name} answered." if name else None
@@ -177,10 +177,6 @@ class Models:
     def __iter__(self) -> Any:
         """Every model, the first one first."""
         return iter(self._by_name.values())
-
-    def __bool__(self) -> bool:
-        """Whether there is one."""
-        return bool(self._by_name)
 
     def give_up(self, error: Exception) -> None:
         """Fail everything that waits."""

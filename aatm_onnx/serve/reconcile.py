@@ -19,7 +19,7 @@ from ..vocabulary import Concept, Filters
 from .answers import JsonAnswer, read_body
 from .auth import is_loopback
 from .errors import bad_request, invalid
-from .lookup import Lookup, Scored, Wish, limit_of
+from .lookup import Lookup, ScoredMatch, Wish, limit_of
 
 PATH = "/reconcile"
 _SPACE = "urn:aatm-onnx:vocabulary"
@@ -206,7 +206,7 @@ def _restrictions(name: str, wanted: Any, properties: Any) -> list[tuple[str, st
     return restrictions
 
 
-def _candidates(results: list[Scored]) -> list[dict[str, Any]]:
+def _candidates(results: list[ScoredMatch]) -> list[dict[str, Any]]:
     same = [each for each in results if each.match.similarity == 1]
     return [
         {

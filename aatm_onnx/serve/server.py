@@ -19,6 +19,7 @@ from .errors import shutting_down
 from .service import Service
 
 _SILENT_SECONDS = 30.0  # how long a connection may be open without a whole request's head
+_MOST_CONNECTIONS = 1000  # further ones are answered 503
 _HANDLED_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -104,7 +105,6 @@ def make_server(
     certificate: Path | None = None,
     private_key: Path | None = None,
     drain_seconds: float = 30.0,
-    connections: int = 1000,
 ) -> Server:
     """Make a server that is not running yet.
 
@@ -116,7 +116,6 @@ def make_server(
         certificate: PEM file with the certificate chain, for TLS.
         private_key: PEM file with its key.
         drain_seconds: the longest time that admitted requests have once the server is told to end.
-        connections: the most open connections; more are answered 503.
     """
     config = uvicorn.Config(
         app,
@@ -129,7 +128,7 @@ def make_server(
         server_header=False,
         ws="none",
         lifespan="on",
-        limit_concurrency=connections,
+        limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=5,
     )
     return Server(config, service, drain_seconds)
