@@ -128,12 +128,10 @@ def _rank_parquet(
     parquet.check_installed()
     with (
         load() as reranker,
-        click.progressbar(
-            length=parquet.rows_of(source), label="Reranking", file=sys.stderr, hidden=not sys.stderr.isatty()
-        ) as bar,
+        options.progress(parquet.rows_of(source), "Reranking") as advance,
     ):
         rank = TableReranker(reranker, **table_options)
-        parts, there = parquet.rank_parts(source, output, rank, part_rows, bar.update)
+        parts, there = parquet.rank_parts(source, output, rank, part_rows, advance)
     click.echo(printable(f"{output}: {parts} parts; {there} of them were there already."), err=True)
 
 

@@ -64,9 +64,7 @@ class Outcome:
         """
         order = np.argsort(-self.first, kind="stable")
         scores, right = self.first[order], (self.ranks[order] == 1).astype(float)
-        last = np.flatnonzero(
-            np.append(scores[1:] != scores[:-1], True)
-        )  # questions of one score are accepted together
+        last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))  # equal scores are accepted together
         accepted = last + 1
         return scores[last], accepted / len(scores), np.cumsum(right)[last] / accepted
 

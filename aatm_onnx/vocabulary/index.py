@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..atomic import move_folder, partial_folder, remove_leftovers
+from ..bundle import sha256_of
 from .concept import Concept, Filters, Match, Synonym
 from .damage import Damage
 from .grams import fold
 from .postings import Postings, write_postings
 from .table import ConceptTable, ConceptWriter
-from .texts import Texts, TextWriter
+from .texts import Texts, TextWriter, mapped
 
 FORMAT = 1
 MANIFEST_FILE = "vocabulary.json"
@@ -98,10 +99,7 @@ def _write_texts(
 
 def _checksum(folder: Path, categories: dict[str, list[str]]) -> str:
     """Of all that searches depend on: every file so far, and what the numbers of the categories mean."""
-    hashes = {}
-    for path in sorted(folder.iterdir()):
-        with path.open("rb") as stream:
-            hashes[path.name] = hashlib.file_digest(stream, "sha256").hexdigest()
+    hashes = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
     return hashlib.sha256(json.dumps([hashes, categories]).encode()).hexdigest()
 
 
@@ -151,8 +149,8 @@ class Vocabulary:
         self._table = ConceptTable(self.path, self.categories)
         self._texts = Texts(self.path / "texts")
         self._postings = Postings(self.path)
-        self._owner: NDArray[np.uint32] = np.load(self.path / "concept_of_row.npy", mmap_mode="r").view(np.ndarray)
-        self._name_row: NDArray[np.uint32] = np.load(self.path / "name_row.npy", mmap_mode="r").view(np.ndarray)
+        self._owner: NDArray[np.uint32] = mapped(self.path / "concept_of_row.npy")
+        self._name_row: NDArray[np.uint32] = mapped(self.path / "name_row.npy")
         self._flags = lru_cache(16)(self._flags_of)
 
     def __len__(self) -> int:

@@ -7,12 +7,12 @@ the rows that can be similar to a query at all stand together in every posting l
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .grams import fold, gram_sets
+from .texts import mapped
 
 # A cosine of c needs vectors whose lengths differ by a factor of at most 1 / c: others are not looked at.
 _LEAST_SIMILARITY = 0.2
@@ -27,9 +27,9 @@ class Postings:
 
     def __init__(self, folder: Path) -> None:
         """Map the files that `write_postings` wrote."""
-        self._starts: NDArray[np.int64] = _mapped(folder / "gram_starts.npy")
-        self._rows: NDArray[np.uint32] = _mapped(folder / "gram_rows.npy")
-        self._lengths: NDArray[np.float32] = _mapped(folder / "lengths.npy")
+        self._starts: NDArray[np.int64] = mapped(folder / "gram_starts.npy")
+        self._rows: NDArray[np.uint32] = mapped(folder / "gram_rows.npy")
+        self._lengths: NDArray[np.float32] = mapped(folder / "lengths.npy")
         self._bits = (len(self._starts) - 1).bit_length() - 1
 
     def nearest(
@@ -127,11 +127,6 @@ class Postings:
         shared = np.isin(theirs, grams)
         products = np.bincount(owner[shared], squared[shared], len(texts))
         return (products / np.maximum(lengths * float(np.linalg.norm(weights)), 1e-9)).astype(np.float32)
-
-
-def _mapped(path: Path) -> NDArray[Any]:
-    array: NDArray[Any] = np.load(path, mmap_mode="r").view(np.ndarray)
-    return array  # slices of a plain view are cheaper than a memmap's
 
 
 class _Best:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..pipeline import PipelineBaseClass, RetrievedExpressionMetadata, RetrieverResults
-from ..ranking import check_documents
+from ..ranking import check_count, check_documents
 from .concept import Filters, Match
 from .index import Vocabulary
 
@@ -24,9 +24,7 @@ class VocabularyRetriever(PipelineBaseClass):
     def __init__(self, vocabulary: Vocabulary | str, top_k: int = 50, filters: Filters | None = None) -> None:
         """Open the vocabulary, if its folder is given."""
         self.vocabulary = vocabulary if isinstance(vocabulary, Vocabulary) else Vocabulary(vocabulary)
-        if top_k < 1:
-            raise ValueError(f"top_k must be at least 1, not {top_k}.")
-        self.top_k = top_k
+        self.top_k = check_count(top_k, "top_k", 1)
         self.filters = filters or Filters()
 
     def __call__(self, input: Iterable[str], *args: Any, **kwargs: Any) -> RetrieverResults:

@@ -50,4 +50,4 @@ def _kind(path: Path) -> str:
         return "synonyms"
     if {"concept_id", "concept_name"} <= set(fields):
         return "concepts"
-    return "sssom" if {"subject_id", "object_id"} <= set(fields) or "object_id" in fields else "csv"
+    return "sssom" if "object_id" in fields else "csv"

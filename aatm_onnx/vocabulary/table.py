@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .concept import Concept, Filters
-from .texts import Texts, TextWriter
+from .texts import Texts, TextWriter, mapped
 
 # Columns with few distinct values are stored as numbers of these values.
 CATEGORIES = ("vocabulary", "domain", "concept_class", "standard")
@@ -67,9 +67,9 @@ class ConceptTable:
         """Map what `ConceptWriter` wrote."""
         self.categories = categories
         self._ids, self._codes = Texts(folder / "ids"), Texts(folder / "codes")
-        self._by_id: NDArray[np.int64] = np.load(folder / "by_id.npy", mmap_mode="r").view(np.ndarray)
+        self._by_id: NDArray[np.int64] = mapped(folder / "by_id.npy")
         self._numbers: dict[str, NDArray[np.uint32]] = {
-            column: np.load(folder / f"{column}.npy", mmap_mode="r").view(np.ndarray) for column in CATEGORIES
+            column: mapped(folder / f"{column}.npy") for column in CATEGORIES
         }
 
     def __len__(self) -> int:

@@ -8,8 +8,9 @@ from ..csv_rows import rows_of_file
 from .concept import Concept, Synonym
 from .damage import Damage
 
-ATHENA_CONCEPTS = ("concept_id", "concept_name", "domain_id", "vocabulary_id", "concept_class_id", "standard_concept")
 ATHENA_SYNONYMS = ("concept_id", "concept_synonym_name")
+# Of CONCEPT.csv, beside id and name: in the order of a Concept's fields.
+_ATHENA_FURTHER = ("vocabulary_id", "domain_id", "concept_class_id", "standard_concept", "concept_code")
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,8 @@ def read_athena(path: Path, damage: Damage, *, invalid: bool = False) -> Iterato
         elif name_column == "concept_synonym_name":
             yield Synonym(concept_id, name)
         elif invalid or "invalid_reason" not in place or not fields[place["invalid_reason"]]:
-            more = {
-                column: fields[place[column]] for column in (*ATHENA_CONCEPTS[2:], "concept_code") if column in place
-            }
-            yield Concept(concept_id, name, *(more.get(column, "") for column in _CONCEPT_ORDER))
-
-
-_CONCEPT_ORDER = ("vocabulary_id", "domain_id", "concept_class_id", "standard_concept", "concept_code")
+            further = (fields[place[column]] if column in place else "" for column in _ATHENA_FURTHER)
+            yield Concept(concept_id, name, *further)
 
 
 def read_csv(path: Path, damage: Damage, columns: Columns, *, invalid: bool = False) -> Iterator[Concept | Synonym]:

@@ -4,7 +4,7 @@ import mmap
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,7 @@ class Texts:
 
     def __init__(self, path: Path) -> None:
         """Open `path`.utf8 and `path`.npy."""
-        self._ends: NDArray[np.int64] = np.load(path.with_suffix(".npy"), mmap_mode="r").view(np.ndarray)
+        self._ends: NDArray[np.int64] = mapped(path.with_suffix(".npy"))
         with path.with_suffix(".utf8").open("rb") as stream:  # an empty file can't be mapped
             self._data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if self._ends[-1] else b""
 
@@ -66,3 +66,9 @@ class Texts:
         """All texts, some thousand at a time."""
         for start in range(0, len(self), _AT_ONCE):
             yield self.at(range(start, min(start + _AT_ONCE, len(self))))
+
+
+def mapped(path: Path) -> NDArray[Any]:
+    """The array of a .npy file, mapped into memory."""
+    array: NDArray[Any] = np.load(path, mmap_mode="r").view(np.ndarray)
+    return array  # slices of a plain view are cheaper than a memmap's
