@@ -53,6 +53,10 @@ def _bm25(query: str, texts: Sequence[str]) -> list[PairScore]:
     return [PairScore(score) for score in scores.tolist()]
 
 
+# What these arguments are at least, where they are given.
+_LEAST_COUNTS = {"threads": 1, "max_length": 1, "token_budget": LEAST_TOKENS, "cached_tokens": 0, "cached_scores": 0}
+
+
 class Qwen3Reranker(Reranker, BatchMethods):
     """Neural scores: the probability that a Qwen3 reranker answers "yes" for a query and a document.
 
@@ -131,15 +135,9 @@ class Qwen3Reranker(Reranker, BatchMethods):
             "cached_scores": cached_scores,
             "allow_special_tokens": allow_special_tokens,
         }
-        for name, value, least in (
-            ("threads", threads, 1),
-            ("max_length", max_length, 1),
-            ("token_budget", token_budget, LEAST_TOKENS),
-            ("cached_tokens", cached_tokens, 0),
-            ("cached_scores", cached_scores, 0),
-        ):
-            if value is not None:
-                check_count(value, name, least)
+        for name, least in _LEAST_COUNTS.items():
+            if self._options[name] is not None:
+                check_count(self._options[name], name, least)
         self.model_id = model_id.value if isinstance(model_id, Qwen3RerankerModels) else model_id
         self.bundle = bundle = open_bundle(find_bundle(model_id).absolute())  # a child may have another current folder
         if model_id not in (None, DEFAULT_MODEL) and not hub_id(model_id):
@@ -152,11 +150,7 @@ class Qwen3Reranker(Reranker, BatchMethods):
         self._prompts = prompts.prompt_tokenizer(
             bundle, self.prefix, self.suffix, self.max_length, allow_special_tokens=allow_special_tokens
         )
-        if self._prompts.fills_room(prompts.format_instruction(self.task, "", "")):
-            said = f"max_length is {self.max_length}, which prefix, task and suffix take alone"
-            if (max_length, task, prefix, suffix) == (None, None, None, None):
-                raise BundleError(f"{bundle.path}: its {said}; copy or export the bundle again.")
-            raise ValueError(f"{said}; give more, so that query and document have room.")
+        self._check_room(of_bundle=(max_length, task, prefix, suffix) == (None, None, None, None))
         self._opening: dict[int, threading.Lock] = {}
         self._scorer: Scorer | None = self._open()
         self._process = os.getpid()
@@ -168,6 +162,14 @@ class Qwen3Reranker(Reranker, BatchMethods):
         if name in self.__dict__ and not name.startswith("_"):
             raise AttributeError(f"{name} of {self!r} can't be changed; open another one with it.")
         super().__setattr__(name, value)
+
+    def _check_room(self, *, of_bundle: bool) -> None:
+        """Raise a ValueError, or a BundleError if the prompt is all the bundle's, where a pair would have no room."""
+        if self._prompts.fills_room(prompts.format_instruction(self.task, "", "")):
+            said = f"max_length is {self.max_length}, which prefix, task and suffix take alone"
+            if of_bundle:
+                raise BundleError(f"{self.bundle.path}: its {said}; copy or export the bundle again.")
+            raise ValueError(f"{said}; give more, so that query and document have room.")
 
     def _open(self) -> Scorer:
         options = self._options
@@ -256,7 +258,7 @@ class Qwen3Reranker(Reranker, BatchMethods):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the bundle's place and the options; the session is opened again where it is unpickled."""
-        return _reopen, (type(self), self._options)
+        return partial(type(self), **self._options), ()
 
     def __repr__(self) -> str:
         """Model, precision, provider, threads."""
@@ -266,10 +268,6 @@ class Qwen3Reranker(Reranker, BatchMethods):
         model = "default" if self.model_id is None else os.fspath(self.model_id)
         state = f"threads={self._scorer.session.threads}" if self._scorer else "closed"
         return f"{type(self).__name__}({model!r}, {graph.kind} {graph.precision}, provider={self.provider!r}, {state})"
-
-
-def _reopen(kind: type[Qwen3Reranker], options: dict[str, Any]) -> Qwen3Reranker:
-    return kind(**options)
 
 
 def _place(documents: Sequence[Sequence[str]], pair: int) -> str:

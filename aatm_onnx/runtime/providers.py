@@ -1,4 +1,4 @@
-"""ONNX Runtime, imported in this one place: its execution providers, and how a graph is opened on each."""
+"""ONNX Runtime: how it is imported, its execution providers, and how a graph is opened on each."""
 
 import os
 import warnings

@@ -18,6 +18,7 @@ from ..tokenizer import read_tokenizer, token_ids
 from .scoring import probability_of_yes, score_prompts
 from .session import Session
 
+_TOKEN_BUDGET = 2048  # of a batch
 # How far a prefix's keys and values may be from what the graph computes, as a share of their norm. They were run in
 # float32; int8's are 5 % off at 0.6B, int4's of 8B with random weights 69 %. Another prompt's are some 100 % off.
 _PREFIX_DISTANCE, _QUANTIZED_PREFIX_DISTANCE, _MOST_PREFIX_DISTANCE = 0.02, 0.5, 0.9
@@ -43,13 +44,12 @@ class Conformance:
         return self.largest_difference <= self.tolerance
 
 
-def check_conformance(bundle: Bundle, session: Session, token_budget: int = 2048) -> Conformance:
+def check_conformance(bundle: Bundle, session: Session) -> Conformance:
     """Tokenize and score the conformance pairs the way a reranker does and compare with what the bundle promises.
 
     Args:
         bundle: the opened bundle.
         session: a session over its graph, on the execution provider to prove.
-        token_budget: the most tokens of a batch.
 
     Raises:
         BundleError: the vectors can't be read, the tokenizer and the manifest's prompt give other token ids, or the
@@ -61,7 +61,7 @@ def check_conformance(bundle: Bundle, session: Session, token_budget: int = 2048
     _check_prefix(bundle, session, vectors)
     prompts = [np.asarray(vector.input_ids, np.int32) for vector in vectors]
     ways = np.asarray([vector.all_logits for vector in vectors], np.float32).swapaxes(0, 1)  # (ways, vectors, 2)
-    scores = np.asarray(score_prompts(session, prompts, manifest.pad_token_id, token_budget))  # (vectors,)
+    scores = np.asarray(score_prompts(session, prompts, manifest.pad_token_id, _TOKEN_BUDGET))  # (vectors,)
     # A processor computes in one of the ways: all its scores must be those of the same one.
     difference = min(_largest_difference(scores, logits) for logits in ways)
     return Conformance(len(vectors), difference, allowed_difference(bundle, session))
@@ -158,14 +158,10 @@ def _distance_allowed(fidelity: Fidelity | None) -> float:
 
 
 def largest_difference(
-    session: Session,
-    prompts: Sequence[TokenIds],
-    logits: NDArray[np.float32],
-    pad_token_id: int,
-    token_budget: int = 2048,
+    session: Session, prompts: Sequence[TokenIds], logits: NDArray[np.float32], pad_token_id: int
 ) -> float:
     """How far a session's scores are at most from those that `logits`, (prompts, 2), mean."""
-    scores = np.asarray(score_prompts(session, prompts, pad_token_id, token_budget))  # (prompts,)
+    scores = np.asarray(score_prompts(session, prompts, pad_token_id, _TOKEN_BUDGET))  # (prompts,)
     return _largest_difference(scores, logits)
 
 
