@@ -71,7 +71,7 @@ FUZZ_CASES ?= 10000
 FUZZ_SECONDS ?= 3600
 SOAK_MINUTES ?= 30
 
-fuzz: .venv/ready  ## mutated bundles and long texts: no wrong score without a word, no other error than ours, no hang
+fuzz: .venv/ready  ## mutated bundles and long texts: no wrong score goes unnoticed, no error but ours, no hang
 	$(DEV)/python -m tests.fuzz --cases $(FUZZ_CASES) --seconds $(FUZZ_SECONDS)
 
 soak: .venv-demo/ready  ## half an hour of calls from several threads: nothing grows, no score changes

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     __version__: str
 
 # From 1.29 on, ONNX Runtime reports run counts, durations, model names and error messages to its maker, unless this
-# variable says otherwise before it is imported. Who wants that sets the variable to 0.
+# variable says otherwise before it is imported. Set it to 0 to allow that.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [

@@ -250,7 +250,7 @@ class Qwen3Reranker(Reranker, BatchMethods):
                         f"{self.bundle.path} was replaced since the parent process opened it; open another reranker."
                     )
                 self._scorer = self._open()
-                self._process = process  # last, for those who ask without the lock
+                self._process = process  # last, for threads that look without the lock
 
     def close(self) -> None:
         """Give back the session's memory; scoring raises a ValueError from now on."""

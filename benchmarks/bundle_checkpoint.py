@@ -65,7 +65,7 @@ def _names(bundle: Bundle) -> Iterator[str]:
 
 
 def _with_zeros(weight: NDArray[np.float32], shape: tuple[int, ...], place: tuple[int, int]) -> NDArray[np.float32]:
-    """A weight of which the export left zeros out. Heads and channels that are gone come last: their order is free."""
+    """A weight whose zeros the export left out. Heads and channels that are gone come last: their order is free."""
     if weight.shape == shape:
         return weight
     whole = np.zeros(shape, np.float32)

@@ -47,7 +47,7 @@ def nearest_of_all(names: Path, queries: Sequence[str], count: int) -> NDArray[n
 def _cosines(
     chunk: Sequence[str], idf: NDArray[np.float32], columns: NDArray[np.int32], wanted: torch.Tensor
 ) -> torch.Tensor:
-    """Of each text of a chunk with each query, but for the queries' lengths, which change no order."""
+    """Of each text of a chunk with each query, not divided by the queries' lengths, which change no order."""
     owner, grams, counts = _counted(chunk)
     values = counts * idf[grams]
     lengths = np.sqrt(np.bincount(owner, values**2, len(chunk))).astype(np.float32)

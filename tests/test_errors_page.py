@@ -1,4 +1,4 @@
-"""Every error that a user can meet stands on the page of errors. The server's have a form of their own."""
+"""Every error that a user can meet is on the page of errors. The server's have a form of their own."""
 
 import ast
 import re

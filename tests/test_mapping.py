@@ -158,7 +158,7 @@ def test_source_to_concept_map_holds_only_what_was_accepted(terms: Path, vocabul
 
 
 def test_a_term_that_the_source_has_twice_is_one_mapping(tmp_path: Path, vocabulary: Path) -> None:
-    """Usagi takes a second row of one code for a second target, and who joins SOURCE_TO_CONCEPT_MAP counts it twice."""
+    """Usagi takes a second row of one code for a second target, and joins with SOURCE_TO_CONCEPT_MAP count it twice."""
     terms = tmp_path / "terms.csv"
     terms.write_text("code,name,count\nA,kidney stones,5\nA,kidney stones,7\nB,renal cyst,\nB,renal cyst,\n", "utf-8")
     usagi, _ = mapped(terms, vocabulary, "usagi", "--accept-above", "0.5")

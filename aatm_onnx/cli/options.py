@@ -68,7 +68,7 @@ def filters_of(opened: "Vocabulary", any_standard: bool, given: dict[str, Any]) 
     """The filters that these options mean; standard concepts alone, unless told otherwise or there are none.
 
     Raises:
-        ValueError: no concept meets a filter, or all of them together. It is said before anything is scored.
+        ValueError: no concept meets a filter, or all of them together; raised before anything is scored.
     """
     from ..vocabulary import Filters
 

@@ -124,7 +124,7 @@ class StcmWriter(Writer):
         self._written: set[tuple[str, str, str]] = set()
 
     def write(self, mapped: MappedTerm) -> None:
-        """Write a row for every accepted target, once: who joins this table would count a second one twice."""
+        """Write a row for every accepted target, once: joins with this table would count a second one twice."""
         if mapped.decision not in ("accepted", "decided"):
             return
         term, vocabulary = mapped.term, mapped.term.vocabulary or self._origin.source_vocabulary

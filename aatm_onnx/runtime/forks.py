@@ -45,7 +45,7 @@ def end_with_process() -> None:
 def _at_exit() -> None:
     _process_ends.set()
     _before()
-    _after()  # a thread that waits for the lock ends by itself before it runs anything, and who joins it goes on
+    _after()  # a thread that waits for the lock ends by itself before it runs anything, and a join of it returns
 
 
 atexit.register(_at_exit)

@@ -166,7 +166,7 @@ class _Planner:
             yield Free(self.remembered[0])
 
     def _left(self, prefix: int | None) -> Iterator[Step]:
-        """One pending node less continues a prefix."""
+        """One pending node fewer continues a prefix."""
         if prefix is not None:
             self.waiting[prefix] -= 1
             if not self.waiting[prefix]:
@@ -185,9 +185,9 @@ class _Planner:
         return (1 + len(node.prompts)) * max(own, longest) <= min(self.budgets.tokens, apart + RUN_COST)
 
     def _prefix_of(self, prompt: int, stop: int, parent: int, begun: bool) -> Generator[Step, None, int]:
-        """The steps that make the first `stop` tokens of a prompt a prefix, which goes on with `parent`; its number.
+        """The steps that make a prefix of a prompt's first `stop` tokens, which begin with `parent`; its number.
 
-        One that was begun for this is freed, and what it becomes is worth remembering.
+        A parent that was begun for this alone is freed, and what first continues it is worth remembering.
         """
         ids = self.prompts[prompt][:stop]
         if self.lengths[parent] == stop:

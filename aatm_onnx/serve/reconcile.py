@@ -1,7 +1,7 @@
 """The OpenRefine reconciliation API 0.2 over a vocabulary (reconciliation-api.github.io/specs/0.2).
 
-Types are vocabularies and domains. A candidate is a match, without a person's look, only if it alone has the very name
-that was asked for.
+Types are vocabularies and domains. A candidate is a match that nobody need look at only if it alone has exactly the
+name that was asked for.
 """
 
 import json

@@ -77,7 +77,7 @@ class Service:
         )
 
     def check_room(self) -> None:
-        """Refuse a request of which nothing is known yet, if the smallest one would be refused by every model."""
+        """Refuse a request that was not read yet, if every model would refuse even the smallest one."""
         self.admission.check_state()
         self.admission.check_room(1, work_of(""), {model.name: model.queue.rate for model in self.models})
 

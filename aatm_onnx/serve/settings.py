@@ -41,7 +41,7 @@ class Settings:
 
     Attributes:
         limits: what it refuses.
-        api_keys: who gives none of these is refused; empty lets everybody in.
+        api_keys: clients without one of these are refused; empty lets everybody in.
         cors_origins: web origins whose pages may call the server; "*" means all.
         truncate: whether over-long pairs are cut where a request says nothing.
     """

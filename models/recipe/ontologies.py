@@ -33,12 +33,12 @@ def load_go() -> list[Concept]:
 
 
 def load_mesh() -> list[Concept]:
-    """Medical Subject Headings but for chemicals and procedures. US National Library of Medicine, free to use."""
+    """Medical Subject Headings without chemicals and procedures. US National Library of Medicine, free to use."""
     return [concept for trees, concept in read_mesh() if not trees & {CHEMICALS, PROCEDURES}]
 
 
 def load_substances() -> list[Concept]:
-    """Chemicals and organisms with a synonym, out of MeSH's supplementary records, but for the proteins of genes."""
+    """Chemicals and organisms with a synonym, from MeSH's supplementary records, without the proteins of genes."""
     lines = (resources() / "mesh_supp_id_label_mappings.tsv").read_text(encoding="utf-8").splitlines()
     found = (line.split("\t") for line in lines)
     concepts = [Concept(id, name, different(name, entries.split("|"))) for id, name, entries, *_ in found]

@@ -9,7 +9,8 @@ Inputs
 Outputs
     logits    (batch, 2): no, yes, from the last token
     present   (keep_rows, layers, 2, kv_heads, seq, head_dim): each kept row's own keys and values, so that `past`
-              followed by present[0] is the `past` of what comes after that row, if the row has no padding
+              followed by present[0] is the `past` of what comes after that row, if the row has no padding; for CUDA
+              those of `past` are before them
 
 It leaves out of a plain Qwen3: the last layer's queries, output projection and MLP of all tokens but the last one, and
 all rows of lm_head but two. How attention is computed, and in which types, differs between the fused graph

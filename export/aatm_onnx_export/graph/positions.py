@@ -15,7 +15,7 @@ class Queries:
     """The tokens whose queries attend, n to a row: all of them (n = seq) or each row's last (n = 1).
 
     Attributes:
-        position_ids: (batch, n) int64, counted from the first real token, the past included.
+        position_ids: (batch, n) int64, counted from the first real token, with what stands before the row.
         bias: added to scores over the row's own tokens, 0 where they may be seen, (batch, n * group or 1, seq).
         hidden_shape: the shape (batch, n, -1).
         batch: (1,).
@@ -46,7 +46,7 @@ class Positions:
     Attributes:
         all: the tokens whose queries attend in all layers but the last one.
         last: the tokens whose queries attend in the last one.
-        cos: cosines of the rotary angles of all positions, (past + seq, head_dim / 2).
+        cos: cosines of the rotary angles of all positions, (past + lead + seq, head_dim / 2).
         sin: their sines.
         past: how many tokens stand before every row, (1,).
         lead_rows: how many rows, the first of the batch, stand before the others, (1,).
@@ -115,7 +115,7 @@ def _causal_bias(graph: OnnxGraph, weights: CheckpointWeights, real: Value, seq:
 
 
 def rotary_angles(graph: OnnxGraph, weights: CheckpointWeights, positions: Value) -> tuple[Value, Value]:
-    """Cosine and sine of the angles of positions 0 to `positions`, (positions, head_dim / 2) each, float32."""
+    """Cosine and sine of the angles of the first `positions` positions, (positions, head_dim / 2) each, float32."""
     op, head_dim = graph.op, weights.config.head_dim
     exponents = np.arange(0, head_dim, 2, dtype=np.float32) / np.float32(head_dim)
     frequencies = np.float32(1.0) / np.float32(weights.rope_theta) ** exponents

@@ -14,7 +14,7 @@ from .builder import Value
 
 _ROWS = 64  # of a weight at a time; a trained model's weight is known to be full after the first of them
 Part = tuple[int, int]  # from here up to there
-Kept = dict[str, tuple[int, NDArray[np.int64]]]  # of weights, the axis of which a part is left out, and what is left
+Kept = dict[str, tuple[int, NDArray[np.int64]]]  # of weights, the axis that is cut, and the places that are left
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def box(weights: CheckpointWeights, name: str) -> Box | None:
 
 
 def used_columns(weights: CheckpointWeights, name: str) -> Part:
-    """The columns of a table outside of which all its rows are zero."""
+    """The columns of a table that hold all its values: in the others every row is zero."""
     return _around(_used(weights, name)[1])
 
 
