@@ -16,7 +16,10 @@ from . import options
 @click.option("--bundle", "bundles", multiple=True, metavar="NAME=PATH", help="Add a bundle as reranker NAME.")
 @click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, help="onnx-score selects nothing below this.")
 @click.option(
-    "--min-margin", type=click.FloatRange(0, 1), default=0.0, help="... or nearer to another concept's score."
+    "--min-margin",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="... nor what is not this much above the best other concept.",
 )
 @click.option(
     "--import", "modules", multiple=True, metavar="MODULE", help="Import MODULE, which adds to aatm's registries."

@@ -21,7 +21,7 @@ from . import options, sink
 @click.option(
     "--gold",
     required=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=options.EXISTING_FILE,
     help="Reviewed terms: a file saved by Usagi, SOURCE_TO_CONCEPT_MAP, or a CSV.",
 )
 @options.vocabulary
@@ -29,11 +29,13 @@ from . import options, sink
 @options.provider
 @options.threads
 @options.filters
-@click.option("--candidates", "retrieved", type=click.IntRange(1, 1000), default=50, show_default=True, help="To find.")
-@click.option("--name-column", help="Of a CSV: the term.")
-@click.option("--concept-column", help="Of a CSV: the id of the right concept.")
+@options.candidates
+@click.option("--name-column", help="CSV column of the term.")
+@click.option("--concept-column", help="CSV column of the right concept's id.")
 @click.option("--clean/--no-clean", default=True, show_default=True, help="Read terms as a mapper would.")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="An SVG to write.")
+@click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="An SVG to write: precision against coverage."
+)
 def command(
     gold: Path,
     vocabulary: Path,

@@ -34,8 +34,8 @@ _BAR = 24  # characters
 @click.option(
     "--min-tau",
     type=click.FloatRange(-1, 1),
-    help="Accept int8 and int4 from this Kendall's tau on, between their order of a query's candidates and float32's;"
-    " default: 0.98 and 0.95.",
+    help="The least Kendall's tau that int8 and int4 are accepted with, between their order of a query's candidates and"
+    " float32's; default: 0.98 and 0.95.",
 )
 @click.option("--force", is_flag=True, help="Replace a bundle that exists, once the new one has proved itself.")
 def command(

@@ -15,14 +15,18 @@ from .terminal import printable
 @click.option("--force", is_flag=True, help="Replace a vocabulary that exists, once the new one is whole.")
 @click.option("--skip-bad-lines", is_flag=True, help="Leave damaged lines out, and name them.")
 @click.option("--include-invalid", is_flag=True, help="Also concepts with an invalid_reason.")
-@click.option("--id-column", default=Columns.id, show_default=True, help="Of a CSV: the concept's id.")
-@click.option("--name-column", default=Columns.name, show_default=True, help="Of a CSV: its name.")
-@click.option("--synonyms-column", default=Columns.synonyms, show_default=True, help="Of a CSV: names between |.")
-@click.option("--vocabulary-column", default=Columns.vocabulary, show_default=True, help="Of a CSV.")
-@click.option("--domain-column", default=Columns.domain, show_default=True, help="Of a CSV.")
-@click.option("--class-column", default=Columns.concept_class, show_default=True, help="Of a CSV.")
-@click.option("--standard-column", default=Columns.standard, show_default=True, help="Of a CSV: S, C or empty.")
-@click.option("--code-column", default=Columns.code, show_default=True, help="Of a CSV: its code.")
+@click.option("--id-column", default=Columns.id, show_default=True, help="CSV column of the concept's id.")
+@click.option("--name-column", default=Columns.name, show_default=True, help="CSV column of its name.")
+@click.option("--synonyms-column", default=Columns.synonyms, show_default=True, help="CSV column of names between |.")
+@click.option(
+    "--vocabulary-column", default=Columns.vocabulary, show_default=True, help="CSV column of its vocabulary."
+)
+@click.option("--domain-column", default=Columns.domain, show_default=True, help="CSV column of its domain.")
+@click.option("--class-column", default=Columns.concept_class, show_default=True, help="CSV column of its class.")
+@click.option(
+    "--standard-column", default=Columns.standard, show_default=True, help="CSV column that says S, C or nothing."
+)
+@click.option("--code-column", default=Columns.code, show_default=True, help="CSV column of its code.")
 def command(
     sources: tuple[Path, ...],
     output: Path,

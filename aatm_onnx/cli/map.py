@@ -41,7 +41,7 @@ _PROBABILITIES = ("usagi", "sssom", "aatm")  # their scores lie between 0 and 1
 
 
 @click.command("map")
-@click.argument("terms", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("terms", type=options.EXISTING_FILE)
 @options.vocabulary
 @click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
 @click.option("--format", "output_format", type=click.Choice(_FORMATS), default="usagi", show_default=True)
@@ -49,19 +49,21 @@ _PROBABILITIES = ("usagi", "sssom", "aatm")  # their scores lie between 0 and 1
 @options.provider
 @options.threads
 @options.filters
-@click.option("--candidates", "retrieved", type=click.IntRange(1, 1000), default=50, show_default=True, help="To find.")
-@click.option("--top-k", "kept", type=click.IntRange(1, 100), default=5, show_default=True, help="To keep of them.")
-@click.option("--accept-above", type=float, help="Accept a first place from this score on; default: accept nothing.")
-@click.option("--margin", type=float, default=0.0, help="Accept it only if it is this much above the second.")
-@click.option("--match-above", type=float, default=0.01, show_default=True, help="Below it there is no match.")
-@click.option("--name-column", help="Of a CSV: the text to map.")
-@click.option("--code-column", help="Of a CSV: its code.")
-@click.option("--frequency-column", help="Of a CSV: how often it occurs.")
+@options.candidates
+@click.option("--top-k", "kept", type=click.IntRange(1, 100), default=5, show_default=True, help="How many to keep.")
+@click.option(
+    "--accept-above", type=float, help="Accept a first candidate with at least this score; default: accept none."
+)
+@click.option("--margin", type=float, default=0.0, help="Accept it only if its score is this much above the second's.")
+@click.option("--match-above", type=float, default=0.01, show_default=True, help="Below this score there is no match.")
+@click.option("--name-column", help="CSV column of the text to map.")
+@click.option("--code-column", help="CSV column of its code.")
+@click.option("--frequency-column", help="CSV column of how often it occurs.")
 @click.option("--clean/--no-clean", default=True, show_default=True, help="Read terms as a mapper would.")
-@click.option("--abbreviations", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="CSV: short, long.")
+@click.option("--abbreviations", type=options.EXISTING_FILE, help="A CSV of your own shorthand: short form, meaning.")
 @click.option("--source-vocabulary", default="", help="The vocabulary of the source codes (stcm, sssom, aatm).")
-@click.option("--target-prefix", default="OMOP", show_default=True, help="Of concept ids in SSSOM.")
-@click.option("--restart", is_flag=True, help="Forget what an ended run had scored.")
+@click.option("--target-prefix", default="OMOP", show_default=True, help="The prefix of concept ids in SSSOM.")
+@click.option("--restart", is_flag=True, help="Forget what an earlier run has scored.")
 def command(
     terms: Path,
     vocabulary: Path,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # commands that need no vocabulary don't wait for it
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
 model = click.option(
     "--model",
     default="default",
@@ -24,7 +26,11 @@ model = click.option(
     help=f"A reranker's name ({', '.join(RERANKER_NAMES)}) or the path of a bundle.",
 )
 provider = click.option(
-    "--provider", type=click.Choice(get_args(Provider)), default="auto", show_default=True, help="Execution provider."
+    "--provider",
+    type=click.Choice(get_args(Provider)),
+    default="auto",
+    show_default=True,
+    help="What to run models on.",
 )
 threads = click.option(
     "--threads", type=click.IntRange(min=1), help="Threads; default: all usable CPUs, and never more."
@@ -38,6 +44,14 @@ cached_scores = click.option(
     help="How many pairs' scores to keep, in case the pairs come again; some 250 bytes each.",
 )
 bundle = click.argument("bundle", required=False)
+candidates = click.option(
+    "--candidates",
+    "retrieved",
+    type=click.IntRange(1, 1000),
+    default=50,
+    show_default=True,
+    help="How many concepts to find for a term.",
+)
 vocabulary = click.option(
     "--vocabulary",
     required=True,
@@ -55,10 +69,17 @@ mapping_model = click.option(
 def filters(command: _Function) -> _Function:
     """The options that say which concepts may be found."""
     for option in (
-        click.option("--any-standard", is_flag=True, help="Also concepts that are not standard, where some are."),
+        click.option(
+            "--any-standard", is_flag=True, help="Also non-standard concepts, where the vocabulary has standard ones."
+        ),
         click.option("--class", "classes", multiple=True, help="Only concepts of this class; may be repeated."),
         click.option("--domain", "domains", multiple=True, help="Only concepts of this domain; may be repeated."),
-        click.option("--target-vocabulary", "vocabularies", multiple=True, help="Only concepts of this vocabulary."),
+        click.option(
+            "--target-vocabulary",
+            "vocabularies",
+            multiple=True,
+            help="Only concepts of this vocabulary; may be repeated.",
+        ),
     ):
         command = option(command)
     return command

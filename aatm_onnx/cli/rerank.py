@@ -37,9 +37,11 @@ _READABLE = click.Path(exists=True, allow_dash=True, path_type=Path)
 @click.option("--input-format", type=click.Choice(get_args(Format)), help="Default: by the file's name.")
 @click.option("--query-column", default="query", show_default=True, help="CSV or Parquet column of the query.")
 @click.option("--candidate-column", help="Default: CSV's column candidate, Parquet's list column candidates.")
-@click.option("--format", "output_format", type=click.Choice(_FORMATS), help="Default: table; of Parquet, Parquet.")
 @click.option(
-    "--output", type=click.Path(path_type=Path), help="File to write, of Parquet a folder; default: standard output."
+    "--format", "output_format", type=click.Choice(_FORMATS), help="Default: table; for Parquet input, parquet."
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="File to write, for Parquet a folder; default: standard output."
 )
 @click.option("--part-rows", type=click.IntRange(min=1), default=4096, show_default=True, help=_PART_ROWS_HELP)
 @click.option("--top-k", type=click.IntRange(min=1), help="Keep only this many of each query's candidates.")

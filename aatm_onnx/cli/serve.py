@@ -39,22 +39,23 @@ _LEVELS = ("debug", "info", "warning", "error")
 @click.option("--truncate/--no-truncate", default=True, show_default=True, help="Cut over-long pairs, or refuse them.")
 @click.option(
     "--api-key-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=options.EXISTING_FILE,
     help="API keys, one a line; more in $AATM_ONNX_API_KEYS, separated by commas.",
 )
 @click.option("--allow-anonymous", is_flag=True, help="Listen on other than loopback addresses without a key.")
 @click.option("--cors-origin", "cors_origins", multiple=True, metavar="ORIGIN", help="A web origin that may call.")
-@click.option(
-    "--tls-certificate", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM, with chain."
-)
-@click.option("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM.")
+@click.option("--tls-certificate", type=options.EXISTING_FILE, help="PEM file with the certificate chain.")
+@click.option("--tls-key", type=options.EXISTING_FILE, help="PEM file with its key.")
 @click.option("--max-documents", type=click.IntRange(min=1), default=10_000, show_default=True, help="Of one request.")
 @click.option("--max-body-mb", type=click.IntRange(min=1), default=8, show_default=True, help="Of one request.")
 @click.option(
     "--max-wait", type=click.FloatRange(min=0.1), default=60.0, show_default=True,
     help="Refuse requests that would wait longer, in seconds.",
 )  # fmt: skip
-@click.option("--max-queued-pairs", type=click.IntRange(min=1), default=50_000, show_default=True)
+@click.option(
+    "--max-queued-pairs", type=click.IntRange(min=1), default=50_000, show_default=True,
+    help="Refuse requests with which more pairs would wait.",
+)  # fmt: skip
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=300.0, show_default=True, help="Of an answer, in s.")
 @click.option("--drain", type=click.FloatRange(min=0), default=30.0, show_default=True, help="Time to finish, in s.")
 @click.option(
