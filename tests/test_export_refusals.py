@@ -23,6 +23,7 @@ from aatm_onnx_export.progress import Progress
 from onnx import numpy_helper
 from safetensors.torch import save_file
 
+from aatm_onnx import Qwen3Reranker
 from aatm_onnx.bundle import MANIFEST_FILE, open_bundle
 from aatm_onnx.errors import ExportError
 
@@ -373,6 +374,18 @@ def test_force_removes_nothing_but_the_bundle(checkpoint: Path, bundle: Path, tm
     with pytest.raises(ExportError, match=r"has more in it than a bundle \(other\)"):
         export_checkpoint(str(checkpoint), output, force=True)
     assert (output / "other" / MANIFEST_FILE).exists()
+
+
+def test_a_tilde_is_the_users_home_as_it_is_for_rerankers(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    exported = export_checkpoint(checkpoint, "~/bundle")
+    assert exported.path == tmp_path / "home" / "bundle"
+    assert Qwen3Reranker("~/bundle", provider="cpu").bundle.manifest == exported.manifest
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
 def test_force_through_a_link_replaces_what_it_leads_to(checkpoint: Path, bundle: Path, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def export_checkpoint(
         ValueError: a name or a part of the prompt is not text, or `max_length` not a number.
         OSError: the disk is full, or a file can't be read.
     """
-    checkpoint, output = os.fspath(checkpoint), Path(output)
+    checkpoint, output = os.fspath(checkpoint), Path(output).expanduser()
     check_text(str(output.absolute()), "The output's path")
     for text, what in ((task, "The task"), (prefix, "The prefix"), (suffix, "The suffix")):
         check_text(text, what)
