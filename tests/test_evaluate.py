@@ -4,11 +4,13 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aatm_onnx.mapping.evaluate import Outcome, Question
 from aatm_onnx.mapping.propose import Candidate
+from aatm_onnx.mapping.report import tables
 
 from .test_cli import run
 from .test_mapping import vocabulary  # noqa: F401
@@ -60,3 +62,13 @@ def test_the_command_compares_models_and_draws(tmp_path: Path, vocabulary: Path)
     assert ElementTree.fromstring(plot.read_text("utf-8")).tag.endswith("svg")
     gold.write_text("name,concept_id\nfever,77\n", "utf-8")
     assert "is mapped to 77, which" in run("evaluate", "--gold", gold, "--vocabulary", vocabulary).stderr
+
+
+def test_a_threshold_can_be_typed_as_it_is_printed() -> None:
+    scores = [0.9997 + each * 1e-5 for each in range(10)] + [0.5] * 10
+    found = Outcome(np.array([1] * 10 + [0] * 10), np.array(scores))
+    printed = float(list(tables({"model": found}, {"model": False}))[2].split()[-1])
+    assert printed <= 0.9997
+    assert printed == pytest.approx(0.9997, abs=1e-6)
+    found = Outcome(np.array([1]), np.array([0.9999999]))
+    assert list(tables({"model": found}, {"model": False}))[2].endswith(" 0.999999")

@@ -8,23 +8,16 @@ import subprocess
 import sys
 import threading
 import time
-import unicodedata
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aatm_onnx.mapping.abbreviations import read_abbreviations
-from aatm_onnx.mapping.cleaning import TermReader
 from aatm_onnx.mapping.decide import Rules
-from aatm_onnx.mapping.evaluate import Outcome
-from aatm_onnx.mapping.journal import Journal
 from aatm_onnx.mapping.propose import Candidate
-from aatm_onnx.mapping.report import tables
 from aatm_onnx.mapping.terms import TermColumns, read_terms
-from aatm_onnx.vocabulary import Concept, Damage, Filters, Match, build_vocabulary, read_sources
+from aatm_onnx.vocabulary import Concept, Damage, Match, build_vocabulary, read_sources
 from aatm_onnx.vocabulary.both_names import combined, documents_of
 
 from .test_cli import run
@@ -229,160 +222,6 @@ def test_a_run_that_was_interrupted_goes_on(tmp_path: Path, vocabulary: Path) ->
     assert output.read_bytes() == resumed
 
 
-def test_a_half_written_line_of_a_journal_is_forgotten(tmp_path: Path) -> None:
-    path, candidates = tmp_path / "journal", [Candidate("1", "a", 0.5, 0.25)]
-    with Journal(path, {"model": "x"}) as journal:
-        journal.append([("one", candidates), ("two", [])])
-    path.write_bytes(path.read_bytes() + b'{"text": "three", "cand')
-    with Journal(path, {"model": "x"}) as journal:
-        assert ("one" in journal, "three" in journal, len(journal)) == (True, False, 2)
-        journal.append([("three", candidates)])
-        assert (journal["one"], journal["two"], journal["three"]) == (candidates, [], candidates)
-    with pytest.raises(ValueError, match="give --restart"):
-        Journal(path, {"model": "y"})
-    with Journal(path, {"model": "y"}, restart=True) as journal:
-        assert len(journal) == 0
-
-
-def test_the_last_line_of_a_journal_counts_only_with_its_end(tmp_path: Path) -> None:
-    path, candidates = tmp_path / "journal", [Candidate("1", "a", 0.5, 0.25)]
-    with Journal(path, {"model": "x"}) as journal:
-        journal.append([("one", candidates), ("two", candidates)])
-    path.write_bytes(path.read_bytes()[:-1])
-    with Journal(path, {"model": "x"}) as journal:
-        assert ("one" in journal, "two" in journal) == (True, False)
-        journal.append([("three", candidates)])
-        assert (journal["one"], journal["three"]) == (candidates, candidates)
-    with Journal(path, {"model": "x"}) as journal:
-        assert len(journal) == 2
-    path.write_bytes(b'{"journal": 1, "mod')  # nothing was scored yet
-    with Journal(path, {"model": "x"}) as journal:
-        journal.append([("one", candidates)])
-    with Journal(path, {"model": "x"}) as journal:
-        assert journal["one"] == candidates
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no locks")
-def test_a_journal_is_of_one_run_at_a_time(tmp_path: Path) -> None:
-    path = tmp_path / "journal"
-    with Journal(path, {"model": "x"}) as first:
-        first.append([("one", [])])
-        for restart in (False, True):
-            with pytest.raises(ValueError, match="of a run that has not ended"):
-                Journal(path, {"model": "x"}, restart=restart)
-        assert first["one"] == []
-        first.remove()
-        with Journal(path, {"model": "x"}) as second:
-            assert len(second) == 0
-            second.remove()
-
-
-@pytest.mark.parametrize(
-    ("term", "text"),
-    [
-        ("ABD PAIN / R/O APPENDICITIS;", "abdominal pain"),
-        ("hx of CVA in 2019 L sided", "history of cerebrovascular accident left sided"),
-        ("CVA 3/4/19, rt. sided", "cerebrovascular accident , right sided"),
-        ("h/o DVT (R) leg", "history of deep vein thrombosis right leg"),
-        ("MI 2019; CABG", "MI"),
-        ("MI (since 2019) stable", "MI stable"),
-        ("Cholecalciferol 2000 UNT Oral Tablet", "Cholecalciferol 2000 UNT Oral Tablet"),
-        ("Saline in 2000 ML bag", "Saline in 2000 ML bag"),
-        ("Olmesartan 5/10/20 mg", "Olmesartan 5/10/20 mg"),
-        ("water 7732-18-5", "water 7732-18-5"),
-        ("trypsin 3.4.21.4", "trypsin 3.4.21.4"),
-        ("area 11 of Brodmann-1909", "area 11 of Brodmann-1909"),
-        ("RNA by RT-PCR", "RNA by RT-PCR"),
-        ("CA-125", "CA-125"),
-        ("Ca ionized", "Ca ionized"),
-        ("PT evaluation", "PT evaluation"),
-        ("pt c/o headache", "headache"),
-        ("Glucose (L)", "Glucose (L)"),
-        ("ABECMA(R)", "ABECMA(R)"),
-        ("B/L knee pain", "B/L knee pain"),
-        ("Paracetamol 325 MG / Codeine 5 MG", "Paracetamol 325 MG / Codeine 5 MG"),
-        ("Diabetes mellitus - type 2", "Diabetes mellitus - type 2"),
-        ("fever / r/o flu / cough", "fever / cough"),
-        ("c/o headache", "headache"),
-        ("webbed toes 2/3", "webbed toes 2/3"),
-        ("Fever w/o cough", "Fever without cough"),
-        ("fracture - possible", "fracture"),
-        ("r/o sepsis", "r/o sepsis"),
-        ("L-carnitine", "L-carnitine"),
-        ("ALL", "ALL"),
-        ("2019", "2019"),
-        ("???", "???"),
-    ],
-)
-def test_terms_are_read_as_a_mapper_would(term: str, text: str) -> None:
-    assert TermReader()(term).text == text
-
-
-def test_accents_are_read_alike_however_they_are_stored() -> None:
-    reading = TermReader()("Ca\u0301lculo fx")
-    assert reading.text == "C\u00e1lculo fracture"
-
-
-def test_a_name_of_the_vocabulary_is_not_read(tmp_path: Path) -> None:
-    names = ("HTN; old", "Vitamin D 2000", "C/O pain - possible", "Old \u00e9tat")
-    concepts = [Concept(str(number), name, standard="S" * (number == 0)) for number, name in enumerate(names)]
-    vocabulary = build_vocabulary(concepts, tmp_path / "vocabulary")
-    read = TermReader(is_name=vocabulary.has_name)
-    assert [read(name).text for name in names] == list(names)
-    assert read("vitamin d  2000").text == "vitamin d 2000"
-    assert read("Vitamin E 2000").text == "Vitamin E"
-    standard = TermReader(is_name=lambda text: vocabulary.has_name(text, Filters(standard=True)))
-    assert (standard("HTN; old").text, standard("Vitamin D 2000").text) == ("HTN; old", "Vitamin D")
-    assert not vocabulary.has_name("???")
-
-
-@pytest.mark.parametrize(
-    ("term", "text"),
-    [
-        ("PT prolonged", "prothrombin time prolonged"),
-        ("prior C-SEC", "prior caesarean section"),
-        ("aspirin b.i.d.", "aspirin twice daily"),
-        ("Hep  B vaccine", "hepatitis b vaccine"),
-        ("HIV+ve", "HIV positive"),
-        ("N / V; r/o flu", "nausea and vomiting"),
-        ("Glucose (L)", "Glucose low"),
-        ("SOB", "SOB"),
-        ("c/o pain c fever", "pain with fever"),
-        ("junk cough", "cough"),
-    ],
-)
-def test_own_abbreviations_win_whatever_they_are_written_like(term: str, text: str, tmp_path: Path) -> None:
-    path = tmp_path / "short.csv"
-    path.write_text(
-        "pt,prothrombin time\nc-sec,caesarean section\nb.i.d.,twice daily\nhep b,hepatitis b\n+ve,positive\n"
-        "n / v,nausea and vomiting\n(L),low\nsob,SOB\nc,with\njunk,\n\n",
-        "utf-8",
-    )
-    assert TermReader(read_abbreviations(path))(term).text == text
-
-
-def test_abbreviations_that_cannot_be_read_are_named(tmp_path: Path) -> None:
-    path = tmp_path / "short.csv"
-    path.write_bytes(b"caf\xe9,coffee\n")
-    with pytest.raises(ValueError, match=r"short\.csv is not UTF-8"):
-        read_abbreviations(path)
-    for damaged in ("dm,diabetes\nx\n", "dm,diabetes\n,what\n"):
-        path.write_text(damaged, "utf-8")
-        with pytest.raises(ValueError, match=r"short\.csv, line 2: expected two fields"):
-            read_abbreviations(path)
-
-
-@given(st.text(max_size=40))
-def test_reading_never_loses_a_whole_term_and_says_what_it_did(term: str) -> None:
-    reading = TermReader()(term)
-    assert any(map(str.isalnum, reading.text)) or reading.text == term
-    if not reading.changes:
-        composed = unicodedata.normalize("NFC", term)
-        assert "".join(filter(str.isalnum, reading.text)) in map(
-            "".join, (filter(str.isalnum, composed), filter(str.isalnum, term))
-        )
-
-
 def test_no_clean_and_own_abbreviations(terms: Path, vocabulary: Path, tmp_path: Path) -> None:
     output, _ = mapped(terms, vocabulary, "csv", *COLUMNS, "--no-clean", "--model", "retriever")
     first = rows(output)[0]
@@ -453,16 +292,6 @@ def test_the_margin_is_to_the_second_candidate_even_where_one_is_kept(terms: Pat
     done = run("map", terms, "--vocabulary", vocabulary, "--output", terms.with_name("o.csv"), *COLUMNS, *options,
                "--candidates", "1")  # fmt: skip
     assert "give --candidates 2 or more" in done.stderr
-
-
-def test_a_threshold_can_be_typed_as_it_is_printed() -> None:
-    scores = [0.9997 + each * 1e-5 for each in range(10)] + [0.5] * 10
-    outcome = Outcome(np.array([1] * 10 + [0] * 10), np.array(scores))
-    printed = float(list(tables({"model": outcome}, {"model": False}))[2].split()[-1])
-    assert printed <= 0.9997
-    assert printed == pytest.approx(0.9997, abs=1e-6)
-    outcome = Outcome(np.array([1]), np.array([0.9999999]))
-    assert list(tables({"model": outcome}, {"model": False}))[2].endswith(" 0.999999")
 
 
 def test_a_found_synonym_and_the_preferred_name_both_count_unless_one_is_the_very_term() -> None:
