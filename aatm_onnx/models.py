@@ -51,7 +51,7 @@ def find_bundle(model: ModelName = None) -> Path:
     if name := hub_id(model):
         return _exported_bundle(name)
     assert not isinstance(model, Qwen3RerankerModels)  # these have hub ids
-    if (folder := Path(os.fspath(model)).expanduser()).is_dir():
+    if (folder := with_home(os.fspath(model))).is_dir():
         return folder
     known = ", ".join([DEFAULT_MODEL, *SHORT_NAMES, *(each.value for each in Qwen3RerankerModels)])
     raise BundleError(f"There is no bundle folder {os.fspath(model)!r}, and it is not one of the models {known}.")
@@ -59,15 +59,20 @@ def find_bundle(model: ModelName = None) -> Path:
 
 def default_output(checkpoint: str) -> Path:
     """Where `aatm-onnx export CHECKPOINT` puts its bundle when not told otherwise: `models/NAME` below this folder."""
-    folder = Path(checkpoint).expanduser()
+    folder = with_home(checkpoint)
     return Path("models") / (folder.resolve() if folder.name in ("", "..") else folder).name
 
 
 def cache_folder() -> Path:
     """The user's cache of bundles: $AATM_ONNX_CACHE, else aatm-onnx in $XDG_CACHE_HOME, else in ~/.cache."""
     if chosen := os.environ.get("AATM_ONNX_CACHE"):
-        return Path(os.path.expanduser(chosen))  # noqa: PTH111  # pathlib's raises where the user has no home
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "aatm-onnx"  # noqa: PTH111
+        return with_home(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or with_home("~/.cache")) / "aatm-onnx"
+
+
+def with_home(path: str) -> Path:
+    """A path whose leading ~ or ~USER is that user's home; as it is if there is none, where pathlib's own raises."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111
 
 
 def _default_bundle() -> Path:

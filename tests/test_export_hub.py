@@ -104,9 +104,10 @@ def test_what_the_hub_does_not_have_is_refused(requested: list[str]) -> None:
         open_checkpoint("someone/else")
 
 
-def test_what_can_be_neither_folder_nor_repository_is_refused(requested: list[str]) -> None:
-    with pytest.raises(ExportError, match="no/such/folder is neither a folder here nor an id"):
-        open_checkpoint("no/such/folder")
+@pytest.mark.parametrize("name", ["no/such/folder", "~nobody-of-that-name/checkpoint"])
+def test_what_can_be_neither_folder_nor_repository_is_refused(requested: list[str], name: str) -> None:
+    with pytest.raises(ExportError, match=f"{name} is neither a folder here nor an id"):
+        open_checkpoint(name)
 
 
 def test_a_hub_out_of_reach_is_told_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,8 +33,9 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_without_a_bundle_the_error_names_the_export_command() -> None:
     with pytest.raises(BundleError, match=r"aatm-onnx export Qwen/Qwen3-Reranker-0\.6B"):
         load_reranker("qwen3-reranker-0.6b")
-    with pytest.raises(BundleError, match="no bundle folder 'nothing/here'"):
-        Qwen3Reranker("nothing/here")
+    for nowhere in ("nothing/here", "~nobody-of-that-name/bundle"):
+        with pytest.raises(BundleError, match=f"no bundle folder '{nowhere}'"):
+            Qwen3Reranker(nowhere)
 
 
 def test_the_fallback_is_bm25_with_a_warning() -> None:

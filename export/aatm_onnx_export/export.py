@@ -21,6 +21,7 @@ from aatm_onnx.bundle import (
     open_bundle,
 )
 from aatm_onnx.errors import BundleError, ExportError
+from aatm_onnx.models import with_home
 from aatm_onnx.prompt import DEFAULT_MAX_LENGTH, DEFAULT_PREFIX, DEFAULT_SUFFIX, DEFAULT_TASK, format_instruction
 from aatm_onnx.ranking import check_count, check_text
 
@@ -79,7 +80,7 @@ def export_checkpoint(
         ValueError: a name or a part of the prompt is not text, or `max_length` not a number.
         OSError: the disk is full, or a file can't be read.
     """
-    checkpoint, output = os.fspath(checkpoint), Path(output).expanduser()
+    checkpoint, output = os.fspath(checkpoint), with_home(os.fspath(output))
     check_text(str(output.absolute()), "The output's path")
     for text, what in ((task, "The task"), (prefix, "The prefix"), (suffix, "The suffix")):
         check_text(text, what)

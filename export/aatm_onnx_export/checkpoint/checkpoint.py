@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from aatm_onnx.bundle import TOKENIZER_FILE, ModelConfig, Source
 from aatm_onnx.bundle.strict_json import read_json
 from aatm_onnx.errors import BundleError, ExportError
+from aatm_onnx.models import with_home
 from aatm_onnx.tokenizer import read_tokenizer
 
 from . import hub
@@ -54,8 +55,8 @@ def open_checkpoint(name: str) -> Checkpoint:
         ExportError: it can't be had, is not a Qwen3 causal LM, has no usable tokenizer, has no single token for "yes"
             or "no", or its weights are missing, truncated or of other shapes than its config says.
     """
-    local = Path(name).expanduser().is_dir()
-    folder, revision = (Path(name).expanduser(), None) if local else hub.download(name, hub.DESCRIPTION)
+    local = with_home(name).is_dir()
+    folder, revision = (with_home(name), None) if local else hub.download(name, hub.DESCRIPTION)
     raw_config = _read_config(folder, name)
     config = read_config(raw_config, name)
     tokenizer = _read_tokenizer(folder, name)
