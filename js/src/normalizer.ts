@@ -1,6 +1,7 @@
 /** What a tokenizer.json does to a text before it is split. */
 
 import { BundleError } from "./errors.js";
+import { normalized } from "./marks.js";
 import { matches, translatePattern } from "./pattern.js";
 import { AFTER_UNICODE_9 } from "./unicode.js";
 
@@ -16,11 +17,11 @@ export interface Normalizer {
 
 const OLDER = new RegExp(`[^${AFTER_UNICODE_9}]+`, "gu");
 // Two Vedic signs were marks then.
-const MARKS = new RegExp(`(?![${AFTER_UNICODE_9}])[\\p{M}\\u1cf2\\u1cf3]+`, "gu");
+const MARKS = new RegExp(`(?![${AFTER_UNICODE_9}])[\\p{M}\\u1cf2\\u1cf3]`, "gu");
 
 const STEPS: Record<string, Normalize> = {
-  NFC: (text) => text.normalize("NFC"),
-  NFKD: (text) => text.replace(OLDER, (part) => part.normalize("NFKD")),
+  NFC: (text) => text.replace(OLDER, (part) => normalized(part, "NFC")),
+  NFKD: (text) => text.replace(OLDER, (part) => normalized(part, "NFKD")),
   StripAccents: (text) => text.replace(MARKS, ""),
   // Python's tokenizers lower every character for itself; JavaScript knows that a sigma at a word's end differs.
   Lowercase: (text) => text.replaceAll("Σ", "σ").toLowerCase(),

@@ -1,13 +1,14 @@
 """What the Python package makes of 2,000 texts in many scripts, for the JavaScript tests: `make_vectors.py OUTPUT`.
 
-Writes OUTPUT/vectors.json (token ids of the texts by two tokenizers, with and without control tokens; scores of pairs
-by the default model) and OUTPUT/qwen3-tokenizer.json, the tokenizer of the released Qwen3 rerankers, unzipped.
+Writes OUTPUT/vectors.json (token ids of the texts, and of ones that are mostly combining marks, by two tokenizers, with
+and without control tokens; scores of pairs by the default model) and OUTPUT/qwen3-tokenizer.json, the tokenizer of the released Qwen3 rerankers, unzipped.
 """
 
 import gzip
 import json
 import random
 import sys
+import unicodedata
 from pathlib import Path
 
 from aatm_onnx import Qwen3Reranker
@@ -40,13 +41,14 @@ def main(output: Path) -> None:
     qwen3.write_bytes(gzip.decompress(QWEN3.read_bytes()))
     draw = random.Random(17)
     texts = [_text(draw) for _ in range(2000)]
+    marks = _marks(draw)
     files = {"default": find_bundle() / "tokenizer.json", "qwen3": qwen3}
     ids = {
-        f"{name}{' with control tokens' if control else ''}": _ids(file, control, texts)
+        f"{name}{' with control tokens' if control else ''}": _ids(file, control, [*texts, *marks])
         for name, file in files.items()
         for control in (False, True)
     }
-    vectors = {"texts": texts, "ids": ids, "groups": _groups(texts)}
+    vectors = {"texts": [*texts, *marks], "ids": ids, "groups": _groups(texts)}
     (output / "vectors.json").write_text(json.dumps(vectors), "utf-8")
 
 
@@ -60,6 +62,14 @@ def _text(draw: random.Random) -> str:
             points = [draw.randint(first, last) for _ in range(draw.randrange(1, 8))]
             parts.append("".join(chr(point) for point in points if not 0xD800 <= point < 0xE000))
     return draw.choice([" ", "", " "]).join(parts)
+
+
+def _marks(draw: random.Random) -> list[str]:
+    """Every combining mark between older ones, then long runs of them in no order."""
+    marks = [chr(point) for point in range(sys.maxunicode + 1) if unicodedata.category(chr(point)).startswith("M")]
+    between = [f"e\u0301{mark}\u0323e ガ\u0301{mark}\u3099ガ" for mark in marks]
+    kinds = [draw.sample([*marks, "\uff9e"], draw.choice([2, 10, 500])) for _ in range(100)]
+    return between + ["e" + "".join(draw.choices(kind, k=draw.randrange(90, 400))) for kind in kinds]
 
 
 def _ids(file: Path, control_tokens: bool, texts: list[str]) -> list[list[int]]:

@@ -28,6 +28,14 @@ test("a word of a million letters is no different", () => {
   assert.deepEqual(many.slice(0, some.length - 5), some.slice(0, -5));
 });
 
+test("marks in no order take no square of the time of ones in order", { timeout: 60_000 }, () => {
+  for (const file of Object.values(files)) {
+    const tokenizer = new TokenizerReader(file, "tokenizer.json").tokenizer(false);
+    const ids = tokenizer.encode(`e${"\u0301\u0323".repeat(250_000)}`); // minutes, where it was the square
+    assert.deepEqual(ids, tokenizer.encode(`e${"\u0323".repeat(250_000)}${"\u0301".repeat(250_000)}`));
+  }
+});
+
 test("a tokenizer of another kind is refused", () => {
   const altered = (change) => {
     const content = JSON.parse(files.default);
