@@ -50,6 +50,11 @@ export class PromptTokenizer {
     if (truncated) own.length = this.room;
     return { ids: Int32Array.from([this.prefixIds, own, this.suffixIds].flat()), truncated };
   }
+
+  /** Whether a text alone takes all tokens that a pair may have, so that nothing after it is left. */
+  fillsRoom(text: string): boolean {
+    return this.tokenizer.encode(text).length >= this.room;
+  }
 }
 
 /** Input ids and attention mask of a batch, each (batch, seq). */

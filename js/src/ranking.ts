@@ -37,10 +37,30 @@ export function checkText(value: unknown, what: string): string {
 
 /** Return the documents as a list of checked texts; `where` is appended to what an error calls them. */
 export function checkDocuments(documents: Iterable<string>, where = ""): string[] {
-  if (typeof documents === "string" || typeof documents?.[Symbol.iterator] !== "function") {
-    throw new TypeError(`The documents${where} must be a list of strings, not ${nameOf(documents)}.`);
+  const list = checkList(documents, `The documents${where}`, "a list of strings");
+  return list.map((document, index) => checkText(document, `Document ${index}${where}`));
+}
+
+/** Return every query and its documents as lists of checked texts. */
+export function checkPairs(
+  queries: Iterable<string>,
+  documents: Iterable<Iterable<string>>,
+): [queries: string[], documents: string[][]] {
+  const checked = checkList(queries, "The queries", "a list of strings").map((query, index) => checkText(query, `Query ${index}`));
+  const lists = checkList(documents, "The documents of all queries", "a list of lists of strings");
+  const texts = lists.map((group, index) => checkDocuments(group, ` of query ${index}`));
+  if (checked.length !== texts.length) {
+    throw new RangeError(`There are ${checked.length} queries but ${texts.length} lists of documents.`);
   }
-  return Array.from(documents, (document, index) => checkText(document, `Document ${index}${where}`));
+  return [checked, texts];
+}
+
+/** A copy, as what was given may be changed while the model runs. */
+function checkList<Item>(values: Iterable<Item>, what: string, kind: string): Item[] {
+  if (typeof values === "string" || typeof values?.[Symbol.iterator] !== "function") {
+    throw new TypeError(`${what} must be ${kind}, not ${nameOf(values)}.`);
+  }
+  return Array.from(values);
 }
 
 function nameOf(value: unknown): string {

@@ -5,7 +5,7 @@ import { Bundle, type Progress } from "./bundle/bundle.js";
 import { type Manifest, TOKENIZER_FILE } from "./bundle/manifest.js";
 import { BundleError, ProviderError, ScoreError, TooLongError } from "./errors.js";
 import { type EncodedPrompt, formatInstruction, PromptTokenizer } from "./prompt.js";
-import { checkDocuments, checkText, type PairScore, type RankedDocument, rankingOf } from "./ranking.js";
+import { checkDocuments, checkPairs, checkText, type PairScore, type RankedDocument, rankingOf } from "./ranking.js";
 import { REMEMBERED_TOKENS } from "./runtime/plan.js";
 import { checkProvider, type Provider } from "./runtime/providers.js";
 import { Scorer } from "./runtime/scorer.js";
@@ -53,6 +53,8 @@ export interface RankOptions extends ScoreOptions {
 
 /** Gives every document the probability that a Qwen3 reranker answers "yes" for a query and that document. */
 export class Reranker {
+  private closing: Promise<void> | undefined;
+
   private constructor(
     private readonly bundle: Bundle,
     private readonly tokenizer: TokenizerReader,
@@ -83,6 +85,12 @@ export class Reranker {
     const task = checkText(options.task ?? manifest.prompt.task, "The task");
     const maxLength = options.maxLength ?? manifest.max_length;
     const prompts = promptTokenizer(manifest, tokenizer, options, maxLength);
+    if (prompts.fillsRoom(formatInstruction(task, "", ""))) {
+      throw new RangeError(
+        `maxLength is ${maxLength}, which prefix, task and suffix take alone; give more, so that query and document` +
+          " have room.",
+      );
+    }
     const scorer = new Scorer(session, manifest.pad_token_id, tokenBudget, options.cachedTokens ?? REMEMBERED_TOKENS);
     const reranker = new Reranker(bundle, tokenizer, prompts, scorer, task, maxLength);
     if (provider !== "cpu") await reranker.proveProvider();
@@ -93,18 +101,71 @@ export class Reranker {
   async scorePairs(
     queries: readonly string[],
     documents: readonly (readonly string[])[],
-    { task = this.task, truncate = true }: ScoreOptions = {},
+    options: ScoreOptions = {},
   ): Promise<PairScore[][]> {
-    if (queries.length !== documents.length) {
-      throw new RangeError(`There are ${queries.length} queries but ${documents.length} lists of documents.`);
-    }
+    return this.scoreChecked(...checkPairs(queries, documents), options);
+  }
+
+  /** Score documents against one query: one score each, in the order given; larger is better. */
+  async score(query: string, documents: Iterable<string>, options: ScoreOptions = {}): Promise<number[]> {
+    const [pairs] = await this.scoreChecked([checkText(query, "The query")], [checkDocuments(documents)], options);
+    return pairs!.map((pair) => pair.score);
+  }
+
+  /** Order documents by their score against one query, best first; equal scores keep the order given. */
+  async rank(query: string, documents: Iterable<string>, options: RankOptions = {}): Promise<RankedDocument[]> {
+    const [ranking] = await this.rankChecked([checkText(query, "The query")], [checkDocuments(documents)], options);
+    return ranking!;
+  }
+
+  /** Like `rank` for many queries at once, which fills batches better: `documents[i]` against `queries[i]`. */
+  async rankMany(
+    queries: readonly string[],
+    documents: readonly (readonly string[])[],
+    options: RankOptions = {},
+  ): Promise<RankedDocument[][]> {
+    return this.rankChecked(...checkPairs(queries, documents), options);
+  }
+
+  /** Prove that the bundle computes here the scores that it was exported with. */
+  async verify(): Promise<Conformance> {
+    this.checkOpen();
+    return checkConformance(this.bundle, this.scorer.session, this.tokenizer, this.scorer.tokenBudget);
+  }
+
+  /** Give back the session's memory, when the calls before this have ended; the reranker can't be used any more. */
+  close(): Promise<void> {
+    return (this.closing ??= this.scorer.close());
+  }
+
+  /** What runs it: provider, threads, and which bundle. */
+  get description(): { provider: Provider; threads: number; place: string; manifest: Manifest } {
+    const { provider, threads } = this.scorer.session;
+    return { provider, threads, place: this.bundle.source.place, manifest: this.bundle.manifest };
+  }
+
+  private async rankChecked(
+    queries: readonly string[],
+    documents: readonly (readonly string[])[],
+    { topK, ...options }: RankOptions,
+  ): Promise<RankedDocument[][]> {
+    const count = topK === undefined ? undefined : checkedCount(topK, "topK");
+    const scored = await this.scoreChecked(queries, documents, options);
+    return scored.map((pairs, index) => rankingOf(documents[index]!, pairs).slice(0, count));
+  }
+
+  private async scoreChecked(
+    queries: readonly string[],
+    documents: readonly (readonly string[])[],
+    { task = this.task, truncate = true }: ScoreOptions,
+  ): Promise<PairScore[][]> {
+    this.checkOpen();
     checkText(task, "The task");
-    const texts = documents.map((group, index) => checkDocuments(group, ` of query ${index}`));
-    const encoded = queries.map((query, index) => {
-      checkText(query, `Query ${index}`);
-      return texts[index]!.map((document) => this.prompts.encode(formatInstruction(task, query, document)));
-    });
+    const encoded = queries.map((query, index) =>
+      documents[index]!.map((document) => this.prompts.encode(formatInstruction(task, query, document))),
+    );
     if (!truncate) this.refuseCut(encoded);
+    this.warnOfLostDocuments(task, queries, encoded);
     const logits = (await this.scorer.logits(encoded.flat().map(({ ids }) => ids))).values();
     return encoded.map((group, query) =>
       group.map(({ ids, truncated }, index) => {
@@ -120,44 +181,20 @@ export class Reranker {
     );
   }
 
-  /** Score documents against one query: one score each, in the order given; larger is better. */
-  async score(query: string, documents: Iterable<string>, options: ScoreOptions = {}): Promise<number[]> {
-    const [pairs] = await this.scorePairs([query], [checkDocuments(documents)], options);
-    return pairs!.map((pair) => pair.score);
+  private checkOpen(): void {
+    if (this.closing) throw new Error(`The reranker of ${this.bundle.source.place} is closed; open another one.`);
   }
 
-  /** Order documents by their score against one query, best first; equal scores keep the order given. */
-  async rank(query: string, documents: Iterable<string>, options: RankOptions = {}): Promise<RankedDocument[]> {
-    checkText(query, "The query");
-    const [ranking] = await this.rankMany([query], [checkDocuments(documents)], options);
-    return ranking!;
-  }
-
-  /** Like `rank` for many queries at once, which fills batches better: `documents[i]` against `queries[i]`. */
-  async rankMany(
-    queries: readonly string[],
-    documents: readonly (readonly string[])[],
-    { topK, ...options }: RankOptions = {},
-  ): Promise<RankedDocument[][]> {
-    const count = topK === undefined ? undefined : checkedCount(topK, "topK");
-    const scored = await this.scorePairs(queries, documents, options);
-    return scored.map((pairs, index) => rankingOf(documents[index]!, pairs).slice(0, count));
-  }
-
-  /** Prove that the bundle computes here the scores that it was exported with. */
-  async verify(): Promise<Conformance> {
-    return checkConformance(this.bundle, this.scorer.session, this.tokenizer, this.scorer.tokenBudget);
-  }
-
-  /** Give back the session's memory; the reranker can't be used any more. */
-  async close(): Promise<void> {
-    await this.scorer.close();
-  }
-
-  /** What runs it: provider, threads, and which bundle. */
-  get description(): { provider: Provider; threads: number; place: string; manifest: Manifest } {
-    const { provider, threads } = this.scorer.session;
-    return { provider, threads, place: this.bundle.source.place, manifest: this.bundle.manifest };
+  /** Warn of queries that leave no token for their documents, which then all have one score. */
+  private warnOfLostDocuments(task: string, queries: readonly string[], encoded: readonly EncodedPrompt[][]): void {
+    encoded.forEach((group, index) => {
+      if (!group.length || !group.every(({ truncated }) => truncated)) return;
+      if (!this.prompts.fillsRoom(formatInstruction(task, queries[index]!, "").trimEnd())) return;
+      console.warn(
+        `Query ${index} takes all of the ${this.maxLength} tokens, so nothing of its documents is left and they get` +
+          " equal scores; shorten it, raise maxLength, or refuse it with truncate: false.",
+      );
+    });
   }
 
   private refuseCut(encoded: readonly EncodedPrompt[][]): void {

@@ -48,6 +48,38 @@ test("a ranking", async () => {
   assert.deepEqual(await reranker.rankMany([], []), []);
 });
 
+test("a ranking's documents are those of the call, whatever becomes of the caller's lists, and any iterable will do", async () => {
+  const documents = ["Gallstones", "Nephrolithiasis", "Renal cyst"];
+  const expected = await reranker.rank("kidney stones", documents);
+  const mine = [...documents];
+  const pending = reranker.rankMany(["kidney stones"], [mine]);
+  mine.length = 0;
+  assert.deepEqual(await pending, [expected]);
+  assert.deepEqual(await reranker.rankMany(["kidney stones"], [new Set(documents)]), [expected]);
+});
+
+test("a closed reranker says so, once the calls before have ended", async () => {
+  const closed = await Reranker.open(DEFAULT_MODEL, { threads: 1 });
+  const before = closed.score("kidney stones", ["Gallstones"]);
+  const closing = closed.close();
+  for (const call of [() => closed.rank("pain", ["a"]), () => closed.verify()]) {
+    await assert.rejects(call, /default\/ is closed; open another one/);
+  }
+  await closing;
+  await closed.close();
+  assert.equal((await before).length, 1);
+});
+
+test("a query that leaves its documents no token is warned of", async (context) => {
+  const warn = context.mock.method(console, "warn", () => {});
+  const [[first, second]] = await reranker.rankMany(["kidney ".repeat(9000), "pain"], [["a", "b"], ["a", "b"]]);
+  assert.equal(first.score, second.score);
+  assert.equal(warn.mock.callCount(), 1);
+  assert.match(warn.mock.calls[0].arguments[0], /^Query 0 takes all of the 8192 tokens/);
+  await reranker.rank("pain", ["a ".repeat(9000)]); // a document that is cut is none
+  assert.equal(warn.mock.callCount(), 1);
+});
+
 test("another task, other words around a pair, and a smaller budget", async () => {
   const documents = ["Gallstones", "Nephrolithiasis"];
   const plain = await reranker.score("kidney stones", documents);
@@ -77,8 +109,11 @@ test("bad input is refused in one sentence", async () => {
     [() => reranker.rank("pain", ["\ud800"]), /not valid Unicode/],
     [() => reranker.rank("pain", ["a"], { topK: 0 }), /topK must be/],
     [() => reranker.rankMany(["pain"], []), /1 queries but 0 lists/],
+    [() => reranker.rankMany("ab", [["a"], ["b"]]), /The queries must be a list of strings, not one string/],
+    [() => reranker.scorePairs(["pain"], null), /The documents of all queries must be a list of lists of strings, not null/],
     [() => reranker.rank("pain", ["a ".repeat(9000)], { truncate: false }), /Document 0 of query 0 does not fit 8192 tokens/],
     [() => Reranker.open(DEFAULT_MODEL, { maxLength: 3 }), /give at least 4/],
+    [() => Reranker.open(DEFAULT_MODEL, { maxLength: 12 }), /maxLength is 12, which prefix, task and suffix take alone/],
     [() => Reranker.open(DEFAULT_MODEL, { threads: 0 }), /threads must be/],
     [() => Reranker.open(DEFAULT_MODEL, { provider: "cuda" }), /provider must be/],
     [() => Reranker.open(DEFAULT_MODEL, { provider: "webgpu" }), /In Node only/],
