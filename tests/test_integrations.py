@@ -100,8 +100,45 @@ def test_what_would_change_the_result_is_refused(model: CrossEncoder, refused: d
         model.rank(QUERY, ["a"], **refused)
 
 
+@pytest.mark.parametrize("argument", [{"task": "Find the opposite."}, {"bach_size": 8}, {"processing_kwargs": {}}])
+def test_an_argument_that_there_is_not_is_not_ignored(model: CrossEncoder, argument: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=f"no argument '{next(iter(argument))}'; `prompt` is the instruction"):
+        model.predict([(QUERY, "a")], **argument)
+    with pytest.raises(TypeError, match=f"no argument '{next(iter(argument))}'"):
+        model.rank(QUERY, ["a"], **argument)
+    without_meaning: dict[str, Any] = {"batch_size": 8, "show_progress_bar": None, "device": "cpu", "pool": None}
+    assert np.array_equal(model.predict([(QUERY, "a")], **without_meaning), model.predict([(QUERY, "a")]))
+    assert model.rank(QUERY, ["a"], **without_meaning) == model.rank(QUERY, ["a"])
+
+
+def test_pairs_may_come_from_any_iterable(model: CrossEncoder) -> None:
+    expected = model.predict([(QUERY, text) for text in CANDIDATES])
+    assert np.array_equal(model.predict(zip([QUERY] * len(CANDIDATES), CANDIDATES, strict=True)), expected)
+    assert np.array_equal(model.predict(iter([[QUERY, text] for text in CANDIDATES])), expected)
+
+
+class Frame(dict[str, list[str]]):
+    """What a table's iterator gives: its columns' names."""
+
+    columns = ("query", "document")
+
+
+@pytest.mark.parametrize(
+    "pairs", [{"query": "a", "document": "b"}, {(QUERY, "a"), (QUERY, "b")}, "ab", Frame(query=["a"], document=["b"])]
+)
+def test_pairs_without_an_order_or_of_a_table_are_refused(model: CrossEncoder, pairs: Any) -> None:
+    with pytest.raises(ValueError, match=f"The pairs must be a list.*, not {type(pairs).__name__}"):
+        model.predict(pairs)
+    with pytest.raises(ValueError, match="Pair 1 must be two strings"):
+        model.predict([(QUERY, "a"), pairs])
+
+
 def test_what_it_cannot_do_is_refused(model: CrossEncoder) -> None:
     with pytest.raises(ValueError, match="activation_fn is not supported"):
         model.rank(QUERY, ["a"], activation_fn=np.tanh)
     with pytest.raises(ValueError, match="Pair 1 must be two strings"):
         model.predict([(QUERY, "a"), (QUERY, None)])
+    with pytest.raises(ValueError, match="Pair 1 must be two strings, a query and a document, not None"):
+        model.predict([(QUERY, "a"), None])
+    with pytest.raises(ValueError, match="The document of pair 1 is not valid Unicode"):
+        model.predict([("a", "a"), (QUERY, "\ud800")])

@@ -1,6 +1,6 @@
 """A reranker in the shape of sentence-transformers' CrossEncoder, which BEIR, LanceDB and many others call."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,10 @@ from numpy.typing import NDArray
 
 from ..load import load_reranker
 from ..models import DEFAULT_MODEL, ModelName
+from ..ranking import check_text
 from ..reranker import Reranker
+
+_WITHOUT_MEANING = ("batch_size", "show_progress_bar", "num_workers", "device", "pool", "chunk_size")
 
 
 def score_pairs(reranker: Reranker, pairs: Iterable[Sequence[str]], task: str | None = None) -> list[float]:
@@ -28,10 +31,9 @@ def score_pairs(reranker: Reranker, pairs: Iterable[Sequence[str]], task: str | 
     places: dict[str, list[int]] = {}
     documents: list[str] = []
     for index, pair in enumerate(pairs):
-        if isinstance(pair, str) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
-            raise ValueError(f"Pair {index} must be two strings, a query and a document, not {pair!r}.")
-        places.setdefault(pair[0], []).append(index)
-        documents.append(pair[1])
+        query, document = _two_texts(pair, index)
+        places.setdefault(query, []).append(index)
+        documents.append(document)
     groups = [[documents[index] for index in its] for its in places.values()]
     scores = [0.0] * len(documents)
     for its, scored in zip(places.values(), reranker.score_pairs(list(places), groups, task=task), strict=True):
@@ -40,11 +42,26 @@ def score_pairs(reranker: Reranker, pairs: Iterable[Sequence[str]], task: str | 
     return scores
 
 
+def _two_texts(pair: object, index: int) -> tuple[str, str]:
+    if isinstance(pair, Iterable) and not _is_no_list(pair):
+        match list(pair):
+            case [str(query), str(document)]:
+                check_text(query, f"The query of pair {index}")
+                return query, check_text(document, f"The document of pair {index}")
+    raise ValueError(f"Pair {index} must be two strings, a query and a document, not {pair!r:.200}.")
+
+
+def _is_no_list(values: object) -> bool:
+    """Whether what it gives when iterated over is something else than its items in order."""
+    return isinstance(values, str | bytes | Mapping | Set) or hasattr(values, "columns")
+
+
 class CrossEncoder:
     """`predict` and `rank` as sentence-transformers has them (5.7, 6.2), without PyTorch.
 
-    Arguments that have no meaning here (`batch_size`, `show_progress_bar`, `num_workers`, ...) are accepted and change
-    nothing. Those that would change the result are refused: a score is a probability already.
+    Arguments that have no meaning here (`batch_size`, `show_progress_bar`, `num_workers`, `device`, `pool`,
+    `chunk_size`) are accepted and change nothing. Those that would change the result are refused: a score is a
+    probability already.
 
     Attributes:
         reranker: the reranker inside.
@@ -89,23 +106,26 @@ class CrossEncoder:
             Scores in the order given, shape (pairs,), float32; one number for one pair.
 
         Raises:
-            TypeError: there are no pairs.
+            TypeError: there are no pairs, or there is no such argument.
             ValueError: a pair is not two strings, or an argument is refused.
         """
         pairs = sentences if inputs is None else inputs
         if pairs is None:
             raise TypeError("predict needs pairs of a query and a document.")
+        if _is_no_list(pairs):
+            raise ValueError(f"The pairs must be a list, each a query and a document, not {type(pairs).__name__}.")
         _refuse(
+            ignored,
             prompt_name=prompt_name,
             activation_fn=activation_fn,
-            activation_fct=ignored.get("activation_fct"),  # its older name
             apply_softmax=apply_softmax,
             convert_to_numpy=not convert_to_numpy,
             convert_to_tensor=convert_to_tensor,
         )
-        if len(pairs) == 2 and all(isinstance(text, str) for text in pairs):
-            return np.float32(score_pairs(self.reranker, [pairs], prompt)[0])  # type: ignore[list-item]
-        return np.array(score_pairs(self.reranker, pairs, prompt), np.float32)
+        given: list[Any] = list(pairs)
+        if len(given) == 2 and all(isinstance(text, str) for text in given):
+            return np.float32(score_pairs(self.reranker, [given], prompt)[0])
+        return np.array(score_pairs(self.reranker, given, prompt), np.float32)
 
     def rank(
         self,
@@ -135,15 +155,17 @@ class CrossEncoder:
             `{"corpus_id": place in documents, "score": float}` of each, with `text` if asked for.
 
         Raises:
+            TypeError: there is no such argument.
             ValueError: a text is not a string, or an argument is refused.
         """
+        convert_to_numpy = ignored.pop("convert_to_numpy", True)
+        older = {name: ignored.pop(name, None) for name in ("apply_softmax", "convert_to_tensor")}
         _refuse(
+            ignored,
             prompt_name=prompt_name,
             activation_fn=activation_fn,
-            activation_fct=ignored.get("activation_fct"),
-            apply_softmax=ignored.get("apply_softmax"),
-            convert_to_numpy=not ignored.get("convert_to_numpy", True),
-            convert_to_tensor=ignored.get("convert_to_tensor"),
+            convert_to_numpy=not convert_to_numpy,
+            **older,
         )
         ranking = self.reranker.rank(query, documents, top_k, task=prompt)
         return [
@@ -152,8 +174,12 @@ class CrossEncoder:
         ]
 
 
-def _refuse(**arguments: object) -> None:
-    for name, value in arguments.items():
+def _refuse(ignored: dict[str, Any], **refused: object) -> None:
+    refused["activation_fct"] = ignored.pop("activation_fct", None)  # activation_fn's older name
+    for name in ignored:
+        if name not in _WITHOUT_MEANING:
+            raise TypeError(f"CrossEncoder takes no argument {name!r}; `prompt` is the instruction.")
+    for name, value in refused.items():
         if value is not None and value is not False:
             raise ValueError(
                 f"{name} is not supported: scores are probabilities already, in numpy arrays, and `prompt` is the"

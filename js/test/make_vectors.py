@@ -1,7 +1,8 @@
 """What the Python package makes of 2,000 texts in many scripts, for the JavaScript tests: `make_vectors.py OUTPUT`.
 
 Writes OUTPUT/vectors.json (token ids of the texts, and of ones that are mostly combining marks, by two tokenizers, with
-and without control tokens; scores of pairs by the default model) and OUTPUT/qwen3-tokenizer.json, the tokenizer of the released Qwen3 rerankers, unzipped.
+and without control tokens; scores of pairs by the default model) and OUTPUT/qwen3-tokenizer.json, the tokenizer of the
+released Qwen3 rerankers, unzipped.
 """
 
 import gzip
