@@ -87,7 +87,8 @@ class OnnxRanker:
 
         Args:
             query: the text to match.
-            documents: the documents to order; they are not changed.
+            documents: the documents to order; they are not changed. Of those with one id, as two retrievers give them,
+                the one with the highest score is taken, the first of equals.
             top_k: in place of the component's own.
 
         Returns:
@@ -99,6 +100,7 @@ class OnnxRanker:
         _check_top_k(top_k)
         self.warm_up()
         assert self._reranker is not None
+        documents = _distinct(documents)
         texts = [self._text(document) for document in documents]
         ranking = self._reranker.rank(query, texts, self.top_k if top_k is None else top_k)
         least = float("-inf") if self.score_threshold is None else self.score_threshold
@@ -117,8 +119,19 @@ class OnnxRanker:
     def _text(self, document: Document) -> str:
         if document.content is None:
             raise ValueError(f"Document {document.id} has no text to rank by; leave it out.")
-        meta = [str(document.meta[name]) for name in self.meta_fields_to_embed if document.meta.get(name)]
+        values = [document.meta.get(name) for name in self.meta_fields_to_embed]
+        meta = [str(value) for value in values if value is not None]
         return self.meta_data_separator.join([*meta, document.content])
+
+
+def _distinct(documents: list[Document]) -> list[Document]:
+    """One document of each id, as Haystack's own rankers take them."""
+    best: dict[str, Document] = {}
+    for document in documents:
+        other = best.setdefault(document.id, document)
+        if document.score is not None and (other.score is None or document.score > other.score):
+            best[document.id] = document
+    return list(best.values())
 
 
 def _check_top_k(top_k: int | None) -> None:

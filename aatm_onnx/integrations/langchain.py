@@ -12,7 +12,7 @@ try:
     from langchain_core.callbacks import Callbacks
     from langchain_core.cross_encoders import BaseCrossEncoder
     from langchain_core.documents import BaseDocumentCompressor, Document
-    from pydantic import ConfigDict, PrivateAttr
+    from pydantic import ConfigDict, Field, PrivateAttr
 except ImportError as error:
     raise ImportError(f"LangChain can't be imported ({error}): pip install langchain-core") from error
 
@@ -52,7 +52,7 @@ class OnnxReranker(BaseDocumentCompressor):
     model_config = ConfigDict(extra="allow")
 
     model: str = DEFAULT_MODEL
-    top_n: int | None = None
+    top_n: int | None = Field(default=None, ge=1)
     _reranker: Reranker = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:

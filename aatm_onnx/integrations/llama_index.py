@@ -7,7 +7,8 @@ from ..models import DEFAULT_MODEL
 from ..reranker import Reranker
 
 try:
-    from llama_index.core.bridge.pydantic import ConfigDict, PrivateAttr
+    from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr
+    from llama_index.core.callbacks import CBEventType, EventPayload
     from llama_index.core.instrumentation import get_dispatcher
     from llama_index.core.instrumentation.events.rerank import ReRankEndEvent, ReRankStartEvent
     from llama_index.core.postprocessor.types import BaseNodePostprocessor
@@ -31,7 +32,7 @@ class OnnxReranker(BaseNodePostprocessor):
     model_config = ConfigDict(extra="allow", arbitrary_types_allowed=True)
 
     model: str = DEFAULT_MODEL
-    top_n: int | None = None
+    top_n: int | None = Field(default=None, ge=1)
     _reranker: Reranker = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
@@ -52,9 +53,17 @@ class OnnxReranker(BaseNodePostprocessor):
         if not nodes:
             return []
         most = len(nodes) if self.top_n is None else self.top_n
+        started = {
+            EventPayload.NODES: nodes,
+            EventPayload.MODEL_NAME: self.model,
+            EventPayload.QUERY_STR: query_bundle.query_str,
+            EventPayload.TOP_K: most,
+        }
         _dispatcher.event(ReRankStartEvent(query=query_bundle, nodes=nodes, top_n=most, model_name=self.model))
-        texts = [each.node.get_content(metadata_mode=MetadataMode.EMBED) for each in nodes]
-        ranking = self._reranker.rank(query_bundle.query_str, texts, self.top_n)
-        ranked = [NodeWithScore(node=nodes[each.index].node, score=each.score) for each in ranking]
+        with self.callback_manager.event(CBEventType.RERANKING, payload=started) as event:
+            texts = [each.node.get_content(metadata_mode=MetadataMode.EMBED) for each in nodes]
+            ranking = self._reranker.rank(query_bundle.query_str, texts, self.top_n)
+            ranked = [NodeWithScore(node=nodes[each.index].node, score=each.score) for each in ranking]
+            event.on_end(payload={EventPayload.NODES: ranked})
         _dispatcher.event(ReRankEndEvent(nodes=ranked))
         return ranked

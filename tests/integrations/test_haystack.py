@@ -40,6 +40,22 @@ def test_a_pipeline_of_bm25_and_our_ranker_goes_through_yaml(ranked: Ranked) -> 
         Pipeline.loads(text)
 
 
+def test_what_two_retrievers_find_is_ranked_once(ranked: Ranked) -> None:
+    store = InMemoryDocumentStore(index="both")
+    store.write_documents(DOCUMENTS)
+    pipeline = Pipeline()
+    pipeline.add_component("ranker", OnnxRanker(top_k=len(CANDIDATES), provider="cpu"))
+    for name in ("first", "second"):
+        pipeline.add_component(name, InMemoryBM25Retriever(store))
+        pipeline.connect(f"{name}.documents", "ranker.documents")
+    query = {"query": " ".join(CANDIDATES)}
+    found = pipeline.run({"first": query, "second": query, "ranker": {"query": QUERY}})["ranker"]["documents"]
+    assert [document.id for document in found] == [str(index) for index, _, _ in ranked]
+    scored = [Document("1", "a", meta={"score": score}, score=score) for score in (None, 0.2, 0.3, 0.3, 0.1)]
+    (best,) = OnnxRanker(provider="cpu").run(QUERY, scored)["documents"]
+    assert best.meta["score"] == 0.3
+
+
 def test_the_model_is_opened_by_warm_up_and_not_before() -> None:
     ranker = OnnxRanker("no such model")
     with pytest.raises(ValueError, match="no such model"):
@@ -78,6 +94,10 @@ def test_threshold_metadata_and_what_is_wrong(ranked: Ranked) -> None:
     (with_code,) = OnnxRanker(provider="cpu", meta_fields_to_embed=["code"]).run(QUERY, DOCUMENTS[:1])["documents"]
     expected = Qwen3Reranker(provider="cpu").score(QUERY, [f"C0\n{CANDIDATES[0]}"])[0]
     assert with_code.score == pytest.approx(expected, abs=1e-6)
+    falsy = Document(content="a", meta={"grade": 0, "stage": None, "valid": False})
+    ranker = OnnxRanker(provider="cpu", meta_fields_to_embed=[*falsy.meta, "other"])
+    (with_zero,) = ranker.run(QUERY, [falsy])["documents"]
+    assert with_zero.score == pytest.approx(Qwen3Reranker(provider="cpu").score(QUERY, ["0\nFalse\na"])[0], abs=1e-6)
     with pytest.raises(ValueError, match="top_k must be at least 1, not 0"):
         OnnxRanker(top_k=0)
     with pytest.raises(ValueError, match="Document none has no text"):

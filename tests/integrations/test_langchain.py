@@ -55,3 +55,5 @@ def test_it_is_serialized_as_a_pydantic_model() -> None:
 def test_an_unknown_option_is_said_when_it_is_made() -> None:
     with pytest.raises(TypeError, match="thread_count"):
         OnnxReranker(thread_count=1)
+    with pytest.raises(ValueError, match=r"top_n\s+Input should be greater than or equal to 1"):
+        OnnxReranker(top_n=0)

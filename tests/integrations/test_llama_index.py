@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from llama_index.core import Settings, VectorStoreIndex
+from llama_index.core.callbacks import CallbackManager, CBEventType, EventPayload, LlamaDebugHandler
 from llama_index.core.embeddings import MockEmbedding
 from llama_index.core.instrumentation import get_dispatcher
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.llms import MockLLM
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.response_synthesizers import ResponseMode, get_response_synthesizer
-from llama_index.core.schema import MetadataMode, TextNode
+from llama_index.core.schema import MetadataMode, NodeWithScore, TextNode
 
 from aatm_onnx import Qwen3Reranker
 from aatm_onnx.integrations.llama_index import OnnxReranker
@@ -51,8 +52,6 @@ def test_a_query_engine_returns_nodes_with_our_scores(ranked: Ranked) -> None:
 
 def test_the_text_is_what_is_embedded() -> None:
     node = TextNode(text="Nephrolithiasis", metadata={"domain": "Condition"})
-    from llama_index.core.schema import NodeWithScore
-
     (ranked,) = OnnxReranker(provider="cpu").postprocess_nodes([NodeWithScore(node=node)], query_str=QUERY)
     text = node.get_content(metadata_mode=MetadataMode.EMBED)
     assert "Condition" in text
@@ -76,8 +75,20 @@ def test_it_is_serialized_as_a_component_and_says_what_it_does() -> None:
         assert [name for name in events if name.startswith("ReRank")] == ["ReRankStartEvent", "ReRankEndEvent"]
 
 
+def test_its_callback_manager_hears_of_it() -> None:
+    handler = LlamaDebugHandler(print_trace_on_end=False)
+    reranker = OnnxReranker(top_n=2, provider="cpu", callback_manager=CallbackManager([handler]))
+    nodes = [NodeWithScore(node=TextNode(text=text)) for text in CANDIDATES]
+    found = reranker.postprocess_nodes(nodes, query_str=QUERY)
+    ((start, end),) = handler.get_event_pairs(CBEventType.RERANKING)
+    assert start.payload[EventPayload.QUERY_STR] == QUERY
+    assert end.payload[EventPayload.NODES] == found
+
+
 def test_it_needs_a_query_and_takes_no_nodes() -> None:
     reranker = OnnxReranker(provider="cpu")
     assert reranker.postprocess_nodes([], query_str=QUERY) == []
     with pytest.raises(ValueError, match="needs the query"):
         reranker.postprocess_nodes([])
+    with pytest.raises(ValueError, match=r"top_n\s+Input should be greater than or equal to 1"):
+        OnnxReranker(top_n=0)
