@@ -207,7 +207,8 @@ class Reranker(BaseReranker):
         self.close()
 
     def _score_one(self, query: str, texts: list[str], task: str | None, truncate: bool) -> list[PairScore]:
-        return self._score_pairs([check_text(query, "The query")], [texts], _checked_tasks(task, 1), truncate)[0]
+        own = None if task is None else check_text(task, "The task")
+        return self._score_pairs([check_text(query, "The query")], [texts], [own], truncate)[0]
 
 
 def _checked_top_k(top_k: int | None) -> int | None:

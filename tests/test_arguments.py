@@ -34,6 +34,14 @@ def test_a_wrong_argument_is_named(argument: dict[str, Any], message: str) -> No
     assert len(str(error.value)) < 200
 
 
+@pytest.mark.parametrize("task", [3, ["Find the opposite."], b"Find"])
+def test_one_query_has_one_task(task: Any) -> None:
+    reranker = Qwen3Reranker(provider="cpu")
+    for call in (reranker.rank, reranker.score):
+        with pytest.raises(ValueError, match=f"The task must be a string, not {type(task).__name__}"):
+            call("a", ["b"], task=task)
+
+
 def test_numpys_integers_are_integers() -> None:
     reranker = Qwen3Reranker(provider="cpu", threads=np.int32(1), max_length=np.int64(200), token_budget=np.uint16(64))
     assert len(reranker.rank("a", ["b", "c"], top_k=np.int8(1))) == 1
