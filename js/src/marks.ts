@@ -4,7 +4,7 @@ import { codePoints } from "./unicode.js";
 
 type Form = "NFC" | "NFKD";
 
-/** So many marks on end that their order is worth the work; two of the marks are no marks but for NFKD. */
+/** So many marks on end that their order is worth the work; two of these characters become marks by NFKD. */
 const MANY_MARKS = /[\p{M}\uff9e\uff9f]{100,}/gu;
 /** One mark of each class, in the order of the classes. */
 const CLASSES = codePoints(`
@@ -21,12 +21,14 @@ export function normalized(text: string, form: Form): string {
 
 function inOrder(marks: string, form: Form): string {
   let starters = 0; // marks do not change places with these
-  const keyed = Array.from(Array.from(marks, (mark) => mark.normalize(form === "NFC" ? "NFD" : form)).join(""), (mark) => {
+  const decomposed = Array.from(marks, (mark) => mark.normalize(form === "NFC" ? "NFD" : form)).join("");
+  const keyed = Array.from(decomposed, (mark) => {
     const its = classOf(mark);
     if (!its) starters++;
     return { mark, key: starters * 100 + its };
   });
-  return keyed.sort((a, b) => a.key - b.key).map(({ mark }) => mark).join(""); // prettier-ignore
+  keyed.sort((a, b) => a.key - b.key);
+  return keyed.map(({ mark }) => mark).join("");
 }
 
 /** Which class a mark is of, counted from 1; 0 is one that stays where it is. */
