@@ -1,5 +1,6 @@
 """`aatm-onnx map`."""
 
+import errno
 import io
 import tempfile
 import uuid
@@ -107,7 +108,11 @@ def command(
         f"https://w3id.org/sssom/mappings/{uuid.uuid5(uuid.NAMESPACE_URL, f'{opened.checksum}:{terms.name}')}",
     )
     streamed = sink.is_stream(output)
-    with _journal_path(output, streamed) as path, Journal(path, proposer.describe(), restart=restart) as journal:
+    with (
+        _journal_path(output, streamed) as path,
+        sink.named(str(path)),
+        Journal(path, proposer.describe(), restart=restart) as journal,
+    ):
         try:
             with options.progress(len(texts), "Mapping") as advance:
                 score_texts(texts, proposer, journal, advance)
@@ -145,10 +150,16 @@ def _reranker(model: str, output_format: str, provider: str, threads: int | None
 
 @contextmanager
 def _journal_path(output: Path, streamed: bool) -> Iterator[Path]:
-    """Where to keep what is scored: beside a file until that is written, for a pipe or a device only meanwhile."""
+    """Where to keep what is scored: beside a file until that is written, for a pipe or a device only meanwhile.
+
+    Raises:
+        FileNotFoundError: naming `output`: its folder does not exist.
+    """
     if streamed:
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder) / "journal"
+    elif not output.parent.exists():
+        raise FileNotFoundError(errno.ENOENT, "can't be written: its folder does not exist", str(output))
     else:
         yield output.with_name(f".{output.name}.journal")
 

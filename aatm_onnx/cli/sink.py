@@ -25,7 +25,7 @@ def writing(output: Path | None, *, replace: bool) -> Iterator[IO[str]]:
         OSError: it can't be written, or standard output is closed.
     """
     if output is None:
-        with _named("standard output"):
+        with named("standard output"):
             yield _standard_output(replace)
     else:
         with opened(output) as binary:
@@ -46,7 +46,7 @@ def opened(output: Path) -> Iterator[BinaryIO]:
         OSError: naming `output`: it can't be written.
     """
     if is_stream(output):
-        with _named(str(output)), output.open("wb") as stream:
+        with named(str(output)), output.open("wb") as stream:
             yield stream
     else:
         with atomic.whole_file(output) as stream:
@@ -59,7 +59,7 @@ def is_stream(output: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _named(name: str) -> Iterator[None]:
+def named(name: str) -> Iterator[None]:
     """Say which file an error of writing is about."""
     try:
         yield

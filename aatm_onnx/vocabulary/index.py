@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..atomic import move_folder, partial_folder, remove_leftovers
 from ..bundle import sha256_of
+from .arrays import save_array
 from .concept import Concept, Filters, Match, Synonym
 from .damage import Damage
 from .grams import fold
@@ -108,10 +109,10 @@ def _reorder(folder: Path, order: NDArray[np.int64], owners: NDArray[np.uint32],
     with TextWriter(folder / "texts") as texts:
         for index in order:
             texts.append(unordered[int(index)])
-    np.save(folder / "concept_of_row.npy", owners[order])
+    save_array(folder / "concept_of_row.npy", owners[order])
     row_of_text = np.empty(len(order), np.uint32)
     row_of_text[order] = np.arange(len(order), dtype=np.uint32)
-    np.save(folder / "name_row.npy", row_of_text[names])
+    save_array(folder / "name_row.npy", row_of_text[names])
     for suffix in (".utf8", ".npy"):
         (folder / "unordered").with_suffix(suffix).unlink()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import mapped_zeros, save_array
 from .grams import fold, gram_sets
 from .texts import mapped
 
@@ -195,9 +196,9 @@ def write_postings(folder: Path, texts: Callable[[], Iterator[list[str]]], count
         place, grams = scratch.rows(which)
         lengths[which] = np.sqrt(np.bincount(place, squares[grams], len(which)))
     order = np.argsort(lengths, kind="stable")
-    np.save(folder / "lengths.npy", lengths[order])
+    save_array(folder / "lengths.npy", lengths[order])
     starts = np.concatenate([[0], np.cumsum(frequency)])
-    np.save(folder / "gram_starts.npy", starts)
+    save_array(folder / "gram_starts.npy", starts)
     _write_rows(folder / "gram_rows.npy", scratch, order, starts)
     (folder / "scratch").unlink()
     return order
@@ -217,7 +218,7 @@ def _write_scratch(path: Path, texts: Callable[[], Iterator[list[str]]], count: 
 
 
 def _write_rows(path: Path, scratch: _Scratch, order: NDArray[np.int64], starts: NDArray[np.int64]) -> None:
-    rows = np.lib.format.open_memmap(path, "w+", np.uint32, (int(starts[-1]),))
+    rows = mapped_zeros(path, np.uint32, int(starts[-1]))
     free = starts[:-1].copy()
     for start in range(0, len(order), _ROWS_AT_ONCE):
         which = order[start : start + _ROWS_AT_ONCE]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import save_array
 from .concept import Concept, Filters
 from .texts import Texts, TextWriter, mapped
 
@@ -53,10 +54,10 @@ class ConceptWriter:
             for concept_id in self._index:
                 ids.append(concept_id)
         by_id = np.argsort(np.array([each.encode() for each in self._index], dtype=np.bytes_), kind="stable")
-        np.save(self._folder / "by_id.npy", by_id)
+        save_array(self._folder / "by_id.npy", by_id)
         self._index.clear()
         for column in CATEGORIES:
-            np.save(self._folder / f"{column}.npy", np.frombuffer(self._numbers[column], np.uint32))
+            save_array(self._folder / f"{column}.npy", np.frombuffer(self._numbers[column], np.uint32))
         return {column: list(values) for column, values in self._values.items()}
 
 

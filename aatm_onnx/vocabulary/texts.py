@@ -9,6 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrays import save_array
+
 _AT_ONCE = 5000
 
 
@@ -38,7 +40,7 @@ class TextWriter:
     def __exit__(self, *_: object) -> None:
         """Close the files."""
         self._stream.close()
-        np.save(self._path.with_suffix(".npy"), np.frombuffer(self._ends, np.int64))
+        save_array(self._path.with_suffix(".npy"), np.frombuffer(self._ends, np.int64))
 
 
 class Texts:
