@@ -316,7 +316,7 @@ def test_columns_are_found_or_asked_for(tmp_path: Path) -> None:
     path.write_text(f"\n,,\nname,note,count\nfever,{'x' * 140_000},3\n", "utf-8")
     assert [(term.name, term.frequency) for term in read_terms(path)] == [("fever", 3)]
     path.write_text("name,count\nfever,many\n", "utf-8")
-    with pytest.raises(ValueError, match="line 2: the frequency 'many' is not a number"):
+    with pytest.raises(ValueError, match="line 2: the frequency 'many' is not a whole number"):
         list(read_terms(path))
 
 

@@ -197,9 +197,9 @@ def test_frequencies_are_numbers_that_fit(tmp_path: Path, vocabulary: Vocabulary
     ):
         path.write_text(f'name;count\nhtn;"{text}"\n', "utf-8")
         assert [term.frequency for term in read_terms(path)] == [frequency]
-    for text in ("inf", "nan", "1e20", "1,5", "12,34", str(2**63)):
+    for text in ("inf", "nan", "1e20", "1,5", "1.234", "1.234,5", "0.35", "12,34", str(2**63)):
         path.write_text(f'name;count\nhtn;"{text}"\n', "utf-8")
-        with pytest.raises(ValueError, match=f"line 2: the frequency '{text}' is not a number, or too large"):
+        with pytest.raises(ValueError, match=f"line 2: the frequency '{text}' is not a whole number, or too large"):
             list(read_terms(path))
     largest = f"name,count\nhypertension,{2**63 - 1}\nrenal cyst,{2**63 - 1}\n"
     path.write_text(largest, "utf-8")

@@ -82,11 +82,14 @@ def _frequency(path: Path, number: int, value: str) -> int | None:
     if _THOUSANDS.fullmatch(text):
         text = text.replace(",", "")
     try:
-        count = int(text) if text.isdecimal() else int(float(text or -1))
-        if count >= 2**63:  # Parquet's largest integer
+        given = int(text) if text.isdecimal() else float(text or -1)
+        count = int(given)
+        if count != given or count >= 2**63:  # 1.234 may be one thousand; Parquet's largest integer
             raise OverflowError
     except (ValueError, OverflowError):
-        raise ValueError(f"{path}, line {number}: the frequency {value!r} is not a number, or too large.") from None
+        raise ValueError(
+            f"{path}, line {number}: the frequency {value!r} is not a whole number, or too large."
+        ) from None
     return None if count < 0 else count  # Usagi's -1 is unknown
 
 
