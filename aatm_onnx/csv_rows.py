@@ -3,25 +3,30 @@
 import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import dropwhile
+from itertools import chain, dropwhile
 from pathlib import Path
 from typing import IO, Any
 
+_DELIMITERS = ",;\t"
 csv.field_size_limit(2**31 - 1)  # the module's own limit is 131,072 characters
 
 
-def numbered_rows(stream: IO[str], name: str, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
+def numbered_rows(stream: IO[str], name: str, delimiter: str | None = None) -> Iterator[tuple[int, list[str]]]:
     """Read the header, then the rows, each with its line number; blank lines are left out.
 
     Args:
         stream: the open file, its line ends as they are.
         name: what to call it in an error.
-        delimiter: what separates the fields.
+        delimiter: what separates the fields; None is a comma, a semicolon or a tab: what the header has most of.
 
     Raises:
         ValueError: with the line, a quote is left open, which hides where the rows end.
     """
-    reader = csv.reader(stream, delimiter=delimiter, strict=True)  # else an open quote would take in the lines after it
+    lines: Iterator[str] = iter(stream)
+    if delimiter is None:
+        begun = _up_to_header(lines)
+        delimiter, lines = max(_DELIMITERS, key=begun[-1].count), chain(begun, lines)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)  # else an open quote would take in the lines after it
     try:
         for row in dropwhile(lambda row: not any(map(str.strip, row)), reader):
             if row:
@@ -30,8 +35,18 @@ def numbered_rows(stream: IO[str], name: str, delimiter: str = ",") -> Iterator[
         raise ValueError(f"{name}, line {reader.line_num}: not CSV ({error}); is a quote left open?") from None
 
 
+def _up_to_header(lines: Iterator[str]) -> list[str]:
+    """The header, and the lines before it that are blank; one empty line if there are none."""
+    begun = [""]
+    for line in lines:
+        begun.append(line)
+        if line.strip(f"{_DELIMITERS}\r\n "):
+            break
+    return begun[1:] or begun
+
+
 def rows_of_file(path: Path, errors: str = "strict") -> Iterator[tuple[int, list[str]]]:
-    """Read a file separated by commas, semicolons or tabs: by what its header has most of.
+    """Read a file that may be read again.
 
     Args:
         path: the file.
@@ -42,9 +57,7 @@ def rows_of_file(path: Path, errors: str = "strict") -> Iterator[tuple[int, list
     """
     with path.open(encoding="utf-8-sig", errors=errors, newline="") as stream:
         refuse_pipe(stream, path)
-        header = next((line for line in stream if line.strip(",;\t\r\n ")), "")
-        stream.seek(0)
-        yield from numbered_rows(stream, str(path), max(",;\t", key=header.count))
+        yield from numbered_rows(stream, str(path))
 
 
 @contextmanager

@@ -96,6 +96,7 @@ def test_csv_in_csv_out(tmp_path: Path) -> None:
         ("in.csv", "query,name\na,b\n", "no column 'candidate'"),
         ("in.csv", "query,candidate\na\n", "line 2: the row is shorter"),
         ("in.csv", "query,candidate\nkidney,Pain, acute\n", "line 2: the row is longer than the header"),
+        ("in.csv", "\nquery;candidate\nkidney;Pain; acute\n", "line 3: the row is longer than the header"),
         ("in.csv", 'query,candidate\na,"b\na,c\n', "line 3: not CSV (unexpected end of data); is a quote left open?"),
         ("in.csv", "query,candidate\na,b\nc,d\na,e\n", "line 4: rows of the query 'a' also stand further above"),
         ("in.csv", "query,candidate,x,x\na,b,c,d\n", "in.csv has more than one column 'x'"),
@@ -143,6 +144,20 @@ def test_further_fields_are_kept_whatever_they_are_called(tmp_path: Path) -> Non
     assert list(first) == own + further
     assert [first[name] for name in further] == ["7", '{"of": ["é"]}', "", "", "x", "5"]
     assert [second[name] for name in further] == ["7", '{"of": ["é"]}', "", "X7", "", ""]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("way", ["file", "pipe"])
+def test_csv_is_read_as_spreadsheets_of_all_countries_save_it(tmp_path: Path, separator: str, way: str) -> None:
+    lines = ("\ufeff", " ", "query@candidate@note", 'kidney@"Pain, acute; or\tnot"@1', "kidney@Kidney@2")
+    text = "\r\n".join(lines).replace("@", separator)
+    path = tmp_path / ("in.tsv" if separator == "\t" else "in.csv")
+    path.write_text(text, "utf-8", newline="")
+    piped: dict[str, Any] = {"input": text, "encoding": "utf-8"} if way == "pipe" else {}
+    source = ("-", "--input-format", "csv") if piped else (path,)
+    done = run("rerank", "--model", "bm25", "--format", "csv", "--input", *source, **piped)
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    assert [(row["expression"], row["note"]) for row in rows] == [("Pain, acute; or\tnot", "1"), ("Kidney", "2")]
 
 
 def test_columns_of_a_csv_are_kept_whatever_they_are_called(tmp_path: Path) -> None:

@@ -18,7 +18,13 @@ from ..csv_rows import naming_other_encodings
 from .formats import QueryCandidates, csv, further_names, jsonl
 
 Format = Literal["jsonl", "csv", "parquet"]
-_SUFFIXES: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
+_SUFFIXES: dict[str, Format] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",  # the header says what separates the fields
+    ".parquet": "parquet",
+}
 
 
 def format_of(path: Path) -> Format:

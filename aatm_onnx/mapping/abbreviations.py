@@ -16,10 +16,10 @@ def read_abbreviations(path: Path) -> dict[str, str]:
     """
     meanings = {}
     with naming_other_encodings(str(path)), path.open(encoding="utf-8-sig", newline="") as stream:
-        for number, row in numbered_rows(stream, str(path)):
+        for number, row in numbered_rows(stream, str(path), ","):
             if not any(map(str.strip, row)):
                 continue
             if len(row) != 2 or not row[0].strip():
-                raise ValueError(f"{path}, line {number}: expected two fields, short and long.")
+                raise ValueError(f"{path}, line {number}: expected two fields with a comma between, short and long.")
             meanings[row[0].strip()] = row[1].strip()
     return meanings

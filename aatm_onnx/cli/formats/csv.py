@@ -52,7 +52,7 @@ def _records(
         if len(row) < len(columns):
             raise ValueError(f"{where}: the row is shorter than the header.")
         if len(row) > len(columns):
-            raise ValueError(f"{where}: the row is longer than the header; quote a text that has commas.")
+            raise ValueError(f"{where}: the row is longer than the header; quote a text that has the separator in it.")
         yield where, dict(zip(columns, row, strict=True))
 
 
