@@ -99,6 +99,11 @@ def test_the_wheel_carries_what_its_model_owes(wheel: Path) -> None:
     assert "Courtesy of the U.S. National Library of Medicine" in texts["NOTICE"]
 
 
+def test_the_types_of_both_packages_are_for_users_too(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        assert {"aatm_onnx/py.typed", "aatm_onnx_export/py.typed"} <= set(archive.namelist())
+
+
 _IGNORED = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__", "node_modules")
 
 
@@ -106,6 +111,10 @@ def test_the_source_distribution_can_run_its_tests(tmp_path: Path) -> None:
     """Built of a copy, because a build leaves traces in its folder."""
     copy, tools, unpacked = tmp_path / "copy", tmp_path / "tools", tmp_path / "unpacked"
     shutil.copytree(ROOT, copy, ignore=_IGNORED)
+    others = ("deploy/keys", "deploy/prometheus/key", "models/exported/model.onnx", "js/dist/index.js")
+    for name in others:  # made by whoever deploys, exports or builds there
+        (copy / name).parent.mkdir(exist_ok=True)
+        (copy / name).touch()
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", tools, "setuptools>=77"]
     subprocess.run(install, check=True, timeout=120)
     build = "from setuptools import build_meta; import sys; build_meta.build_sdist(sys.argv[1])"
@@ -116,6 +125,7 @@ def test_the_source_distribution_can_run_its_tests(tmp_path: Path) -> None:
     with tarfile.open(archive) as packed:
         packed.extractall(unpacked, filter="data")
     (folder,) = unpacked.iterdir()
+    assert not [name for name in others if (folder / name).exists()]
     for tests in ("tests", "docs", "benchmarks", "models/recipe", "export"):
         wanted = {file.relative_to(copy) for file in (copy / tests).rglob("*") if file.is_file()}
         packed_files = {file.relative_to(folder) for file in (folder / tests).rglob("*")}
