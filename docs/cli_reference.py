@@ -7,7 +7,9 @@ from aatm_onnx.cli.commands import cli
 
 def command_line_reference() -> str:
     """Every command's help, as Markdown."""
-    context = click.Context(cli, info_name="aatm-onnx", max_content_width=100, terminal_width=100)
+    context = click.Context(
+        cli, info_name="aatm-onnx", max_content_width=100, terminal_width=100, **cli.context_settings
+    )
     parts = ["# Command line", f"{cli.help}", _help(cli, context)]
     for name in cli.list_commands(context):
         command = cli.get_command(context, name)
