@@ -195,13 +195,17 @@ def test_other_addresses_need_a_key_or_consent() -> None:
         (["--model", "=x"], "must be MODEL or NAME=MODEL"),
         (["--api-key-file", "{empty}"], "has no key"),
         (["--port", "{taken}"], "can't listen on 127.0.0.1"),
+        (
+            ["--tls-certificate", "{empty}", "--tls-key", "{empty}"],
+            "TLS can't use the certificate {empty} with the key {empty}",
+        ),
     ],
 )
 def test_what_can_not_start_says_why_in_one_sentence(tmp_path: Path, arguments: list[str], message: str) -> None:
     (tmp_path / "empty").touch()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        filled = [argument.format(empty=tmp_path / "empty", taken=port) for argument in arguments]
+        *filled, message = [each.format(empty=tmp_path / "empty", taken=port) for each in (*arguments, message)]
         status, said = run(*filled)
     last = said.splitlines()[-1]
     assert (status, last.startswith("Error: "), message in last) == (1, True, True), said

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -116,6 +117,9 @@ def make_server(
         certificate: PEM file with the certificate chain, for TLS.
         private_key: PEM file with its key.
         drain_seconds: the longest time that admitted requests have once the server is told to end.
+
+    Raises:
+        ValueError: certificate and key are not PEM files that belong together.
     """
     config = uvicorn.Config(
         app,
@@ -131,6 +135,13 @@ def make_server(
         limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=5,
     )
+    try:
+        config.load()
+    except ssl.SSLError as error:
+        raise ValueError(
+            f"TLS can't use the certificate {certificate} with the key {private_key} ({error.reason});"
+            " give PEM files that belong together."
+        ) from None
     return Server(config, service, drain_seconds)
 
 
