@@ -143,3 +143,6 @@ def test_files_that_cant_be_ranked_are_named(tmp_path: Path, content: bytes | No
     assert message in done.stderr and f"{tmp_path / 'in.parquet'}" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert run("--input", tmp_path / "in.parquet").returncode == 2
+    onto_a_file = run("--input", tmp_path / "in.parquet", "--output", tmp_path / "in.parquet")
+    assert onto_a_file.returncode == 2
+    assert "is a file; name a folder for the parts" in onto_a_file.stderr

@@ -304,6 +304,11 @@ def test_what_is_not_a_whole_vocabulary_is_refused(tmp_path: Path) -> None:
     manifest.write_text(json.dumps({**json.loads(whole), "format": 99}), "utf-8")
     with pytest.raises(ValueError, match="format 99, and this version reads 1"):
         Vocabulary(vocabulary.path)
+    manifest.unlink()
+    manifest.mkdir()  # as what may not be read, and for root too
+    with pytest.raises(OSError, match=r"vocabulary\.json"):
+        Vocabulary(vocabulary.path)
+    manifest.rmdir()
     manifest.write_text(whole, "utf-8")
     (vocabulary.path / "gram_rows.npy").write_bytes(b"cut")
     with pytest.raises(ValueError, match=r"damaged: gram_rows.npy"):

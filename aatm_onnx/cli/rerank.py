@@ -91,6 +91,8 @@ def command(
         if (chosen := input_format or format_of(source)) == "parquet":
             if output is None or output_format not in (None, "parquet") or details:
                 raise click.UsageError("Parquet goes to Parquet: give a folder as --output, no --format, no --details.")
+            if output.is_file():
+                raise click.UsageError(f"--output {output} is a file; name a folder for the parts.")
             columns = {"query": query_column, "candidates": candidate_column or "candidates"}
             _rank_parquet(source, output, part_rows, load, top_k=top_k, truncate=not no_truncate, **columns)
             return

@@ -141,6 +141,7 @@ class Vocabulary:
 
         Raises:
             ValueError: it is not a vocabulary, is damaged, or is of another format.
+            OSError: it can't be read.
         """
         self.path = Path(path)
         manifest = _read_manifest(self.path)
@@ -251,7 +252,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((path / MANIFEST_FILE).read_text(encoding="utf-8"))
         version, files = manifest["format"], manifest["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         raise ValueError(
             f"{path} is not a vocabulary; make one with `aatm-onnx index CONCEPT.csv --output {path}`."
         ) from None
