@@ -90,10 +90,11 @@ class TableReranker:
             A table of the same kind: all columns of `table`, then the indices (int32) and the scores (float64).
 
         Raises:
+            TypeError: it is another kind of table.
             ValueError: a column is missing or there twice, or a text is not a string; the message says which and where.
             TooLongError: (a ValueError) a pair is too long and `truncate` is False.
         """
-        names: list[str] = list(table.columns if _is_pandas(table) else table.schema.names)  # type: ignore[attr-defined]
+        names = _names(table)
         wanted = [self.query, self.candidates, *([self.task] if self.task else [])]
         if missing := [name for name in wanted if name not in names]:
             raise ValueError(f"The table has no column {missing[0]!r}; its columns are {', '.join(map(str, names))}.")
@@ -147,6 +148,18 @@ class TableReranker:
 @functools.lru_cache(maxsize=4)
 def _opened(model: str | Qwen3RerankerModels | None, options: tuple[tuple[str, Any], ...]) -> Reranker:
     return load_reranker(model, **dict(options))
+
+
+def _names(table: Any) -> list[str]:
+    """The names of a table's columns."""
+    schema = getattr(table, "schema", None)
+    names = getattr(table, "columns", None) if _is_pandas(table) else getattr(schema, "names", None)
+    if names is None or callable(names):  # as in polars
+        raise TypeError(
+            f"A table must be a pyarrow Table or RecordBatch, or a pandas DataFrame, not {type(table).__name__};"
+            " turn it into one of these."
+        )
+    return list(names)
 
 
 def _is_pandas(table: object) -> bool:

@@ -45,6 +45,12 @@ def rankings_of(table: Any) -> list[list[tuple[int, Any]]]:
     return [[(index, pytest.approx(score, abs=2e-6)) for index, score in zip(*row, strict=True)] for row in rows]
 
 
+@pytest.mark.parametrize("kind", [None, list, dict, pd.Series])
+def test_what_is_no_table_is_refused_in_a_sentence(kind: Any) -> None:
+    with pytest.raises(TypeError, match="must be a pyarrow Table or RecordBatch, or a pandas DataFrame, not"):
+        TableReranker()(kind and kind())
+
+
 @pytest.mark.parametrize("structs", [False, True])
 def test_an_arrow_table_keeps_all_it_had(structs: bool, expected: list[Any]) -> None:
     table = arrow(structs)
