@@ -11,8 +11,8 @@ from .reranker import Reranker
 from .rerankers import BM25Reranker, Qwen3Reranker
 from .runtime.providers import check_provider
 
-_BM25_NAMES = ("bm25-reranker", "bm25")  # aatm's name and the short one
-RERANKER_NAMES = (_BM25_NAMES[0], DEFAULT_MODEL, *SHORT_NAMES)
+BM25_NAMES = ("bm25-reranker", "bm25")  # aatm's name and the short one
+RERANKER_NAMES = (BM25_NAMES[0], DEFAULT_MODEL, *SHORT_NAMES)
 
 
 def load_reranker(name: ModelName = DEFAULT_MODEL, fallback: str | None = None, **kwargs: Any) -> Reranker:
@@ -34,10 +34,10 @@ def load_reranker(name: ModelName = DEFAULT_MODEL, fallback: str | None = None, 
         >>> load_reranker("bm25").rank("heart attack", ["stroke", "heart failure"])[0].document
         'heart failure'
     """
-    if fallback not in (None, *_BM25_NAMES):
+    if fallback not in (None, *BM25_NAMES):
         raise ValueError(f"fallback must be 'bm25' or None, not {fallback!r}.")
     check_provider(kwargs.get("provider", "auto"))
-    if name in _BM25_NAMES:
+    if name in BM25_NAMES:
         signature(Qwen3Reranker).bind_partial(**kwargs)  # what one takes is accepted by both, and nothing else
         return BM25Reranker()
     try:

@@ -72,3 +72,14 @@ def test_a_threshold_can_be_typed_as_it_is_printed() -> None:
     assert printed == pytest.approx(0.9997, abs=1e-6)
     found = Outcome(np.array([1]), np.array([0.9999999]))
     assert list(tables({"model": found}, {"model": False}))[2].endswith(" 0.999999")
+
+
+def test_what_would_fail_after_the_work_is_said_before_it(tmp_path: Path) -> None:
+    """Neither the vocabulary nor the terms are read before a typing error in the last option is found."""
+    gold, empty = tmp_path / "gold.csv", tmp_path / "empty"
+    gold.touch()
+    empty.mkdir()
+    given = ("evaluate", "--gold", gold, "--vocabulary", empty)
+    assert "There is no bundle folder 'defualt'" in run(*given, "--model", "bm25", "--model", "defualt").stderr
+    plot = tmp_path / "nowhere" / "plot.svg"
+    assert run(*given, "--plot", plot).stderr == f"Error: {plot}: can't be written: its folder does not exist.\n"

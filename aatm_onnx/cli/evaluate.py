@@ -5,16 +5,19 @@ from typing import Any
 
 import click
 
-from ..load import load_reranker
+from ..load import BM25_NAMES, load_reranker
 from ..mapping.cleaning import Reading, TermReader
 from ..mapping.evaluate import Outcome
 from ..mapping.gold import read_gold
 from ..mapping.propose import TEXTS_AT_ONCE, Proposer
 from ..mapping.report import picture, tables
 from ..mapping.run import Read
+from ..models import find_bundle
 from ..rerankers import BM25Reranker
 from ..vocabulary import Vocabulary
 from . import options, sink
+
+_SEARCH = "retriever"
 
 
 @click.command("evaluate")
@@ -25,7 +28,7 @@ from . import options, sink
     help="Reviewed terms: a file saved by Usagi, SOURCE_TO_CONCEPT_MAP, or a CSV.",
 )
 @options.vocabulary
-@click.option("--model", "models", multiple=True, default=("default", "bm25", "retriever"), show_default=True)
+@click.option("--model", "models", multiple=True, default=("default", "bm25", _SEARCH), show_default=True)
 @options.provider
 @options.threads
 @options.filters
@@ -54,13 +57,18 @@ def command(
 
     --model may be repeated: a reranker's name, the path of a bundle, bm25, or retriever (by similarity alone).
     """
+    for model in models:  # else a typing error in the last name would cost the work of all others
+        if model not in (_SEARCH, *BM25_NAMES):
+            find_bundle(model)
+    if plot is not None:
+        sink.check_folder(plot)
     opened = Vocabulary(vocabulary)
     filters = options.filters_of(opened, any_standard, more)
     read: Read = TermReader(is_name=lambda text: opened.has_name(text, filters)) if clean else Reading
     questions = read_gold(gold, opened, lambda name: read(name).text, name_column, concept_column)
     outcomes, bounded = {}, {}
     for model in models:
-        reranker = None if model == "retriever" else load_reranker(model, provider=provider, threads=threads)
+        reranker = None if model == _SEARCH else load_reranker(model, provider=provider, threads=threads)
         proposer = Proposer(opened, reranker, retrieved, retrieved, filters)
         answers = []
         with options.progress(len(questions), model) as advance:

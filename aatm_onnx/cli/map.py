@@ -1,6 +1,5 @@
 """`aatm-onnx map`."""
 
-import errno
 import io
 import tempfile
 import uuid
@@ -95,6 +94,7 @@ def command(
     columns = TermColumns(name_column, code_column, frequency_column)
     if margin > 0 and retrieved == 1:
         raise click.UsageError("--margin compares the first with the second: give --candidates 2 or more.")
+    sink.check_folder(output)
     opened = Vocabulary(vocabulary)
     filters = options.filters_of(opened, any_standard, more)
     reranker = _reranker(model, output_format, **more)
@@ -150,16 +150,10 @@ def _reranker(model: str, output_format: str, provider: str, threads: int | None
 
 @contextmanager
 def _journal_path(output: Path, streamed: bool) -> Iterator[Path]:
-    """Where to keep what is scored: beside a file until that is written, for a pipe or a device only meanwhile.
-
-    Raises:
-        FileNotFoundError: naming `output`: its folder does not exist.
-    """
+    """Where to keep what is scored: beside a file until that is written, for a pipe or a device only meanwhile."""
     if streamed:
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder) / "journal"
-    elif not output.parent.exists():
-        raise FileNotFoundError(errno.ENOENT, "can't be written: its folder does not exist", str(output))
     else:
         yield output.with_name(f".{output.name}.journal")
 

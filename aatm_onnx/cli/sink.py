@@ -1,6 +1,7 @@
 """Where results go: standard output, a file that appears whole or not at all, or a pipe as it is."""
 
 import contextlib
+import errno
 import io
 import sys
 from collections.abc import Iterator
@@ -51,6 +52,16 @@ def opened(output: Path) -> Iterator[BinaryIO]:
     else:
         with atomic.whole_file(output) as stream:
             yield stream
+
+
+def check_folder(output: Path) -> None:
+    """Say before the work what opening the output after it would say.
+
+    Raises:
+        FileNotFoundError: naming `output`: its folder does not exist.
+    """
+    if not output.parent.exists():
+        raise FileNotFoundError(errno.ENOENT, "can't be written: its folder does not exist", str(output))
 
 
 def is_stream(output: Path) -> bool:
