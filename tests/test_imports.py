@@ -37,6 +37,17 @@ def test_importing_the_package_or_asking_for_help_waits_for_neither_numpy_nor_a_
         assert python("-c", f"{code}\natexit.register(lambda: exec({loaded!r}))\nmain()").endswith("{'click'}\n")
 
 
+def test_an_export_without_its_packages_names_the_extra_in_python_and_on_the_command_line() -> None:
+    reason = "import of onnx halted; None in sys.modules"
+    message = f"Export needs more packages ({reason}): pip install 'aatm-onnx[export]'."
+    without = "import sys; sys.modules['onnx'] = None\n"
+    imported = f"{without}try:\n  import aatm_onnx_export\nexcept ImportError as error: print(error)"
+    assert python("-c", imported) == f"{message}\n"
+    command = f"{without}sys.argv[1:] = ['export', 'x']\nfrom aatm_onnx.cli import main\nmain()"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, f"Error: {message}\n")
+
+
 def test_every_public_name_is_there_by_all_three_ways() -> None:
     everything: dict[str, object] = {}
     exec("from aatm_onnx import *", everything)

@@ -7,7 +7,6 @@ from typing import Any, TextIO
 
 import click
 
-from ..errors import ExportError
 from ..models import default_output
 from .info import fidelity_of
 from .terminal import printable
@@ -94,10 +93,8 @@ def export_module() -> Any:
     """Import `aatm_onnx_export`, which needs the packages of the extra `export`.
 
     Raises:
-        ExportError: one of them is missing; the message says what to install.
+        ImportError: one of them is missing; the message says what to install.
     """
-    try:
-        import aatm_onnx_export
-    except ImportError as error:
-        raise ExportError(f"Export needs more packages ({error}): pip install 'aatm-onnx[export]'.") from error
+    import aatm_onnx_export
+
     return aatm_onnx_export
