@@ -82,6 +82,15 @@ def test_jsonl_and_csv_are_utf8_in_any_code_page_and_a_table_replaces() -> None:
     assert {row["expression"] for row in rows} == set(texts)
 
 
+def test_a_letter_that_the_code_page_lacks_does_not_make_a_done_command_fail(tmp_path: Path) -> None:
+    (tmp_path / "concepts.csv").write_text("id,name\n1,a\n", "utf-8")
+    command = [*COMMAND[:3], "index", tmp_path / "concepts.csv", "--output", tmp_path / "発熱"]
+    windows = os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    done = subprocess.run(command, capture_output=True, timeout=60, env=windows)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.endswith(b"??: 1 concepts, 1 names\n")
+
+
 def test_jsonl_from_a_pipe_to_csv_has_every_querys_columns() -> None:
     done = run("--input", "-", "--input-format", "jsonl", "--format", "csv", stdin=TWO)
     assert done.stdout.splitlines()[0] == b"query,rank,rerank_score,index,expression,id"

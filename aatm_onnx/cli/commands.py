@@ -1,6 +1,7 @@
 """The command line: its commands, its signals, and its errors in one sentence each."""
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -68,6 +69,7 @@ def cli() -> None:
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with its exit code: 0 done, 1 it failed, 2 wrong usage, 130 interrupted."""
     _fill_closed_streams()
+    _write_what_can_be_written()
     _clean_up_when_terminated()
     warnings.showwarning = lambda message, *_, **__: _say(f"Warning: {message}")
     try:
@@ -107,6 +109,12 @@ def _fill_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # for the whole run
+
+
+def _write_what_can_be_written() -> None:
+    """Write `?` for what the code page does not have: a path's letter must not end what has been done already."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _clean_up_when_terminated() -> None:

@@ -83,9 +83,6 @@ def named(name: str) -> Iterator[None]:
 def _standard_output(replace: bool) -> IO[str]:
     if sys.stdout is None:  # as after `>&-`
         raise OSError("Standard output is closed; name a file with --output.")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        if replace:
-            sys.stdout.reconfigure(errors="replace")
-        else:
-            sys.stdout.reconfigure(encoding="utf-8", newline="")
+    if isinstance(sys.stdout, io.TextIOWrapper) and not replace:
+        sys.stdout.reconfigure(encoding="utf-8", newline="")
     return sys.stdout
