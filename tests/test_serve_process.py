@@ -197,7 +197,7 @@ def test_other_addresses_need_a_key_or_consent() -> None:
         (["--port", "{taken}"], "can't listen on 127.0.0.1"),
         (
             ["--tls-certificate", "{empty}", "--tls-key", "{empty}"],
-            "TLS can't use the certificate {empty} with the key {empty}",
+            "TLS can't use the certificate {empty} with the key {empty} (",
         ),
     ],
 )

@@ -137,10 +137,11 @@ def make_server(
     )
     try:
         config.load()
-    except ssl.SSLError as error:
+    except OSError as error:  # ssl's are some, and that of a pass phrase for which nobody can be asked
+        reason = (isinstance(error, ssl.SSLError) and error.reason) or error.strerror or error
         raise ValueError(
-            f"TLS can't use the certificate {certificate} with the key {private_key} ({error.reason});"
-            " give PEM files that belong together."
+            f"TLS can't use the certificate {certificate} with the key {private_key} ({reason});"
+            " give PEM files that belong together, the key without a pass phrase."
         ) from None
     return Server(config, service, drain_seconds)
 
