@@ -166,6 +166,16 @@ def test_csv_with_any_columns_and_synonyms(tmp_path: Path) -> None:
         read(tmp_path / "a.csv", text)
 
 
+@pytest.mark.parametrize(
+    "content", ["id,name,größe\n".encode("latin-1"), "id,name\n".encode("utf-16"), b"PK\x03\x04\xa0"]
+)
+def test_another_encoding_is_named_and_not_shown_as_columns(tmp_path: Path, content: bytes) -> None:
+    """Excel's "Unicode text", a workbook, or the archive that Athena sends."""
+    for skip in (False, True):
+        with pytest.raises(ValueError, match=r"a\.csv is not UTF-8 \("):
+            read(tmp_path / "a.csv", content, skip=skip)
+
+
 def test_a_column_that_is_asked_for_is_there_once(tmp_path: Path) -> None:
     text = "id,name,std\n1,Pain,S\n"
     with pytest.raises(ValueError, match=r"no column 'sdt'; its columns are id, name, std. See --standard-column"):

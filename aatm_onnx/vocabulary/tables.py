@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..csv_rows import rows_of_file
+from ..csv_rows import naming_other_encodings, rows_of_file
 from .concept import Concept, Synonym
 from .damage import Damage
 
@@ -91,10 +91,13 @@ def read_csv(path: Path, damage: Damage, columns: Columns, *, invalid: bool = Fa
         invalid: also concepts with an invalid_reason.
 
     Raises:
-        ValueError: a column is missing or there twice, or a quote is left open, which hides where the rows end.
+        ValueError: a column is missing or there twice, the header is not UTF-8, or a quote is left open, which hides
+            where the rows end.
     """
     rows = rows_of_file(path, "surrogateescape")
     _, header = next(rows, (0, []))
+    with naming_other_encodings(str(path)):  # lines are damaged one by one, but no column is found by a damaged header
+        ",".join(header).encode("utf-8", "surrogateescape").decode("utf-8")
     _check_columns(path, header, columns)
     invalid_column = None if invalid else next((each for each in header if each.lower() == "invalid_reason"), None)
     for number, row in rows:
