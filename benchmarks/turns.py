@@ -1,4 +1,4 @@
-"""Two checkouts in turns, by shape of work: `python benchmarks/turns.py BUNDLE OLDER_CHECKOUT [--rounds 4]`.
+"""Two checkouts in turns, by shape of work: `python benchmarks/turns.py BUNDLE OLDER_CHECKOUT [--rounds 4] [--beside]`.
 
 Each runs in a process of its own, and one after the other does the same work, so that a machine that is slower for a
 while is slower for both. Prints median and least milliseconds a call, and the median ratio (above 1: this one is
@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("older", type=Path, nargs="?", help="another checkout")
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--beside", action="store_true", help="beside a process that computes all the time")
     options = parser.parse_args()
     if options.older is None:
         serve(options.bundle)
@@ -75,19 +76,23 @@ def main() -> None:
 
     for process in processes:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    if options.beside:
+        processes.append(subprocess.Popen([sys.executable, "-c", "while True: pass"], text=True))
     times: list[tuple[list[float], list[float]]] = [([], []) for _ in SHAPES]
     for _ in range(options.rounds):
         for number, shape in enumerate(SHAPES):
             for _ in range(REPEATS.get(shape, 1)):
-                for process, spent in zip(processes, times[number], strict=True):
+                for process, spent in zip(processes, times[number], strict=False):
                     spent.append(ask(process, number))
     print("| ms a call, median (least) | older | this checkout | ratio |\n|---|---|---|---|")
     for shape, (older, newer) in zip(SHAPES, times, strict=True):
         ratio = statistics.median(a / b for a, b in zip(older, newer, strict=True))
         cells = [f"{statistics.median(each):.4g} ({min(each):.4g})" for each in (older, newer)]
         print(f"| {shape} | {cells[0]} | {cells[1]} | {ratio:.2f} |")
-    for process in processes:
+    for process in processes[:2]:
         process.communicate()
+    for process in processes[2:]:
+        process.kill()
 
 
 if __name__ == "__main__":

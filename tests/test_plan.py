@@ -142,14 +142,38 @@ def test_a_remembered_prefix_is_begun_with_by_the_next_plan() -> None:
 
 
 def test_what_a_querys_candidates_share_leads_them_in_one_run_if_it_is_no_longer_than_they_are() -> None:
-    def steps(query: int, own: int) -> list[Step]:
-        rows = [[*range(query), 1000 + row, *range(own - 1)] for row in range(5)]
-        return plan(arrays(rows), [np.zeros(0, np.int32)], Budgets(384, 256, leads=True))
-
-    (led,) = (step for step in steps(20, 20) if not isinstance(step, Begin | Free))
+    (led,) = led_steps(query=20, own=20, candidates=5)
     assert isinstance(led, Score) and (led.lead, led.remembers, len(led.prompts)) == (20, True, 5)
-    assert any(isinstance(step, Extend) for step in steps(60, 20))  # five rows would be padded to 60
-    assert any(isinstance(step, Extend) for step in steps(70, 70))  # too many for one batch
+    assert isinstance(led_steps(query=60, own=20, candidates=5)[0], Extend)  # five rows would be padded to 60
+    assert isinstance(led_steps(query=70, own=70, candidates=5)[0], Extend)  # too many for one batch
+
+
+def test_a_query_leads_a_batch_of_every_worker_if_there_is_enough_work_and_no_other_query_follows() -> None:
+    split = led_steps(query=20, own=20, candidates=10, workers=2)
+    assert [(step.lead, len(step.prompts), step.remembers) for step in split if isinstance(step, Score)] == [
+        (20, 5, True),
+        (20, 5, False),
+    ]
+    assert len(split) == 2
+    assert len(led_steps(query=20, own=20, candidates=6, workers=2)) == 1  # two batches of 60 tokens are too small
+    assert [len(step.prompts) for step in led_steps(20, 20, 10, 2, queries=3) if isinstance(step, Score)] == [
+        10,
+        10,
+        5,
+        5,
+    ]
+    assert isinstance(led_steps(query=30, own=20, candidates=10, workers=2)[0], Extend)  # a second row of 30 costs more
+
+
+def led_steps(query: int, own: int, candidates: int, workers: int = 1, queries: int = 1) -> list[Step]:
+    """What is run for queries whose candidates share `query` tokens."""
+    rows = [
+        [*range(100 * number, 100 * number + query), 1000 + row, *range(own - 1)]
+        for number in range(queries)
+        for row in range(candidates)
+    ]
+    steps = plan(arrays(rows), [np.zeros(0, np.int32)], Budgets(384, 256, workers, leads=True))
+    return [step for step in steps if isinstance(step, Extend | Score)]
 
 
 @settings(max_examples=200)

@@ -112,17 +112,20 @@ def test_a_single_pair_runs_no_token_of_the_bundles_prefix(session: Session) -> 
     assert runtime.most == 5
 
 
-def test_a_query_is_run_together_with_its_candidates_and_kept_for_the_next_call(session: Session) -> None:
+@pytest.mark.parametrize(("workers", "runs"), [(1, [7 * 25]), (2, [4 * 25, 4 * 25])])
+def test_a_query_is_run_together_with_its_candidates_and_kept_for_the_next_call(
+    session: Session, workers: int, runs: list[int]
+) -> None:
     assert session.prefix is not None and session.leads
     query = np.r_[session.prefix.ids, np.arange(20, dtype=np.int32)]
     ids = [np.r_[query, np.arange(row, row + 25, dtype=np.int32)] for row in range(6)]
     runtime, cache = Counting(session.runtime), PrefixCache(200)
-    counted = replace(session, runtime=runtime)  # type: ignore[arg-type]
+    counted = replace(session, runtime=runtime, workers=workers)  # type: ignore[arg-type]
     together = prompt_logits(counted, ids, 0, cache=cache)
-    assert runtime.sizes == [7 * 25]
+    assert runtime.sizes == runs
     np.testing.assert_allclose(together, prompt_logits(replace(session, leads=False), ids, 0), atol=1e-5)
     again = prompt_logits(counted, ids[:5], 0, cache=cache)
-    assert sum(runtime.sizes[1:]) == 5 * 25
+    assert sum(runtime.sizes[len(runs) :]) == 5 * 25
     np.testing.assert_allclose(again, together[:5], atol=1e-5)
 
 

@@ -140,8 +140,9 @@ class _Planner:
             if node.stop > own_start[first]:
                 begun = parent is None
                 source = (yield from self._begin(self.prompts[first][: node.stop])) if parent is None else parent
-                if self._can_lead(node, source):
-                    yield Score(source, tuple(node.prompts), lead=node.stop, remembers=begun)
+                if batches := self._led(node, source, 1 if pending else self.budgets.workers):
+                    for number, batch in enumerate(batches):
+                        yield Score(source, batch, lead=node.stop, remembers=begun and not number)
                     yield from [Free(source)] if begun else self._left(parent)
                     continue
                 prefix = yield from self._prefix_of(first, node.stop, source, begun)
@@ -172,17 +173,22 @@ class _Planner:
             if not self.waiting[prefix]:
                 yield Free(prefix)
 
-    def _can_lead(self, node: PrefixNode, source: int) -> bool:
-        """Whether a node's tokens after `source` are best run in one batch with the prompts that come after them.
+    def _led(self, node: PrefixNode, source: int, workers: int) -> list[tuple[int, ...]]:
+        """The batches that a node's tokens after `source` best lead as a row; none if they are best run by themselves.
 
-        That spares a run. But these tokens become a row, and rows are padded to the longest.
+        That saves a run. But rows are padded to the longest, and every worker's batch has this row again.
         """
         own = node.stop - self.lengths[source]
         if not self.budgets.leads or node.children or not own:
-            return False
-        longest = max(len(self.prompts[index]) for index in node.prompts) - node.stop
-        apart = own + len(node.prompts) * longest
-        return (1 + len(node.prompts)) * max(own, longest) <= min(self.budgets.tokens, apart + RUN_COST)
+            return []
+        lengths = [len(self.prompts[index]) - node.stop for index in node.prompts]
+        count, longest = len(lengths), max(lengths)
+        parts = min(workers, max(1, count * longest // LEAST_TOKENS))
+        batches = list(cut_batches(lengths, ceil_div(count, parts) * longest))
+        sizes = [(1 + len(batch)) * max(own, *(lengths[row] for row in batch)) for batch in batches]
+        if max(sizes) > self.budgets.tokens or sum(sizes) > own + count * longest + RUN_COST:
+            return []
+        return [tuple(node.prompts[row] for row in batch) for batch in batches]
 
     def _prefix_of(self, prompt: int, stop: int, parent: int, begun: bool) -> Generator[Step, None, int]:
         """The steps that make a prefix of a prompt's first `stop` tokens, which begin with `parent`; its number.
