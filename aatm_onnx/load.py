@@ -12,7 +12,7 @@ from .rerankers import BM25Reranker, Qwen3Reranker
 from .runtime.providers import check_provider
 
 BM25_NAMES = ("bm25-reranker", "bm25")  # aatm's name and the short one
-RERANKER_NAMES = (BM25_NAMES[0], DEFAULT_MODEL, *SHORT_NAMES)
+RERANKER_NAMES = (*BM25_NAMES, DEFAULT_MODEL, *SHORT_NAMES)
 
 
 def load_reranker(name: ModelName = DEFAULT_MODEL, fallback: str | None = None, **kwargs: Any) -> Reranker:

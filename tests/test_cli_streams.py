@@ -97,6 +97,15 @@ def test_jsonl_from_a_pipe_to_csv_has_every_querys_columns() -> None:
     assert done.stdout.splitlines()[-1].endswith(b",d,7")
 
 
+def test_a_dash_is_standard_output_as_it_is_standard_input(tmp_path: Path) -> None:
+    line = b'{"query": "q", "candidates": ["a", "q"]}\n'
+    asked = ("--input", "-", "--input-format", "jsonl", "--format", "jsonl")
+    done = run(*asked, "--output", "-", stdin=line, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == run(*asked, stdin=line).stdout != b""
+    assert not list(tmp_path.iterdir())
+
+
 def test_control_characters_and_newlines_never_reach_the_table() -> None:
     done = run("a\x1b]0;owned\x07", "b\nc", "\x9b31m", "\u202etxt")
     assert len(done.stdout.splitlines()) == 5

@@ -19,7 +19,7 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_aatms_names_are_known() -> None:
     aatms = {"bm25-reranker", "qwen3-reranker-0.6b", "qwen3-reranker-4b", "qwen3-reranker-8b"}
-    assert aatms | {"default"} == set(RERANKER_NAMES)
+    assert aatms | {"bm25", "default"} == set(RERANKER_NAMES)
     assert isinstance(load_reranker("bm25-reranker"), BM25Reranker)
 
 

@@ -294,6 +294,24 @@ def test_the_margin_is_to_the_second_candidate_even_where_one_is_kept(terms: Pat
     assert "give --candidates 2 or more" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--accept-above", "nan"), "'--accept-above': nan is not a number"),
+        (("--match-above", "inf"), "'--match-above': inf is not a number"),
+        (("--margin", "-3"), "'--margin': -3.0 is not in the range"),
+        (("--output", "-"), "map writes a file"),
+    ],
+)
+def test_what_no_score_can_be_compared_with_is_refused(
+    terms: Path, vocabulary: Path, given: tuple[str, str], said: str
+) -> None:
+    done = run("map", terms, "--vocabulary", vocabulary, "--output", terms.with_name("o.csv"), *COLUMNS, *given)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert list(terms.parent.iterdir()) == [terms]
+
+
 def test_a_found_synonym_and_the_preferred_name_both_count_unless_one_is_the_very_term() -> None:
     concept = Concept("1", "Nephrolithiasis")
     found = [

@@ -151,7 +151,9 @@ class Bundle:
             try:
                 right = sha256_of(self.path / name) == entry.sha256
             except OSError as error:
-                raise BundleError(f"{self.path / name} can't be read ({error.strerror}); copy it again.") from error
+                raise BundleError(
+                    f"{self.path / name} can't be read ({error.strerror}); copy it again, or let this user read it."
+                ) from error
             if not right:
                 raise BundleError(
                     f"{self.path / name} was altered: its sha256 is not the manifest's; export or copy it again."
@@ -196,7 +198,9 @@ def open_bundle(path: str | Path) -> Bundle:
             _check_file(folder, name, entry)
         _check_external_data(folder / manifest.graph.file, manifest)
     except OSError as error:
-        raise BundleError(f"{folder} can't be read as a bundle ({error}); copy it again.") from error
+        raise BundleError(
+            f"{folder} can't be read as a bundle ({error}); copy it again, or let this user read it."
+        ) from error
     return Bundle(folder, manifest)
 
 

@@ -14,10 +14,10 @@ from . import options
 @click.command("aatm", context_settings={"allow_interspersed_args": False, "help_option_names": ["-h", "--help"]})
 @click.option("--aatm-names", is_flag=True, help="Let aatm's own reranker names lead to this package's rerankers too.")
 @click.option("--bundle", "bundles", multiple=True, metavar="NAME=PATH", help="Add a bundle as reranker NAME.")
-@click.option("--min-score", type=click.FloatRange(0, 1), default=0.0, help="onnx-score selects nothing below this.")
+@click.option("--min-score", type=options.Finite(0, 1), default=0.0, help="onnx-score selects nothing below this.")
 @click.option(
     "--min-margin",
-    type=click.FloatRange(0, 1),
+    type=options.Finite(0, 1),
     default=0.0,
     help="... nor what is not this much above the best other concept.",
 )

@@ -52,10 +52,23 @@ _PROBABILITIES = ("usagi", "sssom", "aatm")  # their scores lie between 0 and 1
 @options.candidates
 @click.option("--top-k", "kept", type=click.IntRange(1, 100), default=5, show_default=True, help="How many to keep.")
 @click.option(
-    "--accept-above", type=float, help="Accept a first candidate with at least this score; default: accept none."
+    "--accept-above",
+    type=options.Finite(),
+    help="Accept a first candidate with at least this score; default: accept none.",
 )
-@click.option("--margin", type=float, default=0.0, help="Accept it only if its score is this much above the second's.")
-@click.option("--match-above", type=float, default=0.01, show_default=True, help="Below this score there is no match.")
+@click.option(
+    "--margin",
+    type=options.Finite(min=0),
+    default=0.0,
+    help="Accept it only if its score is this much above the second's.",
+)
+@click.option(
+    "--match-above",
+    type=options.Finite(),
+    default=0.01,
+    show_default=True,
+    help="Below this score there is no match.",
+)
 @click.option("--name-column", help="CSV column of the text to map.")
 @click.option("--code-column", help="CSV column of its code.")
 @click.option("--frequency-column", help="CSV column of how often it occurs.")
@@ -94,6 +107,8 @@ def command(
     columns = TermColumns(name_column, code_column, frequency_column)
     if margin > 0 and retrieved == 1:
         raise click.UsageError("--margin compares the first with the second: give --candidates 2 or more.")
+    if output == Path("-"):
+        raise click.UsageError("map writes a file, which appears when all is done: name one with --output.")
     sink.check_folder(output)
     opened = Vocabulary(vocabulary)
     filters = options.filters_of(opened, any_standard, more)

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,18 @@ if TYPE_CHECKING:  # commands that need no vocabulary don't wait for it
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class Finite(click.FloatRange):
+    """A number that is one: `nan`, which float takes, is neither above nor below anything."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the number, or refuse the option's value."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a number.", param, ctx)
+        return number
+
 
 model = click.option(
     "--model",

@@ -41,7 +41,9 @@ _READABLE = click.Path(exists=True, allow_dash=True, path_type=Path)
     "--format", "output_format", type=click.Choice(_FORMATS), help="Default: table; for Parquet input, parquet."
 )
 @click.option(
-    "--output", type=click.Path(path_type=Path), help="File to write, for Parquet a folder; default: standard output."
+    "--output",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="File to write, for Parquet a folder; default, and -: standard output.",
 )
 @click.option("--part-rows", type=click.IntRange(min=1), default=4096, show_default=True, help=_PART_ROWS_HELP)
 @click.option("--top-k", type=click.IntRange(min=1), help="Keep only this many of each query's candidates.")
@@ -83,6 +85,7 @@ def command(
     little memory. Before a file is written, all of the input is checked. Parquet, one row per query with a list column
     of candidates, becomes a folder of parts; stopped and called again, it goes on where it was.
     """
+    output = None if output == Path("-") else output
     load = partial(load_reranker, model, fallback=fallback, **model_options)
     items: Iterable[QueryCandidates]
     if source is not None:

@@ -82,7 +82,13 @@ class OnnxRanker:
                 self._reranker = load_reranker(self.model, **self.options)
 
     @component.output_types(documents=list[Document])
-    def run(self, query: str, documents: list[Document], top_k: int | None = None) -> dict[str, list[Document]]:
+    def run(
+        self,
+        query: str,
+        documents: list[Document],
+        top_k: int | None = None,
+        score_threshold: float | None = None,
+    ) -> dict[str, list[Document]]:
         """Order documents by their score against a query, best first.
 
         Args:
@@ -90,6 +96,7 @@ class OnnxRanker:
             documents: the documents to order; they are not changed. Of those with one id, as two retrievers give them,
                 the one with the highest score is taken, the first of equals.
             top_k: in place of the component's own.
+            score_threshold: in place of the component's own.
 
         Returns:
             `documents`: copies with their scores; ids and metadata are kept.
@@ -103,17 +110,22 @@ class OnnxRanker:
         documents = _distinct(documents)
         texts = [self._text(document) for document in documents]
         ranking = self._reranker.rank(query, texts, self.top_k if top_k is None else top_k)
-        least = float("-inf") if self.score_threshold is None else self.score_threshold
+        given = self.score_threshold if score_threshold is None else score_threshold
+        least = float("-inf") if given is None else given
         return {
             "documents": [replace(documents[each.index], score=each.score) for each in ranking if each.score >= least]
         }
 
     @component.output_types(documents=list[Document])
     async def run_async(
-        self, query: str, documents: list[Document], top_k: int | None = None
+        self,
+        query: str,
+        documents: list[Document],
+        top_k: int | None = None,
+        score_threshold: float | None = None,
     ) -> dict[str, list[Document]]:
         """`run` in a thread."""
-        ran: dict[str, list[Document]] = await asyncio.to_thread(self.run, query, documents, top_k)
+        ran: dict[str, list[Document]] = await asyncio.to_thread(self.run, query, documents, top_k, score_threshold)
         return ran
 
     def _text(self, document: Document) -> str:

@@ -90,6 +90,8 @@ def test_threshold_metadata_and_what_is_wrong(ranked: Ranked) -> None:
     threshold = ranked[1][1] - 1e-6
     found = OnnxRanker(provider="cpu", score_threshold=threshold).run(QUERY, DOCUMENTS)["documents"]
     assert [document.content for document in found] == [text for _, _, text in ranked[:2]]
+    for_one_run = OnnxRanker(provider="cpu", score_threshold=2).run(QUERY, DOCUMENTS, score_threshold=threshold)
+    assert for_one_run["documents"] == found
     assert all(document.score is None for document in DOCUMENTS)
     (with_code,) = OnnxRanker(provider="cpu", meta_fields_to_embed=["code"]).run(QUERY, DOCUMENTS[:1])["documents"]
     expected = Qwen3Reranker(provider="cpu").score(QUERY, [f"C0\n{CANDIDATES[0]}"])[0]
