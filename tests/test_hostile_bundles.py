@@ -355,19 +355,30 @@ def test_a_hostile_tokenizer_is_an_error_of_ours(copy: Path, change: Callable[[d
         assert len(str(error)) < 1000
 
 
-def test_a_graph_that_gives_other_shapes_is_an_error(copy: Path) -> None:
+@pytest.mark.parametrize(("gives", "said"), [("logits", "logits of shape"), ("present", "keys and values of shape")])
+def test_a_graph_that_gives_other_shapes_is_an_error(copy: Path, gives: str, said: str) -> None:
     graph = onnx.load(copy / "model.onnx", load_external_data=False)
     for node in graph.graph.node:
         for place, name in enumerate(node.output):
-            if name == "logits":
+            if name == gives:
                 node.output[place] = "other_way"
-    graph.graph.node.append(onnx.helper.make_node("Transpose", ["other_way"], ["logits"]))
-    output = next(output for output in graph.graph.output if output.name == "logits")
+    graph.graph.node.append(onnx.helper.make_node("Transpose", ["other_way"], [gives]))
+    output = next(output for output in graph.graph.output if output.name == gives)
     output.type.tensor_type.ClearField("shape")
     (copy / "model.onnx").write_bytes(graph.SerializeToString())
     reseal(copy)
-    with pytest.raises(ScoreError, match="logits of shape"):
-        Qwen3Reranker(copy, provider="cpu").score(QUERY, DOCUMENTS)
+    with pytest.raises(ScoreError, match=said):
+        Qwen3Reranker(copy, provider="cpu").score("high " * 60, [f"pressure {number}" for number in range(9)])
+
+
+def test_a_graph_that_takes_a_past_of_no_layers_is_no_rerankers(copy: Path) -> None:
+    graph = onnx.load(copy / "model.onnx", load_external_data=False)
+    past = next(each for each in graph.graph.input if each.name == "past")
+    past.type.tensor_type.shape.dim[0].dim_value = 0
+    (copy / "model.onnx").write_bytes(graph.SerializeToString())
+    reseal(copy)
+    with pytest.raises(BundleError, match=r"past of shape .* where a reranker's is"):
+        Qwen3Reranker(copy, provider="cpu")
 
 
 def test_a_graph_that_can_not_be_loaded_is_said_once_and_nowhere_else(

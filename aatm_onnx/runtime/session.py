@@ -93,7 +93,8 @@ class Session:
         feed = {"input_ids": input_ids, "attention_mask": attention_mask, "past": prefix.keys_values}
         logits, present = yield self._run(("logits", "present"), feed | {"keep_rows": np.ones(1, np.int64)})
         padding = input_ids.shape[1] - attention_mask[0].sum()
-        return _checked(logits, len(input_ids))[1:], present[0, ..., padding:, :]
+        own = _keys_values(present, prefix, input_ids.shape[1])[..., padding:, :]
+        return _checked(logits, len(input_ids))[1:], own
 
     def giving_back(self) -> "Session":
         """The same session, which gives memory back after every run on the CPU.
@@ -115,8 +116,9 @@ class Session:
         own = ids[None, len(prefix.ids) :].astype(np.int64)  # (1, own)
         feed = {"input_ids": own, "attention_mask": np.ones_like(own), "keep_rows": np.ones(1, np.int64)}
         (present,) = yield self._run(("present",), feed | {"past": prefix.keys_values})
-        present = present.reshape(present.shape[1:])
-        return PrefixKV(ids, present) if self.joins_past else prefix.followed_by(ids, present, consume=consume)
+        if self.joins_past:
+            return PrefixKV(ids, present.reshape(present.shape[1:]))
+        return prefix.followed_by(ids, _keys_values(present, prefix, own.size), consume=consume)
 
     def _run(self, outputs: tuple[str, ...], feed: dict[str, Any]) -> Run:
         return Run(outputs, feed, self.provider, self.run_options)
@@ -131,6 +133,18 @@ def _checked(logits: Any, rows: int) -> NDArray[np.float32]:
             " export the bundle again."
         )
     return found
+
+
+def _keys_values(present: Any, prefix: PrefixKV, tokens: int) -> NDArray[np.floating[Any]]:
+    """A kept row's keys and values, (layers, 2, kv_heads, tokens, head_dim), which fit those of `prefix`."""
+    past = prefix.keys_values.shape
+    if present.shape != (1, *past[:3], tokens, past[4]):
+        raise ScoreError(
+            f"The graph gives keys and values of shape {present.shape} for {tokens} tokens after a past of shape"
+            f" {past}; export the bundle again."
+        )
+    kept: NDArray[np.floating[Any]] = present[0]
+    return kept
 
 
 def open_session(
@@ -190,7 +204,7 @@ def _bundle_prefix(runtime: "InferenceSession", bundle: GraphFiles) -> PrefixKV 
     (past,) = (node for node in runtime.get_inputs() if node.name == "past")
     dtype = np.float16 if "float16" in past.type else np.float32
     shape = [size if isinstance(size, int) else 0 for size in past.shape]
-    if len(shape) != 5 or shape[3]:
+    if [size > 0 for size in shape] != [True, True, True, False, True]:
         raise BundleError(
             f"{bundle.graph_path} takes a past of shape {past.shape}, where a reranker's is (layers, 2, kv_heads, past,"
             " head_dim); export the checkpoint again."
