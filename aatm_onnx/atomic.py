@@ -65,8 +65,13 @@ def whole_file(output: Path) -> Iterator[BinaryIO]:
         if error.filename is not None and not Path(error.filename).name.startswith(f".{target.name}."):
             raise  # of another file, or said already
         if isinstance(error, FileNotFoundError):
-            raise FileNotFoundError(error.errno, "can't be written: its folder does not exist", str(output)) from error
+            raise without_folder(output) from error
         raise _cannot_write(output, error) from error
+
+
+def without_folder(output: Path) -> FileNotFoundError:
+    """What to raise where the folder of an output does not exist."""
+    return FileNotFoundError(errno.ENOENT, "can't be written: its folder does not exist", str(output))
 
 
 def _cannot_write(output: Path, error: OSError) -> OSError:

@@ -76,23 +76,22 @@ def main() -> None:
 
     for process in processes:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    if options.beside:
-        processes.append(subprocess.Popen([sys.executable, "-c", "while True: pass"], text=True))
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if options.beside else None
     times: list[tuple[list[float], list[float]]] = [([], []) for _ in SHAPES]
     for _ in range(options.rounds):
         for number, shape in enumerate(SHAPES):
             for _ in range(REPEATS.get(shape, 1)):
-                for process, spent in zip(processes, times[number], strict=False):
+                for process, spent in zip(processes, times[number], strict=True):
                     spent.append(ask(process, number))
     print("| ms a call, median (least) | older | this checkout | ratio |\n|---|---|---|---|")
     for shape, (older, newer) in zip(SHAPES, times, strict=True):
         ratio = statistics.median(a / b for a, b in zip(older, newer, strict=True))
         cells = [f"{statistics.median(each):.4g} ({min(each):.4g})" for each in (older, newer)]
         print(f"| {shape} | {cells[0]} | {cells[1]} | {ratio:.2f} |")
-    for process in processes[:2]:
+    if busy:
+        busy.kill()
+    for process in processes:
         process.communicate()
-    for process in processes[2:]:
-        process.kill()
 
 
 if __name__ == "__main__":

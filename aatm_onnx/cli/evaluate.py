@@ -17,8 +17,6 @@ from ..rerankers import BM25Reranker
 from ..vocabulary import Vocabulary
 from . import options, sink
 
-_SEARCH = "retriever"
-
 
 @click.command("evaluate")
 @click.option(
@@ -28,7 +26,7 @@ _SEARCH = "retriever"
     help="Reviewed terms: a file saved by Usagi, SOURCE_TO_CONCEPT_MAP, or a CSV.",
 )
 @options.vocabulary
-@click.option("--model", "models", multiple=True, default=("default", "bm25", _SEARCH), show_default=True)
+@click.option("--model", "models", multiple=True, default=("default", "bm25", options.SEARCH), show_default=True)
 @options.provider
 @options.threads
 @options.filters
@@ -58,7 +56,7 @@ def command(
     --model may be repeated: a reranker's name, the path of a bundle, bm25, or retriever (by similarity alone).
     """
     for model in models:  # else a typing error in the last name would cost the work of all others
-        if model not in (_SEARCH, *BM25_NAMES):
+        if model not in (options.SEARCH, *BM25_NAMES):
             find_bundle(model)
     if plot is not None:
         sink.check_folder(plot)
@@ -68,7 +66,7 @@ def command(
     questions = read_gold(gold, opened, lambda name: read(name).text, name_column, concept_column)
     outcomes, bounded = {}, {}
     for model in models:
-        reranker = None if model == _SEARCH else load_reranker(model, provider=provider, threads=threads)
+        reranker = None if model == options.SEARCH else load_reranker(model, provider=provider, threads=threads)
         proposer = Proposer(opened, reranker, retrieved, retrieved, filters)
         answers = []
         with options.progress(len(questions), model) as advance:

@@ -8,6 +8,7 @@ from typing import Any, TextIO
 import click
 
 from ..models import default_output
+from . import options
 from .info import fidelity_of
 from .terminal import printable
 
@@ -32,7 +33,7 @@ _BAR = 24  # characters
 )
 @click.option(
     "--min-tau",
-    type=click.FloatRange(-1, 1),
+    type=options.Finite(-1, 1),
     help="The least Kendall's tau that int8 and int4 are accepted with, between their order of a query's candidates and"
     " float32's; default: 0.98 and 0.95.",
 )

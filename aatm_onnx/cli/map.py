@@ -152,7 +152,7 @@ def command(
 
 
 def _reranker(model: str, output_format: str, provider: str, threads: int | None, **_: Any) -> Reranker | None:
-    if model == "retriever":
+    if model == options.SEARCH:
         return None
     reranker = load_reranker(model, provider=provider, threads=threads)
     if isinstance(reranker, BM25Reranker) and output_format in _PROBABILITIES:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # commands that need no vocabulary don't wait for it
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
+SEARCH = "retriever"  # the model's name that means the vocabulary's search alone
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 

@@ -1,7 +1,6 @@
 """Where results go: standard output, a file that appears whole or not at all, or a pipe as it is."""
 
 import contextlib
-import errno
 import io
 import sys
 from collections.abc import Iterator
@@ -61,7 +60,7 @@ def check_folder(output: Path) -> None:
         FileNotFoundError: naming `output`: its folder does not exist.
     """
     if not output.parent.exists():
-        raise FileNotFoundError(errno.ENOENT, "can't be written: its folder does not exist", str(output))
+        raise atomic.without_folder(output)
 
 
 def is_stream(output: Path) -> bool:

@@ -18,7 +18,7 @@ from ..tokenizer import read_tokenizer, token_ids
 from .scoring import probability_of_yes, score_prompts
 from .session import Session
 
-_TOKEN_BUDGET = 2048  # of a batch
+_TOKEN_BUDGET = 2048  # the most tokens of a batch
 # How far a prefix's keys and values may be from what the graph computes, as a share of their norm. They were run in
 # float32; int8's are 5 % off at 0.6B, int4's of 8B with random weights 69 %. Another prompt's are some 100 % off.
 _PREFIX_DISTANCE, _QUANTIZED_PREFIX_DISTANCE, _MOST_PREFIX_DISTANCE = 0.02, 0.5, 0.9

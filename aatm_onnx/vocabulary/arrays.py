@@ -1,4 +1,4 @@
-"""Arrays in files of numpy's format, written so that a full disk is an error that says so."""
+"""Arrays in files of numpy's format: mapped into memory, and written so that a full disk is an error that says so."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ _AT_ONCE = 1 << 20
 def save_array(path: Path, array: NDArray[Any]) -> None:
     """Write the file that `np.save` writes.
 
-    Of a full disk that says "65537 requested and 1520 written", and not that the disk is full.
+    On a full disk `np.save` says "65537 requested and 1520 written", not that the disk is full.
 
     Raises:
         OSError: it can't be written.
@@ -20,6 +20,12 @@ def save_array(path: Path, array: NDArray[Any]) -> None:
     with path.open("wb") as stream:
         np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
         stream.write(np.ascontiguousarray(array).data)
+
+
+def mapped(path: Path) -> NDArray[Any]:
+    """The array of such a file, mapped into memory."""
+    array: NDArray[Any] = np.load(path, mmap_mode="r").view(np.ndarray)
+    return array  # slices of a plain view are cheaper than a memmap's
 
 
 def mapped_zeros(path: Path, dtype: DTypeLike, count: int) -> "np.memmap[Any, np.dtype[Any]]":

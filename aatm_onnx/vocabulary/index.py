@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from ..atomic import move_folder, partial_folder, remove_leftovers
 from ..bundle import sha256_of
-from .arrays import save_array
+from .arrays import mapped, save_array
 from .concept import Concept, Filters, Match, Synonym
 from .damage import Damage
 from .grams import fold
 from .postings import Postings, write_postings
 from .table import ConceptTable, ConceptWriter
-from .texts import Texts, TextWriter, mapped
+from .texts import Texts, TextWriter
 
 FORMAT = 1
 MANIFEST_FILE = "vocabulary.json"

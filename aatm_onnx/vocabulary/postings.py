@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import mapped_zeros, save_array
+from .arrays import mapped, mapped_zeros, save_array
 from .grams import fold, gram_sets
-from .texts import mapped
 
 # A cosine of c needs vectors whose lengths differ by a factor of at most 1 / c: others are not looked at.
 _LEAST_SIMILARITY = 0.2

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import save_array
+from .arrays import mapped, save_array
 from .concept import Concept, Filters
-from .texts import Texts, TextWriter, mapped
+from .texts import Texts, TextWriter
 
 # Columns with few distinct values are stored as numbers of these values.
 CATEGORIES = ("vocabulary", "domain", "concept_class", "standard")

@@ -4,12 +4,12 @@ import mmap
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import save_array
+from .arrays import mapped, save_array
 
 _AT_ONCE = 5000
 
@@ -68,9 +68,3 @@ class Texts:
         """All texts, some thousand at a time."""
         for start in range(0, len(self), _AT_ONCE):
             yield self.at(range(start, min(start + _AT_ONCE, len(self))))
-
-
-def mapped(path: Path) -> NDArray[Any]:
-    """The array of a .npy file, mapped into memory."""
-    array: NDArray[Any] = np.load(path, mmap_mode="r").view(np.ndarray)
-    return array  # slices of a plain view are cheaper than a memmap's

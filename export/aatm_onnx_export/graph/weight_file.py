@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from aatm_onnx.errors import ExportError
 
-DATA_SUFFIX = ".data"  # of the data file's name, after the graph's
+DATA_SUFFIX = ".data"  # the data file is named as the graph, with this appended
 _PAGE = 4096  # external tensors start on a page, so that ONNX Runtime can map them
 
 ONNX_TYPES: dict[np.dtype[Any], int] = {
