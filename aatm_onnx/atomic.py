@@ -69,6 +69,17 @@ def whole_file(output: Path) -> Iterator[BinaryIO]:
         raise _cannot_write(output, error) from error
 
 
+@contextlib.contextmanager
+def named(name: str) -> Iterator[None]:
+    """Say which file an error of writing is about."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.strerror is None:
+            raise
+        raise OSError(error.errno, f"can't be written ({error.strerror})", name) from error
+
+
 def without_folder(output: Path) -> FileNotFoundError:
     """What to raise where the folder of an output does not exist."""
     return FileNotFoundError(errno.ENOENT, "can't be written: its folder does not exist", str(output))

@@ -125,7 +125,6 @@ def command(
     streamed = sink.is_stream(output)
     with (
         _journal_path(output, streamed) as path,
-        sink.named(str(path)),
         Journal(path, proposer.describe(), restart=restart) as journal,
     ):
         try:

@@ -49,15 +49,15 @@ _LEVELS = ("debug", "info", "warning", "error")
 @click.option("--max-documents", type=click.IntRange(min=1), default=10_000, show_default=True, help="Of one request.")
 @click.option("--max-body-mb", type=click.IntRange(min=1), default=8, show_default=True, help="Of one request.")
 @click.option(
-    "--max-wait", type=click.FloatRange(min=0.1), default=60.0, show_default=True,
+    "--max-wait", type=options.Finite(min=0.1), default=60.0, show_default=True,
     help="Refuse requests that would wait longer, in seconds.",
 )  # fmt: skip
 @click.option(
     "--max-queued-pairs", type=click.IntRange(min=1), default=50_000, show_default=True,
     help="Refuse requests with which more pairs would wait.",
 )  # fmt: skip
-@click.option("--timeout", type=click.FloatRange(min=0.1), default=300.0, show_default=True, help="Of an answer, in s.")
-@click.option("--drain", type=click.FloatRange(min=0), default=30.0, show_default=True, help="Time to finish, in s.")
+@click.option("--timeout", type=options.Finite(min=0.1), default=300.0, show_default=True, help="Of an answer, in s.")
+@click.option("--drain", type=options.Finite(min=0), default=30.0, show_default=True, help="Time to finish, in s.")
 @click.option(
     "--vocabulary",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

@@ -25,7 +25,7 @@ def writing(output: Path | None, *, replace: bool) -> Iterator[IO[str]]:
         OSError: it can't be written, or standard output is closed.
     """
     if output is None:
-        with named("standard output"):
+        with atomic.named("standard output"):
             yield _standard_output(replace)
     else:
         with opened(output) as binary:
@@ -46,7 +46,7 @@ def opened(output: Path) -> Iterator[BinaryIO]:
         OSError: naming `output`: it can't be written.
     """
     if is_stream(output):
-        with named(str(output)), output.open("wb") as stream:
+        with atomic.named(str(output)), output.open("wb") as stream:
             yield stream
     else:
         with atomic.whole_file(output) as stream:
@@ -66,17 +66,6 @@ def check_folder(output: Path) -> None:
 def is_stream(output: Path) -> bool:
     """Whether something is there that must not be replaced by a file: a pipe or a device."""
     return output.exists() and not output.is_file()
-
-
-@contextlib.contextmanager
-def named(name: str) -> Iterator[None]:
-    """Say which file an error of writing is about."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is not None or error.strerror is None:
-            raise
-        raise OSError(error.errno, f"can't be written ({error.strerror})", name) from error
 
 
 def _standard_output(replace: bool) -> IO[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from ..atomic import lock_open_file
+from ..atomic import lock_open_file, named
 from .propose import Candidate
 
 
@@ -27,6 +27,7 @@ class Journal:
 
         Raises:
             ValueError: it is of a run with other settings, or of one that has not ended.
+            OSError: naming the file: it can't be written.
         """
         self.path = path
         self._places: dict[str, int] = {}
@@ -34,9 +35,10 @@ class Journal:
         first = json.dumps({"journal": 1, **settings}).encode() + b"\n"
         found = b"" if restart else self._stream.readline()
         if not found.endswith(b"\n"):  # nothing, or not even its first line was finished
-            self._stream.truncate(0)
-            self._stream.write(first)
-            self._stream.flush()
+            with named(str(path)):
+                self._stream.truncate(0)
+                self._stream.write(first)
+                self._stream.flush()
         elif found != first:
             self._stream.close()
             raise ValueError(
@@ -72,14 +74,19 @@ class Journal:
         return [Candidate(*each) for each in json.loads(self._stream.readline())["candidates"]]
 
     def append(self, results: Iterable[tuple[str, Sequence[Candidate]]]) -> None:
-        """Write results; they are on disk when this returns."""
-        self._stream.seek(0, os.SEEK_END)
-        for text, candidates in results:
-            place = self._stream.tell()
-            self._stream.write(json.dumps({"text": text, "candidates": candidates}).encode() + b"\n")
-            self._places[text] = place
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
+        """Write results; they are on disk when this returns.
+
+        Raises:
+            OSError: naming the file: it can't be written.
+        """
+        with named(str(self.path)):
+            self._stream.seek(0, os.SEEK_END)
+            for text, candidates in results:
+                place = self._stream.tell()
+                self._stream.write(json.dumps({"text": text, "candidates": candidates}).encode() + b"\n")
+                self._places[text] = place
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
 
     def remove(self) -> None:
         """Remove and close it: the output is written."""
@@ -98,7 +105,8 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close it; the file stays."""
-        self._stream.close()
+        with named(str(self.path)):  # what could not be written before can't be now
+            self._stream.close()
 
 
 def _locked_stream(path: Path) -> BinaryIO:
