@@ -7,12 +7,13 @@ it depend on their neighbours only, so a cut shows near the cut alone. Either wa
 tokens count only if both cuts agree on them. That also covers added tokens, which a cut may divide.
 """
 
-import json
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .replacements import looks_beyond_words, normalizer_parts, splitter_parts
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -33,9 +34,8 @@ _LETTER = "A-Za-z\u3041-\u3096\u30a1-\u30fa\u4e00-\u9fa5\uac00-\ud7a3"  # with k
 _NO_LETTER = " \n!-@\\[-`{-~\u3001\u3002\u300c\u300d\uff01\uff08\uff09\uff0c\uff1a\uff1b\uff1f"  # and their punctuation
 _BEFORE_SPACE = r"(?<=[!-~\w])(?= )"
 
-# The words of the default model's tokenizer, and the endings that it takes off: they look at a word and its end only.
-_TERMS = r"<(?:instruct|query|document)>:|\b\p{L}/\p{L}\b|\p{N}+(?:\.\p{N}+)?|\p{L}+|[%#+&<>=]"
-_ENDINGS = {r"(?<=\p{L}{3})ies\b", r"(?<=ss|sh|ch|\p{L}x)es\b", r"(?<=\p{L}{2}[^siu\P{L}])s\b"}
+# The words of the default model's tokenizer ("Document" is spelt with a k by then).
+_TERMS = r"<(?:instruct|query|dokument)>:|\b\p{L}/\p{L}\b|\p{N}+(?:\.\p{N}+)?|\p{L}+|[%#+&<>=]"
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,14 @@ _KINDS = (
 
 def places_to_cut(tokenizer: "Tokenizer") -> re.Pattern[str] | None:
     """Where texts may be cut before this tokenizer reads them, if it is a byte-level BPE that splits words as known."""
-    normalizers = _parts(tokenizer.normalizer, "normalizers")
-    splitters = _parts(tokenizer.pre_tokenizer, "pretokenizers")
+    normalizers, splitters = normalizer_parts(tokenizer), splitter_parts(tokenizer)
     added = tokenizer.get_added_tokens_decoder().values()
     if (
         type(tokenizer.model).__name__ != "BPE"
         or [part["type"] for part in splitters] != ["Split", "ByteLevel"]
         or splitters[1].get("use_regex") is not False
         or any(len(token.content) >= _LONGEST_ADDED_TOKEN for token in added)
-        or not all(_looks_no_further(part["pattern"]) for part in normalizers if part["type"] == "Replace")
+        or any(looks_beyond_words(part) for part in normalizers if part["type"] == "Replace")
     ):
         return None
     split, behavior, invert = (splitters[0].get(key) for key in ("pattern", "behavior", "invert"))
@@ -93,19 +92,6 @@ def divides_at_spaces(tokenizer: "Tokenizer") -> bool:
     """
     added = tokenizer.get_added_tokens_decoder().values()
     return not any(" " in token.content or token.lstrip or token.rstrip for token in added)
-
-
-def _looks_no_further(pattern: dict[str, str]) -> bool:
-    """Whether what is replaced is one character, or an ending of a word, so that nothing behind a space matters."""
-    return pattern.get("Regex") in _ENDINGS or (len(pattern.get("String", "")) == 1 and pattern["String"] != " ")
-
-
-def _parts(component: Any, inner: str) -> Sequence[dict[str, Any]]:
-    """What a normalizer or a pre-tokenizer does, one after the other, as tokenizer.json says it."""
-    if component is None:
-        return []
-    content = json.loads(component.__getstate__())
-    return content[inner] if content["type"] == "Sequence" else [content]
 
 
 def is_long(text: str, most: int) -> bool:

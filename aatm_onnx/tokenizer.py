@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import INSTALL, BundleError
+from .replacements import check_growth
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
-# Llama's tokenizers make three bytes of every space.
-_MOST_GROWTH = 16
 # What reading a damaged file raises.
 _DAMAGES = (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError, MemoryError)
 
@@ -38,7 +37,7 @@ def read_tokenizer(path: Path, *, control_tokens: bool = True) -> "Tokenizer":
         tokenizer = Tokenizer.from_buffer(data) if control_tokens else _without_control_tokens(data)
         tokenizer.no_padding()  # a file may say otherwise, of the batch that it was last used for
         tokenizer.no_truncation()
-        _check_replacements(tokenizer)
+        check_growth(tokenizer)
         return tokenizer
     except BaseException as error:
         if isinstance(error, TimeoutError) or not (_is_failure(error) or isinstance(error, _DAMAGES)):
@@ -82,38 +81,6 @@ def _is_failure(error: BaseException) -> bool:
     It raises bare Exception, and its panics are not even that.
     """
     return type(error) is Exception or type(error).__name__ == "PanicException"
-
-
-def _check_replacements(tokenizer: "Tokenizer") -> None:
-    """Refuse a normalizer that can make a long text of a short one, which would end the process for lack of memory."""
-    if tokenizer.normalizer is None:
-        return
-    content = json.loads(tokenizer.normalizer.__getstate__())
-    growth, alone, written = 1.0, 1.0, set[str]()
-    for part in content["normalizers"] if content["type"] == "Sequence" else [content]:
-        if part["type"] == "Sequence":
-            growth *= _MOST_GROWTH
-        elif part["type"] == "Prepend":
-            growth *= 2
-        elif part["type"] == "Replace":
-            replaced, factor = part["pattern"].get("String"), _growth(part)
-            if replaced and not written & set(replaced):  # it never meets what an earlier replacement wrote
-                alone = max(alone, factor)
-            else:
-                growth *= factor
-            written |= set(part["content"])
-    if growth * alone >= _MOST_GROWTH:
-        raise ValueError("its normalizer may make texts longer without bound")
-
-
-def _growth(part: dict[str, Any]) -> float:
-    """How many times as long, in bytes, a replacement makes a text at most."""
-    written, replaced = len(part["content"].encode()), part["pattern"].get("String")
-    if replaced == "":
-        return _MOST_GROWTH
-    if replaced is None:  # a regular expression, which may match the empty text beside every character
-        return 1 + written
-    return float(max(1, written / len(replaced.encode())))
 
 
 def import_tokenizer() -> "type[Tokenizer]":

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from aatm_onnx import Qwen3Reranker
 from aatm_onnx.first_tokens import divides_at_spaces, first_tokens, is_long, places_to_cut
@@ -102,6 +102,7 @@ def test_added_tokens_that_reach_over_a_space_keep_pairs_whole() -> None:
         lambda n: "\n" * n, lambda n: "." * n, lambda n: "7" * n, lambda n: " " * (n - 1) + "x",
         lambda n: "a" + "\u0301" * (n - 2) + "\u0323",  # the last mark comes first in canonical order
         lambda n: "Σ" + "." * (n - 2) + "\u03b1", lambda n: "\u1100" * n, lambda n: "\u1161" * n,
+        lambda n: "n" * n, lambda n: "ae" * (n // 2), lambda n: "phy" * (n // 3),  # which the default model's folds
     ],
 )  # fmt: skip
 def test_endless_words(tokenizer: Tokenizer, make: Callable[[int], str]) -> None:
@@ -138,6 +139,14 @@ def test_other_tokenizers_read_the_whole_text() -> None:
         assert places_to_cut(other) is None
         (prompt,) = PromptTokenizer(other, [], [], 10).encode(["ab" * 100_000])
         assert prompt.truncated and len(prompt.ids) == 10
+
+
+@pytest.mark.parametrize("pattern", [r"s(?= )", r"\s+", r".", r"[^a]", r"\P{L}", r"a\W", r"\p{L}+", r"a{2,}"])
+def test_a_replacement_that_may_look_beyond_a_space_lets_no_text_be_cut(pattern: str) -> None:
+    tokenizer = Tokenizer.from_str(OWN.to_str())
+    assert places_to_cut(tokenizer) is not None
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKD(), normalizers.Replace(Regex(pattern), "x")])
+    assert places_to_cut(tokenizer) is None
 
 
 @settings(deadline=None, max_examples=10)

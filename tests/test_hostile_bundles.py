@@ -330,7 +330,7 @@ def unknown_ids(content: dict[str, Any]) -> None:
 
 
 def huge_id(content: dict[str, Any]) -> None:
-    content["model"]["vocab"]["k"] = 4_000_000_000
+    content["model"]["vocab"]["Ġfever"] = 4_000_000_000  # a word of the conformance vectors
 
 
 def blow_up(content: dict[str, Any]) -> None:

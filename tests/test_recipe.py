@@ -24,6 +24,7 @@ from recipe.patterns import laboratory, medicines
 from recipe.pool import Question
 from recipe.rows import Draw, make_terminology
 from recipe.sources import Concept, fold, held_out_strings, load_hpo, refuse_forbidden, split_of, training_concepts
+from recipe.spelling import as_read
 from recipe.teaching import taught_texts
 from recipe.tokenizer import train_tokenizer
 from recipe.vectors import joints, spelling_vectors
@@ -42,25 +43,25 @@ def encoder() -> Encoder:
 
 def test_no_held_out_string_is_learned() -> None:
     concepts = load_hpo()
-    forbidden = {fold(text) for text in held_out_strings(concepts)}
+    forbidden = held_out_strings(concepts)
     kept = training_concepts(concepts, forbidden)
-    strings = {fold(text) for c in kept for text in (c.name, *(s for s, _ in c.synonyms))}
+    strings = {as_read(text) for c in kept for text in c.strings}
     assert strings and not strings & forbidden
     assert {split_of(c) for c in kept} == {"train"}
     refuse_forbidden({"hpo": kept}, forbidden)
 
 
-def test_a_held_out_string_in_another_case_is_refused() -> None:
-    concepts = [Concept("1", "Pain", [("MI", "EXACT")])]
-    with pytest.raises(ValueError, match=r"x would learn 1 strings that are held out, such as \['MI'\]"):
-        refuse_forbidden({"x": concepts}, {"mi"})
-    refuse_forbidden({"x": concepts}, {"mitral"})
+def test_a_held_out_string_in_another_spelling_is_refused() -> None:
+    concepts = [Concept("1", "Pain", [("Tumours, lung", "EXACT")])]
+    with pytest.raises(ValueError, match=r"x would learn 1 strings that are held out, such as \['Tumours, lung'\]"):
+        refuse_forbidden({"x": concepts}, {as_read("lung tumor")})
+    refuse_forbidden({"x": concepts}, {as_read("lung")})
 
 
 @given(st.lists(TERMS, min_size=1, max_size=6), TERMS)
 def test_a_concept_is_left_out_for_a_held_out_string_in_any_order(names: list[str], held_out: str) -> None:
     concepts = [Concept(str(i), name) for i, name in enumerate(names)]
-    left = {c.name for c in apart_from(concepts, {" ".join(reversed(held_out.split()))})}
+    left = {c.name for c in apart_from(concepts, {as_read(" ".join(reversed(held_out.split())))})}
     assert left == {name for name in names if sorted(fold(name).split()) != sorted(fold(held_out).split())}
 
 
@@ -70,7 +71,44 @@ def test_a_concept_with_a_drug_in_its_name_is_left_out() -> None:
         Concept("b", "x", [("poly(VINCRISTINE)", "EXACT")]),
         Concept("c", "Vinca"),
     ]
-    assert without_words(concepts, {"vincristine"}) == concepts[2:]
+    assert without_words(concepts, {as_read("vincristine")}) == concepts[2:]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Parkinson's disease", "Parkinson disease"),
+        ("Haemorrhage of the oesophagus", "hemorrhage of the esophagus"),
+        ("Tumours, localised", "Tumor, localized"),
+        ("Fracture of vertebrae", "vertebra fracture of"),
+        ("Glycogen storage disease type III", "glycogen storage disease, type 3"),
+        ("rifamycine", "RIFAMYCIN"),
+        ("Difenidolum", "diphenidol"),
+        ("ciclandelato", "cyclandelate"),
+        ("histological type", "Histologic types"),
+    ],
+)
+def test_spellings_of_a_word_are_read_as_one(encoder: Encoder, one: str, other: str) -> None:
+    assert as_read(one) == as_read(other)
+    assert sorted(encoder.ids([one])[0]) == sorted(encoder.ids([other])[0])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("sulfate", "sulfite"),
+        ("methane", "methene"),
+        ("azide", "acid"),
+        ("thick", "tick"),
+        ("Rosaceae", "Rosacea"),
+        ("5 mg", "5 m"),
+        ("IV", "4"),
+        ("cystine", "cysteine"),
+        ("hypotension", "hypertension"),
+    ],
+)
+def test_words_that_differ_are_read_apart(one: str, other: str) -> None:
+    assert as_read(one) != as_read(other)
 
 
 def test_synonyms_say_it_in_other_words() -> None:
@@ -131,7 +169,7 @@ def test_the_network_scores_as_the_training_did(encoder: Encoder) -> None:
     names = [*sorted({" ".join(words) for words in combinations()})[:40], "hydroxyzine", "acutte renal failuer"]
     item = Question("acute renal failur hydrox", names, 0)
     expected = scale.logits(trained_likeness(encoder, vectors, item))
-    assert network_logits(encoder, vectors, item, scale).tolist() == pytest.approx(expected.tolist(), abs=0.05)
+    assert network_logits(encoder, vectors, item, scale).tolist() == pytest.approx(expected.tolist(), abs=0.08)
     assert np.ptp(expected) > 1
 
 
@@ -175,7 +213,7 @@ def test_a_word_in_two_tokens_is_the_same_word(encoder: Encoder) -> None:
 
 def test_what_is_taught_is_nothing_forbidden() -> None:
     given, words = ["Left kidney stone", "Right ear pain again"], ["mother", "pain"]
-    texts = taught_texts(given, words, {"left kidney stone", "pain", "right ear"})
+    texts = taught_texts(given, words, {as_read(text) for text in ("left kidney stone", "pain", "right ear")})
     assert {"Right ear pain again", "kidney", "stone", "mother"} < set(texts)
     assert not {"Left kidney stone", "pain", "right ear"} & set(texts)
 

