@@ -1,4 +1,4 @@
-"""What a normalizer may put in place of what: never a text that grows without bound, or that depends on another word."""
+"""What a normalizer may put in place of what: no text without end, and none that depends on another word."""
 
 import pytest
 from hypothesis import given, settings
