@@ -70,14 +70,14 @@ def whole_file(output: Path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def named(name: str) -> Iterator[None]:
+def named(output: str | Path) -> Iterator[None]:
     """Say which file an error of writing is about."""
     try:
         yield
     except OSError as error:
         if error.filename is not None or error.strerror is None:
             raise
-        raise OSError(error.errno, f"can't be written ({error.strerror})", name) from error
+        raise _cannot_write(output, error) from error
 
 
 def without_folder(output: Path) -> FileNotFoundError:
@@ -85,7 +85,7 @@ def without_folder(output: Path) -> FileNotFoundError:
     return FileNotFoundError(errno.ENOENT, "can't be written: its folder does not exist", str(output))
 
 
-def _cannot_write(output: Path, error: OSError) -> OSError:
+def _cannot_write(output: str | Path, error: OSError) -> OSError:
     return OSError(error.errno, f"can't be written ({error.strerror})", str(output))
 
 

@@ -51,11 +51,14 @@ def test_no_held_out_string_is_learned() -> None:
     refuse_forbidden({"hpo": kept}, forbidden)
 
 
-def test_a_held_out_string_in_another_spelling_is_refused() -> None:
-    concepts = [Concept("1", "Pain", [("Tumours, lung", "EXACT")])]
-    with pytest.raises(ValueError, match=r"x would learn 1 strings that are held out, such as \['Tumours, lung'\]"):
-        refuse_forbidden({"x": concepts}, {as_read("lung tumor")})
-    refuse_forbidden({"x": concepts}, {as_read("lung")})
+@pytest.mark.parametrize(
+    ("text", "held_out", "other"), [("MI", "mi", "mitral"), ("Tumours, lung", "lung tumor", "lung")]
+)
+def test_a_held_out_string_in_another_case_or_spelling_is_refused(text: str, held_out: str, other: str) -> None:
+    concepts = [Concept("1", "Pain", [(text, "EXACT")])]
+    with pytest.raises(ValueError, match=rf"x would learn 1 strings that are held out, such as \['{text}'\]"):
+        refuse_forbidden({"x": concepts}, {as_read(held_out)})
+    refuse_forbidden({"x": concepts}, {as_read(other)})
 
 
 @given(st.lists(TERMS, min_size=1, max_size=6), TERMS)
@@ -167,9 +170,9 @@ def network_logits(encoder: Encoder, vectors: np.ndarray, item: Question, scale:
 def test_the_network_scores_as_the_training_did(encoder: Encoder) -> None:
     vectors, scale = word_vectors(encoder), Scale(0.5, 3.0, -1.0)
     names = [*sorted({" ".join(words) for words in combinations()})[:40], "hydroxyzine", "acutte renal failuer"]
-    item = Question("acute renal failur hydrox", names, 0)
+    item = Question("acute renal failuer hydrox", names, 0)
     expected = scale.logits(trained_likeness(encoder, vectors, item))
-    assert network_logits(encoder, vectors, item, scale).tolist() == pytest.approx(expected.tolist(), abs=0.08)
+    assert network_logits(encoder, vectors, item, scale).tolist() == pytest.approx(expected.tolist(), abs=0.05)
     assert np.ptp(expected) > 1
 
 

@@ -46,7 +46,7 @@ def opened(output: Path) -> Iterator[BinaryIO]:
         OSError: naming `output`: it can't be written.
     """
     if is_stream(output):
-        with atomic.named(str(output)), output.open("wb") as stream:
+        with atomic.named(output), output.open("wb") as stream:
             yield stream
     else:
         with atomic.whole_file(output) as stream:

@@ -35,7 +35,7 @@ class Journal:
         first = json.dumps({"journal": 1, **settings}).encode() + b"\n"
         found = b"" if restart else self._stream.readline()
         if not found.endswith(b"\n"):  # nothing, or not even its first line was finished
-            with named(str(path)):
+            with named(path):
                 self._stream.truncate(0)
                 self._stream.write(first)
                 self._stream.flush()
@@ -79,7 +79,7 @@ class Journal:
         Raises:
             OSError: naming the file: it can't be written.
         """
-        with named(str(self.path)):
+        with named(self.path):
             self._stream.seek(0, os.SEEK_END)
             for text, candidates in results:
                 place = self._stream.tell()
@@ -105,7 +105,7 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close it; the file stays."""
-        with named(str(self.path)):  # what could not be written before can't be now
+        with named(self.path):  # what could not be written before can't be now
             self._stream.close()
 
 

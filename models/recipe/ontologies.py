@@ -77,7 +77,10 @@ def different(name: str, synonyms: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def bag_of_words(text: str) -> str:
-    """The form in which two strings say the same in the same words."""
+    """The form in which two strings say the same in the same words.
+
+    The test's lists are drawn by it, so it stays as it is, whatever the model comes to read as one word (`as_read`).
+    """
     return " ".join(sorted(word.removesuffix("s") for word in re.findall(r"\w+", fold(text))))
 
 

@@ -34,28 +34,19 @@ SPELLINGS = (
     (r"(?<=\p{L}{2}[aeiou][^aeiou\P{L}])e\b|(?<=\p{L}{3}[aeiou][^aeiou\P{L}])(?:a|o|um)\b", ""),
     (r"(?<=\p{L}{4}i)(?:a|o|um)\b", ""),  # sodium, sodio; epithelia, epithelium
 )
-
-
-def normalizer() -> normalizers.Normalizer:
-    """What a text becomes before it is split into words."""
-    numerals = [(rf"\b{roman}\b", digit) for roman, digit in NUMERALS.items()]
-    return normalizers.Sequence(
-        [
-            normalizers.NFKD(),
-            normalizers.StripAccents(),
-            normalizers.Lowercase(),
-            *(normalizers.Replace(letter, name) for letter, name in GREEK.items()),
-            *(normalizers.Replace(Regex(p), instead) for p, instead in (*PLURALS, *numerals, *SPELLINGS)),
-        ]
-    )
-
-
-def splitter() -> pre_tokenizers.PreTokenizer:
-    """Splits a normalized text into words."""
-    return pre_tokenizers.Split(Regex(WORD), "removed", invert=True)
-
-
-NORMALIZER, SPLITTER = normalizer(), splitter()
+# What a text becomes before it is split into words, and how it is split.
+NORMALIZER = normalizers.Sequence(
+    [
+        normalizers.NFKD(),
+        normalizers.StripAccents(),
+        normalizers.Lowercase(),
+        *(normalizers.Replace(letter, name) for letter, name in GREEK.items()),
+        *(normalizers.Replace(Regex(pattern), instead) for pattern, instead in PLURALS),
+        *(normalizers.Replace(Regex(rf"\b{roman}\b"), digit) for roman, digit in NUMERALS.items()),
+        *(normalizers.Replace(Regex(pattern), instead) for pattern, instead in SPELLINGS),
+    ]
+)
+SPLITTER = pre_tokenizers.Split(Regex(WORD), "removed", invert=True)
 
 
 def as_read(text: str) -> str:

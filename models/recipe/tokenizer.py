@@ -9,7 +9,7 @@ from pathlib import Path
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from aatm_onnx.prompt import DEFAULT_PREFIX, DEFAULT_SUFFIX, DEFAULT_TASK
-from recipe.spelling import normalizer, splitter
+from recipe.spelling import NORMALIZER, SPLITTER
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
 # The prompt's constant ends are one token each way, but for <|im_end|>, which closes the document and is kept apart.
@@ -22,9 +22,9 @@ TEMPLATE_WORDS = ["\n<Document>: ", "\n<Query>: ", "<Instruct>: ", DEFAULT_TASK]
 def train_tokenizer(texts: list[str], size: int) -> Tokenizer:
     """BPE over `texts`, each seen as it stands in the prompt: after a space."""
     tokenizer = Tokenizer(models.BPE(byte_fallback=False))
-    tokenizer.normalizer = normalizer()
+    tokenizer.normalizer = NORMALIZER
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [splitter(), pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)]
+        [SPLITTER, pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
