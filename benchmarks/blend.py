@@ -15,6 +15,7 @@ import random
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ ORDERS = (  # share of the found name's score, share of the similarity
 Answers = list[NDArray[np.float64]]  # of each term (candidates, 4): similarity, found name's, preferred name's, right
 
 
-def one_each(concepts: list) -> dict[str, str]:
+def one_each(concepts: list[Any]) -> dict[str, str]:
     """A synonym of each dev concept, with the concept's id."""
     draw = random.Random(0)
     chosen = [each for each in concepts if split_of(each) == "dev" and each.exact]

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -39,24 +40,24 @@ def default_checkpoint(folder: Path) -> Path:
 def write_checkpoint_of(bundle: Bundle, folder: Path) -> None:
     """Undo an export of a fused graph with float weights.
 
-    The head has only its rows for "no" and "yes", so the checkpoint has one of its own, zero in all other rows.
+    The graph has only two rows of lm_head, "no" and "yes", so the checkpoint gets one that is zero in all others.
     What a bundle does not say, the norms' epsilon and the rotary base, are those of all Qwen3 rerankers: whether they
     are right, the bundle's conformance vectors tell.
     """
     manifest = bundle.manifest
-    architecture = replace(manifest.config, tie_word_embeddings=False)
+    config = replace(manifest.config, tie_word_embeddings=False)
     model = onnx.load(str(bundle.graph_path), load_external_data=True)
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    shapes = tensor_shapes(architecture)
-    head = np.zeros(shapes["lm_head.weight"], np.float32)
-    head[[manifest.no_token_id, manifest.yes_token_id]] = stored["lm_head.no_yes"].T
+    shapes = tensor_shapes(config)
+    lm_head = np.zeros(shapes["lm_head.weight"], np.float32)
+    lm_head[[manifest.no_token_id, manifest.yes_token_id]] = stored["lm_head.no_yes"].T
     folder.mkdir(parents=True)
     weights = {}
     for name in _names(bundle):
         weight = _as_in_checkpoint(name, stored[name])
         weights[name] = _with_zeros(weight, shapes[name], _place(model.graph, stored, name))
-    save_file(weights | {"lm_head.weight": head}, folder / "model.safetensors", {"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(config_of(architecture) | {"pad_token_id": manifest.pad_token_id}))
+    save_file(weights | {"lm_head.weight": lm_head}, folder / "model.safetensors", {"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(config_of(config) | {"pad_token_id": manifest.pad_token_id}))
     shutil.copy(bundle.tokenizer_path, folder)
 
 
@@ -73,7 +74,7 @@ def _with_zeros(weight: NDArray[np.float32], shape: tuple[int, ...], place: tupl
     return whole
 
 
-def _place(graph: onnx.GraphProto, stored: dict[str, NDArray], name: str) -> tuple[int, int]:
+def _place(graph: onnx.GraphProto, stored: dict[str, NDArray[Any]], name: str) -> tuple[int, int]:
     """The first row and column, (out, in), of a weight's block: what stands before it is padded, and cut off."""
     makes = {output: node for node in graph.node for output in node.output}
     takes = {value: node for node in graph.node for value in node.input}

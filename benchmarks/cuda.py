@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,8 +90,8 @@ def _bundle(checkpoint: Path) -> Bundle:
 
 
 def _time_ours(session: Session, prompts: list[TokenIds], pad_token_id: int) -> Timed:
-    """Runs that find no beginning left by an earlier one."""
-    return _time(lambda: np.array(score_prompts(replace(session, _last_begun=None), prompts, pad_token_id)))
+    """Runs that find no prefix left by an earlier one: a session keeps none."""
+    return _time(lambda: np.array(score_prompts(session, prompts, pad_token_id), np.float64))
 
 
 def _time(run: Callable[[], Scores], how: str = "") -> Timed:
@@ -105,7 +106,13 @@ def _time(run: Callable[[], Scores], how: str = "") -> Timed:
 
 @dataclass(frozen=True)
 class _Torch:
-    """A transformers model on a device; answers: the token ids of no and yes."""
+    """A transformers model on a device.
+
+    Attributes:
+        model: the model.
+        device: where it is.
+        answers: the token ids of "no" and "yes".
+    """
 
     model: "Qwen3ForCausalLM"
     device: "torch.device"
@@ -134,7 +141,7 @@ class _Torch:
     def time_best(self, prompts: list[TokenIds]) -> Timed:
         """At the batch size at which torch is fastest."""
         sizes = [size for size in _TORCH_BATCHES if size <= len(prompts)] or [len(prompts)]
-        timed = [_time(lambda size=size: self.scores(prompts, size), f"batches of {size}") for size in sizes]
+        timed = [_time(partial(self.scores, prompts, size), f"batches of {size}") for size in sizes]
         return min(timed, key=lambda one: one.seconds)
 
     def describe(self) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from aatm_onnx import Qwen3Reranker
 
@@ -16,7 +17,7 @@ TERMS = Path(__file__).resolve().parent.parent / "examples" / "terms.jsonl"
 ROUNDS, STARTS = 5, 9
 
 
-def warm(terms: list[dict]) -> list[float]:
+def warm(terms: list[dict[str, Any]]) -> list[float]:
     """Milliseconds of every query, the first round left out."""
     reranker = Qwen3Reranker()
     times = []
@@ -28,7 +29,7 @@ def warm(terms: list[dict]) -> list[float]:
     return times[len(terms) :]
 
 
-def warm_processor(terms: list[dict]) -> tuple[list[float], list[float]]:
+def warm_processor(terms: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
     """Milliseconds of processor time of every query in a row, and those after one, until the process rests."""
     reranker = Qwen3Reranker()
     begun = time.process_time()

@@ -31,6 +31,7 @@ from aatm_onnx.prompt import (
     TokenIds,
     format_instruction,
 )
+from aatm_onnx.runtime.plan import ceil_div
 from aatm_onnx.runtime.scoring import probability_of_yes, score_prompts
 from aatm_onnx.runtime.session import Session, open_session
 from aatm_onnx.tokenizer import read_tokenizer
@@ -50,10 +51,13 @@ _SHARED_PER_UNSHARED = 10  # of so many queries one is also scored without shari
 class Test:
     """A model and what it is asked.
 
-    questions: queries with their candidates.
-    prompts: token ids of all pairs, query after query.
-    prefix: what the prompts begin with.
-    min_tau: what the export asks of a rounded bundle, if it is not the usual.
+    Attributes:
+        title: what to call it.
+        checkpoint: the model.
+        questions: queries with their candidates.
+        prompts: token ids of all pairs, query after query.
+        prefix: what the prompts begin with.
+        min_tau: what the export asks of a quantized bundle, if it is not the usual.
     """
 
     title: str
@@ -88,7 +92,7 @@ def run(test: Test, precisions: Sequence[str]) -> None:
             scores = np.array(score_prompts(session, test.prompts, test.checkpoint.pad_token_id))
             print(_row(name, test, scores, expected), flush=True)
             if precision == "fp32":
-                queries = -(-len(test.questions) // _SHARED_PER_UNSHARED)
+                queries = ceil_div(len(test.questions), _SHARED_PER_UNSHARED)
                 few = test.prompts[: queries * len(test.questions[0].candidates)]
                 name = f"fp32, nothing shared, {queries} queries"
                 alone = [score_prompts(session, [prompt], test.checkpoint.pad_token_id)[0] for prompt in few]
@@ -114,11 +118,13 @@ def _hit_at_1(scores: Scores, asked: Sequence[Question]) -> float:
 def ask(title: str, folder: Path, asked: Sequence[Question], prefix: str) -> Test:
     """The questions as a checkpoint's tokens, in the prompt that begins with `prefix`."""
     checkpoint = open_checkpoint(str(folder))
-    ids = [checkpoint.tokenizer.encode(text, add_special_tokens=False).ids for text in (prefix, DEFAULT_SUFFIX)]
+    prefix_ids, suffix_ids = (
+        checkpoint.tokenizer.encode(text, add_special_tokens=False).ids for text in (prefix, DEFAULT_SUFFIX)
+    )
     pairs = [format_instruction(DEFAULT_TASK, item.query, text) for item in asked for text in item.candidates]
     texts = read_tokenizer(folder / "tokenizer.json", control_tokens=False)
-    prompts = [prompt.ids for prompt in PromptTokenizer(texts, *ids, DEFAULT_MAX_LENGTH).encode(pairs)]
-    return Test(title, checkpoint, asked, prompts, prefix)
+    encoded = PromptTokenizer(texts, prefix_ids, suffix_ids, DEFAULT_MAX_LENGTH).encode(pairs)
+    return Test(title, checkpoint, asked, [prompt.ids for prompt in encoded], prefix)
 
 
 def main() -> None:

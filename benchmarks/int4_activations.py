@@ -62,8 +62,8 @@ def main() -> None:
             compare(checkpoint.name, checkpoint, work)
         if options.checkpoints:
             return
-        for number, (title, architecture) in enumerate(RANDOM.items()):
-            write_checkpoint(work / f"random-{number}", architecture, seed=0, shard_bytes=2_000_000_000)
+        for number, (title, config) in enumerate(RANDOM.items()):
+            write_checkpoint(work / f"random-{number}", config, seed=0, shard_bytes=2_000_000_000)
             compare(title, work / f"random-{number}", work)
         if options.large:
             write_checkpoint(work / "0.6B", SIZES["0.6B"], seed=0, shard_bytes=2_000_000_000)

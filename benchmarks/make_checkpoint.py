@@ -30,14 +30,14 @@ SIZES = {
 }
 
 
-def write_checkpoint(folder: Path, architecture: ModelConfig, seed: int, shard_bytes: int) -> None:
+def write_checkpoint(folder: Path, config: ModelConfig, seed: int, shard_bytes: int) -> None:
     """Write config.json, tokenizer and random shards of at most `shard_bytes` (or one tensor) each."""
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(config_of(architecture), indent=2))
+    (folder / "config.json").write_text(json.dumps(config_of(config), indent=2))
     (folder / "tokenizer.json").write_bytes(gzip.decompress((TOKENIZER / "tokenizer.json.gz").read_bytes()))
     shutil.copy(TOKENIZER / "tokenizer_config.json", folder)
-    shards = list(_shards(tensor_shapes(architecture), shard_bytes))
-    weight_map = {}
+    shards = list(_shards(tensor_shapes(config), shard_bytes))
+    weight_map: dict[str, str] = {}
     for number, shapes in enumerate(shards, 1):
         name = f"model-{number:05}-of-{len(shards):05}.safetensors"
         _write_shard(folder / name, shapes, np.random.default_rng([seed, number]))
@@ -48,12 +48,12 @@ def write_checkpoint(folder: Path, architecture: ModelConfig, seed: int, shard_b
     )
 
 
-def config_of(architecture: ModelConfig) -> dict[str, object]:
+def config_of(config: ModelConfig) -> dict[str, object]:
     """The config.json of a Qwen3 reranker of these sizes."""
     return {
         "architectures": ["Qwen3ForCausalLM"],
         "model_type": "qwen3",
-        **vars(architecture),
+        **vars(config),
         "attention_bias": False,
         "hidden_act": "silu",
         "max_position_embeddings": 40960,

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import aatm_onnx  # noqa: F401  # before anything else can import ONNX Runtime: no telemetry
 
@@ -35,12 +36,12 @@ from aatm_onnx.mapping.propose import TEXTS_AT_ONCE, Proposer  # noqa: E402
 from aatm_onnx.vocabulary import Concept, Synonym, Vocabulary, build_vocabulary  # noqa: E402
 
 
-def drawn(concepts: list, splits: tuple[str, ...], count: int) -> dict[str, str]:
+def drawn(concepts: list[Any], splits: tuple[str, ...], count: int) -> dict[str, str]:
     """The terms of the model card, each with its concept's id."""
     return {text: concepts[place].id for text, place in asked_synonyms(concepts, splits, count)}
 
 
-def items(concepts: list, terms: dict[str, str], synonyms: bool) -> Iterator[Concept | Synonym]:
+def items(concepts: list[Any], terms: dict[str, str], synonyms: bool) -> Iterator[Concept | Synonym]:
     """The vocabulary; a term that is asked for is not in it as a synonym, whatever its concept or case."""
     hidden = {fold(text) for text in terms}
     for concept in concepts:

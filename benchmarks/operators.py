@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def main() -> None:
         print(f"| {operator} | {nodes[operator]} | {microseconds / run['dur']:.1%} |")
 
 
-def profile(bundle: Bundle, options: argparse.Namespace, prefix: Path) -> list[dict]:
+def profile(bundle: Bundle, options: argparse.Namespace, prefix: Path) -> list[dict[str, Any]]:
     """The profiler's events, times in microseconds."""
     settings = cpu_options(bundle, threads=1)
     settings.enable_profiling, settings.profile_file_prefix = True, str(prefix)
@@ -58,7 +59,7 @@ def profile(bundle: Bundle, options: argparse.Namespace, prefix: Path) -> list[d
     batch = feed(options.rows, options.tokens, present[0], 0)
     for _ in range(_RUNS):
         runtime.run(["logits"], batch)
-    events: list[dict] = json.loads(Path(runtime.end_profiling()).read_text())
+    events: list[dict[str, Any]] = json.loads(Path(runtime.end_profiling()).read_text())
     return events
 
 

@@ -53,8 +53,8 @@ def main() -> None:
         rounds = [[measure(folder, workers, options.block) for workers in (1, 2)] for _ in range(options.rounds)]
     print(f"{os.cpu_count()} CPUs; {options.rows} rows of {CANDIDATES} candidates, {options.block} a block")
     for index, title in enumerate(("one worker", "two workers")):
-        rate, start = (statistics.median(each[index][kind] for each in rounds) for kind in (0, 1))
-        print(f"{title}: {rate:,.0f} pairs a second; the first block was written after {start:.1f} s")
+        rate, first = (statistics.median(each[index][kind] for each in rounds) for kind in (0, 1))
+        print(f"{title}: {rate:,.0f} pairs a second; the first block was written after {first:.1f} s")
     ratios = sorted(two / one for (one, _), (two, _) in rounds)
     print(f"two workers are {statistics.median(ratios):.2f} times one ({ratios[0]:.2f} to {ratios[-1]:.2f})")
 

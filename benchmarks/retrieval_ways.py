@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from aatm_onnx.vocabulary import Concept, Vocabulary, build_vocabulary
 from aatm_onnx.vocabulary.grams import fold
@@ -82,7 +83,7 @@ class Tantivy:
     def __init__(self, folder: Path, grams: bool = False) -> None:
         self.path, self.grams = folder / "tantivy", grams
 
-    def index(self) -> "object":
+    def index(self) -> Any:
         import tantivy as t
 
         schema = t.SchemaBuilder()

@@ -14,24 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
-WORDS = [
-    "acute",
-    "chronic",
-    "left",
-    "right",
-    "upper",
-    "lower",
-    "pain",
-    "swelling",
-    "fracture",
-    "cyst",
-    "ulcer",
-    "stenosis",
-    "knee",
-    "kidney",
-    "liver",
-    "lung",
-]
+WORDS = (
+    *("acute", "chronic", "left", "right", "upper", "lower", "pain", "swelling"),
+    *("fracture", "cyst", "ulcer", "stenosis", "knee", "kidney", "liver", "lung"),
+)
 
 
 def write_queries(path: Path, queries: int, candidates: int) -> None:
@@ -48,20 +34,10 @@ def write_queries(path: Path, queries: int, candidates: int) -> None:
 
 def measure(source: Path, model: str, output: Path | None) -> str:
     """Run the command, and say when its first ranking came, when its last, and what memory it took."""
-    command = [
-        sys.executable,
-        "-m",
-        "aatm_onnx.cli",
-        "rerank",
-        "--input",
-        source,
-        "--format",
-        "jsonl",
-        "--model",
-        model,
-    ]
+    command = [sys.executable, "-m", "aatm_onnx.cli", "rerank", "--input", str(source)]
+    command += ["--format", "jsonl", "--model", model, *(["--output", str(output)] if output else [])]
     start = time.perf_counter()
-    with subprocess.Popen([*command, *(["--output", output] if output else [])], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         first = process.stdout.readline() and time.perf_counter() - start
         lines = 1 + sum(1 for _ in process.stdout)
@@ -92,4 +68,5 @@ def main() -> None:
             print(f"  to a file:          {measure(source, options.model, Path(folder) / 'out.jsonl')}", flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -45,13 +45,17 @@ def main() -> None:
     def in_threads(pool: ThreadPoolExecutor) -> None:
         list(pool.map(lambda call: reranker.score(*call), calls))
 
+    def one_by_one() -> None:
+        for call in calls:
+            reranker.score(*call)
+
     eight, many = started(8), started(64)
     ways: dict[str, Callable[[], None]] = {
         "one call with all pairs": lambda: together(len(calls)),
         "64 threads": lambda: in_threads(many),
         "calls of 8 queries": lambda: together(8),
         "8 threads": lambda: in_threads(eight),
-        "one call after the other": lambda: [reranker.score(*call) for call in calls] and None,
+        "one call after the other": one_by_one,
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(options.rounds):

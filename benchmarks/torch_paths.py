@@ -9,7 +9,7 @@ import numpy as np
 
 from aatm_onnx.prompt import TokenIds
 
-if TYPE_CHECKING:  # imported where it is used, for it would count in the memory of processes that don't need it
+if TYPE_CHECKING:  # imported where it is used: it would count in the memory of processes that don't need it
     import torch
     from transformers import Qwen3ForCausalLM
 
@@ -31,7 +31,8 @@ def _load(checkpoint: Path, dtype: str, threads: int) -> "Qwen3ForCausalLM":
     from transformers import Qwen3ForCausalLM
 
     torch.set_num_threads(threads)
-    return Qwen3ForCausalLM.from_pretrained(checkpoint, dtype=dtype).eval()
+    model: Qwen3ForCausalLM = Qwen3ForCausalLM.from_pretrained(checkpoint, dtype=dtype).eval()
+    return model
 
 
 def _batch(prompts: list[TokenIds]) -> "dict[str, torch.Tensor]":

@@ -73,7 +73,7 @@ def overhead(table: Any) -> float:
     rank = TableReranker(Nothing())
     start = time.process_time()
     rank(table)
-    return 1e6 * (time.process_time() - start) / table.num_rows
+    return 1e6 * (time.process_time() - start) / float(table.num_rows)
 
 
 def main() -> None:

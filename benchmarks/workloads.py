@@ -21,9 +21,13 @@ _VOCABULARY = 151_000
 class Workload:
     """Queries with candidates, as token counts.
 
-    prefix: tokens that all prompts share (system prompt and task).
-    query: tokens that the candidates of one query share after that.
-    own: tokens of a candidate and the prompt's end.
+    Attributes:
+        title: what to call it.
+        queries: how many.
+        candidates: of each query.
+        prefix: tokens that all prompts share (system prompt and task).
+        query: tokens that the candidates of one query share after that.
+        own: tokens of a candidate and the prompt's end.
     """
 
     title: str
