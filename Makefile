@@ -193,7 +193,7 @@ bench-mapping: .venv/mapping-ready  ## source strings to concept ids, end to end
 	$(DEV)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps tantivy
 	touch $@
 
-# Clusters: Ray Data, Dask, multiprocessing; Spark alone, for it wants Java 17 and is 456 MB to download.
+# Clusters: Ray Data, Dask, multiprocessing. Spark has a target of its own: it needs Java 17, and its download is 456 MB.
 .PHONY: test-ray test-spark
 test-ray: .venv-ray/ready  ## the same TableReranker in Ray, Dask and multiprocessing; a Ray worker and its driver are killed
 	.venv-ray/bin/python -m pytest --confcutdir tests/clusters tests/clusters/test_others.py tests/clusters/test_ray.py

@@ -234,7 +234,7 @@ def write_scores(retriever_results: Any, scores: Sequence[Sequence[float]]) -> N
 
 
 def _put(candidates: MutableSequence[Any], items: Sequence[Any]) -> None:
-    """One by one, for not every mutable sequence takes a slice (a deque does not)."""
+    """Put items in place one by one: not every mutable sequence takes a slice (a deque does not)."""
     for position, item in enumerate(items):
         if candidates[position] is not item:
             candidates[position] = item

@@ -64,8 +64,9 @@ class Qwen3Reranker(Reranker, BatchMethods):
 
     It may be shared between threads: calls that wait are run together. Pickled, it is opened again from its bundle and
     options. In a forked child it opens a session of its own with its first call; a fork waits until no thread scores.
+    Its attributes are read-only.
 
-    Attributes, all of them read-only:
+    Attributes:
         model_id: the model as it was named: a short name, a hub id, a bundle's path, or None for the default model.
         bundle: the opened bundle.
         provider: the execution provider that runs it, "cpu" or "cuda".
@@ -158,7 +159,7 @@ class Qwen3Reranker(Reranker, BatchMethods):
         self.token_budget = self._scorer.token_budget
 
     def __setattr__(self, name: str, value: object) -> None:
-        """Set an attribute; a public one only once, for session, prompts and pickles were made with it."""
+        """Set an attribute; a public one only once: session, prompts and pickles were made with it."""
         if name in self.__dict__ and not name.startswith("_"):
             raise AttributeError(f"{name} of {self!r} can't be changed; open another one with it.")
         super().__setattr__(name, value)

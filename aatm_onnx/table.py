@@ -135,7 +135,7 @@ class TableReranker:
             import pandas as pd
 
             new = {self.index: indices, self.score: scores}
-            # a Series, for no rows' lists would become numbers
+            # A Series of objects: for a table without rows pandas would make a column of numbers.
             return table.assign(**{name: pd.Series(lists, table.index, object) for name, lists in new.items()})
         import pyarrow as pa
 

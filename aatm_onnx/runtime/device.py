@@ -17,8 +17,9 @@ _DTYPES: dict[str, DTypeLike] = {"tensor(float)": np.float32, "tensor(float16)":
 class DeviceArray:
     """What a run left on its device, for a later run to read.
 
-    value: ONNX Runtime's tensor, contiguous.
-    shape: how it is seen: as many elements as `value` has.
+    Attributes:
+        value: ONNX Runtime's tensor, contiguous.
+        shape: how it is seen: as many elements as `value` has.
     """
 
     value: "onnxruntime.OrtValue"

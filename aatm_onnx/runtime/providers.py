@@ -1,5 +1,6 @@
 """ONNX Runtime: how it is imported, its execution providers, and how a graph is opened on each."""
 
+import math
 import os
 import warnings
 from functools import cache
@@ -45,7 +46,7 @@ def usable_cpus() -> int:
         quota, period = map(int, _CPU_QUOTA.read_text().split())  # microseconds of a period, for all CPUs together
     except (OSError, ValueError):  # no cgroups here, or "max": no quota
         return cpus
-    return max(1, min(cpus, -(-quota // period)))
+    return max(1, min(cpus, math.ceil(quota / period)))
 
 
 def check_provider(provider: str) -> None:

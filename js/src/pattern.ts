@@ -32,7 +32,7 @@ export function matches(text: string, pattern: RegExp): Iterable<RegExpMatchArra
   return older.matchAll(pattern);
 }
 
-/** All characters that are the same letter but for their case: K has the Kelvin sign, s the long one. */
+/** All characters that differ from a letter in case alone: K also has the Kelvin sign, s the long one. */
 function anyCase(letter: string): string {
   const others = ["\u017f", "\u212a"].filter((other) => new RegExp(letter, "iu").test(other));
   return `[${letter.toLowerCase()}${letter.toUpperCase()}${others.join("")}]`;

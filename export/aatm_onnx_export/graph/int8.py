@@ -4,10 +4,10 @@ uint8 x int8 is the one integer product that ONNX Runtime does fast on x86 (VNNI
 per token means that a score can't depend on the other rows of its batch, and that the few tokens with massive
 activations spoil only themselves. With the activations' zero point at 128, x = row_scale * (u - 128).
 
-What tokens have in common is the larger part of what weights meet, for every token attends to the prompt's first ones.
-So weights are rounded such that the product with it comes out right. Attention's output is quantized after its mean was
-taken off, which the product gets back as a bias: the deviations are smaller, and so are their steps (channel-wise
-shifting: Wei et al., Outlier Suppression+, 2023).
+What tokens have in common is the larger part of what weights meet, because every token attends to the prompt's first
+ones. So weights are rounded such that the product with it comes out right. Attention's output is quantized after its
+mean was taken off, which the product gets back as a bias: the deviations are smaller, and so are their steps
+(channel-wise shifting: Wei et al., Outlier Suppression+, 2023).
 """
 
 from collections.abc import Iterator

@@ -1,5 +1,6 @@
 """The external data of a graph: its large weights, streamed to one file beside it."""
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,7 @@ class WeightFile:
         self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], row_blocks: Iterable[NDArray[Any]]
     ) -> tuple[int, int]:
         """Write rows from the next page on; the offset and the number of bytes."""
-        pages = -(-self._stream.tell() // _PAGE)
-        self._stream.seek(offset := pages * _PAGE)
+        self._stream.seek(offset := math.ceil(self._stream.tell() / _PAGE) * _PAGE)
         for rows in row_blocks:
             self._stream.write(as_type(rows, dtype, name).data)
         length = self._stream.tell() - offset

@@ -159,7 +159,7 @@ class _Trials:
     def _scaled(self, variant: Variant) -> tuple[CheckpointWeights, InputStatistics]:
         """Weights and what they meet, smoothed if the variant is.
 
-        int8's down_proj always is, for its inputs have long tails and one scale; but the last layer's stays in float16.
+        int8's down_proj always is, because its inputs have long tails and one scale; the last layer's is in float16.
         """
         weights, layers = read_weights(self.draft.checkpoint), self.draft.checkpoint.config.num_hidden_layers
         if variant.smoothed:

@@ -11,7 +11,7 @@ from ..weight_file import DATA_SUFFIX, as_type
 
 # Protobuf's limit is 2 GiB; what is left is for nodes and names.
 INLINE_BYTES = 2**31 - 2**24
-# Below this, tensors (norms, RoPE frequencies, the head's two rows) stay float32: they weigh nothing.
+# Below this, tensors (norms, RoPE frequencies, lm_head's two rows) stay float32: they weigh nothing.
 HALF_FROM_ELEMENTS = 1 << 12
 
 
