@@ -77,6 +77,7 @@ export class Reranker {
     checkProvider(provider);
     const threads = checkedCount(options.threads ?? usableThreads(), "threads");
     const tokenBudget = checkedCount(options.tokenBudget ?? TOKEN_BUDGETS[provider], "tokenBudget");
+    const cachedTokens = checkedCount(options.cachedTokens ?? REMEMBERED_TOKENS, "cachedTokens", 0);
     const bundle = await Bundle.open(openSource(place, options.packed ?? []), options.onProgress);
     const { manifest } = bundle;
     const loadSession = async () => openSession(bundle, await loadRuntime(provider, threads), provider, threads);
@@ -91,7 +92,7 @@ export class Reranker {
           " have room.",
       );
     }
-    const scorer = new Scorer(session, manifest.pad_token_id, tokenBudget, options.cachedTokens ?? REMEMBERED_TOKENS);
+    const scorer = new Scorer(session, manifest.pad_token_id, tokenBudget, cachedTokens);
     const reranker = new Reranker(bundle, tokenizer, prompts, scorer, task, maxLength);
     if (provider !== "cpu") await reranker.proveProvider();
     return reranker;
@@ -240,7 +241,7 @@ function promptTokenizer(
   return new PromptTokenizer(tokenizer.tokenizer(options.allowSpecialTokens ?? false), prefixIds, suffixIds, maxLength);
 }
 
-function checkedCount(count: number, name: string): number {
-  if (!(Number.isInteger(count) && count >= 1)) throw new RangeError(`${name} must be a whole number from 1, not ${count}.`);
-  return count;
+function checkedCount(count: number, name: string, least = 1): number {
+  if (Number.isInteger(count) && count >= least) return count;
+  throw new RangeError(`${name} must be a whole number from ${least}, not ${count}.`);
 }

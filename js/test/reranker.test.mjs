@@ -115,6 +115,7 @@ test("bad input is refused in one sentence", async () => {
     [() => Reranker.open(DEFAULT_MODEL, { maxLength: 3 }), /give at least 4/],
     [() => Reranker.open(DEFAULT_MODEL, { maxLength: 12 }), /maxLength is 12, which prefix, task and suffix take alone/],
     [() => Reranker.open(DEFAULT_MODEL, { threads: 0 }), /threads must be/],
+    [() => Reranker.open(DEFAULT_MODEL, { cachedTokens: -1 }), /cachedTokens must be a whole number from 0, not -1/],
     [() => Reranker.open(DEFAULT_MODEL, { provider: "cuda" }), /provider must be/],
     [() => Reranker.open(DEFAULT_MODEL, { provider: "webgpu" }), /In Node only/],
   ];

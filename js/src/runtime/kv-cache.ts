@@ -61,7 +61,7 @@ export class PrefixCache {
   private kept: PrefixKV[] = []; // the latest first
 
   /** Keep prefixes of at most `maxTokens` tokens in all. */
-  constructor(private readonly maxTokens: number) {}
+  constructor(readonly maxTokens: number) {}
 
   /** The prefixes that are kept now. */
   prefixes(): readonly PrefixKV[] {
@@ -71,17 +71,21 @@ export class PrefixCache {
   /** Keep a prefix, in place of those that it begins with and of the oldest that have no room any more. */
   add(prefix: PrefixKV): void {
     if (!prefix.ids.length || prefix.ids.length > this.maxTokens) return;
-    const kept = [prefix];
-    let room = this.maxTokens - prefix.ids.length;
+    const latest = this.kept.find((other) => beginsWith(other, prefix)) ?? prefix;
+    const kept = [latest];
+    let room = this.maxTokens - latest.ids.length;
     for (const other of this.kept) {
-      const covered = commonLength(prefix.ids, other.ids) === other.ids.length;
-      if (!covered && other.ids.length <= room) {
+      if (!beginsWith(latest, other) && other.ids.length <= room) {
         kept.push(other);
         room -= other.ids.length;
       }
     }
     this.kept = kept;
   }
+}
+
+function beginsWith(prefix: PrefixKV, other: PrefixKV): boolean {
+  return commonLength(prefix.ids, other.ids) === other.ids.length;
 }
 
 /**

@@ -76,9 +76,11 @@ class Execution {
         this.prefixes.set(step.prefix, await this.session.extend(this.prefix(step.source), ids));
         break;
       }
-      case "remember":
-        this.cache.add(this.prefix(step.prefix));
+      case "remember": {
+        const prefix = this.prefix(step.prefix);
+        this.cache.add(prefix.first(Math.min(prefix.ids.length, this.cache.maxTokens))); // as many as there is room for
         break;
+      }
       case "score":
         await this.score(step.prompts, step.chunks, step.prefix === null ? null : this.prefix(step.prefix));
         break;
