@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from aatm_onnx.prompt import DEFAULT_PREFIX, DEFAULT_SUFFIX
 from recipe.pool import Question
 from recipe.rows import Draw, Row
-from recipe.tokenizer import HEAD, query_text
+from recipe.tokenizer import BEFORE_QUERY, query_text
 
 CUT = 0.2  # of the tokens of a text, where any are
 T = TypeVar("T")
@@ -57,9 +57,9 @@ class Encoder:
         documents = self.ids(item.candidates)
         query = self.tokenizer.encode(query_text(item.query)).ids
         self.tokenizer.encode_special_tokens = False
-        head = [i for text in (DEFAULT_PREFIX, HEAD) for i in self.tokenizer.encode(text).ids] + query
+        before = [i for text in (DEFAULT_PREFIX, BEFORE_QUERY) for i in self.tokenizer.encode(text).ids] + query
         suffix = self.tokenizer.encode(DEFAULT_SUFFIX).ids
-        return [head + ids + suffix for ids in documents]
+        return [before + ids + suffix for ids in documents]
 
 
 def token_halves(tokenizer: Tokenizer) -> dict[int, tuple[int, int]]:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 from recipe.sources import Concept, fold, package_folder
 
+OPERATIONS = 24_000  # codes of ICD-10-PCS that are learned from
+
 
 def rows(database: str, query: str) -> Iterator[tuple[str, ...]]:
     """What a query finds in one of the package's databases."""
@@ -22,10 +24,10 @@ def short_titles() -> dict[str, str]:
     return {code: short for code, short, long in found if fold(short) != fold(long)}
 
 
-def load_operations(most: int = 24_000) -> list[Concept]:
+def load_operations() -> list[Concept]:
     """Procedures of ICD-10-PCS: what is done, where, how, with what; most of their words are shared by thousands."""
     found = sorted(rows("icd10pcs.db", "SELECT code, short_name, long_name FROM pcs_codes"))
-    chosen = random.Random(0).sample(found, min(most, len(found)))
+    chosen = random.Random(0).sample(found, min(OPERATIONS, len(found)))
     return [Concept(c, long, [(short, "EXACT")] if fold(short) != fold(long) else []) for c, short, long in chosen]
 
 

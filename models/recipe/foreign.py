@@ -2,6 +2,8 @@
 
 import random
 
+from recipe.patterns import SALTS
+
 ENDINGS = {
     "ine": ("in", "ina", "inum", "ene"),
     "one": ("on", "ona", "onum"),
@@ -21,18 +23,9 @@ ENDINGS = {
 }
 LETTERS = (("ph", "f"), ("th", "t"), ("y", "i"), ("c", "k"), ("x", "ks"), ("ae", "e"), ("oe", "e"), ("sulf", "sulph"))
 LETTERS += (("z", "s"), ("qu", "kv"), ("ch", "kh"), ("rh", "r"), ("oxy", "hydroxy"), ("tt", "t"), ("ll", "l"))
-SALTS = ("hydrochloride", "sodium", "sulfate", "acetate", "maleate", "potassium", "tartrate", "mesylate", "phosphate")
-SALTS += (
-    "citrate",
-    "fumarate",
-    "succinate",
-    "bromide",
-    "calcium",
-    "nitrate",
-    "lactate",
-    "HCl",
-    "magnesium",
-    "tosylate",
+MORE_SALTS = (
+    *SALTS,
+    *("citrate", "fumarate", "succinate", "bromide", "calcium", "nitrate", "lactate", "HCl", "magnesium", "tosylate"),
 )
 WATERS = ("dihydrate", "monohydrate", "hydrate", "anhydrous", "hemihydrate")
 
@@ -51,7 +44,7 @@ def foreign(name: str, draw: random.Random) -> str:
 
 def as_salt(name: str, draw: random.Random) -> str:
     """A salt of it, or its water."""
-    text = draw.choice(("{} {}", "{} {}", "{}, {}", "{} mono{}", "{} di{}")).format(name, draw.choice(SALTS))
+    text = draw.choice(("{} {}", "{} {}", "{}, {}", "{} mono{}", "{} di{}")).format(name, draw.choice(MORE_SALTS))
     return f"{text} {draw.choice(WATERS)}" if draw.random() < 0.2 else text
 
 

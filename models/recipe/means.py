@@ -19,6 +19,7 @@ from recipe.rows import Draw, Row
 
 SCALE, EDGE = 12.0, 0.6  # how steeply likeness counts, and the likeness of which nobody knows
 ROWS, TOLD = 256, 512  # a step
+DIRECTING = 20_000  # texts by which the teacher's vectors are turned to ours
 RATE, SLOW = 0.01, 0.05  # of the meanings and lengths; the spelling's share of it
 SLOWED = 0.02  # the rates' share that is left after the second half of the steps
 SCALE_WEIGHT, TOLD_WEIGHT = 0.2, 3.0  # of one scale for all, and of what MiniLM says, beside the right order
@@ -96,10 +97,12 @@ def likeness(query: torch.Tensor, document: torch.Tensor) -> torch.Tensor:
     return 2 * (query.unsqueeze(1) * document).sum(-1) / size
 
 
-def told_directions(meaning: torch.Tensor, taught: Taught, most: int = 20_000) -> torch.Tensor:
+def told_directions(meaning: torch.Tensor, taught: Taught) -> torch.Tensor:
     """The map (teacher's width, width) under which the teacher's vectors come nearest to the texts' own."""
-    found = F.normalize(means(meaning, make_bags(taught.ids[:most])), dim=1)
-    return torch.linalg.lstsq(taught.vectors[:most].float(), found, driver="gelsd").solution  # others want full rank
+    found = F.normalize(means(meaning, make_bags(taught.ids[:DIRECTING])), dim=1)
+    return torch.linalg.lstsq(
+        taught.vectors[:DIRECTING].float(), found, driver="gelsd"
+    ).solution  # others want full rank
 
 
 def train_words(

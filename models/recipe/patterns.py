@@ -180,56 +180,12 @@ def written(milligrams: float) -> list[tuple[float, str]]:
     return [(milligrams * 1000, "mcg"), (milligrams * 1000, "ug")] if milligrams < 2 else [(milligrams, "mgs")]
 
 
-ONSETS = [
-    "b",
-    "c",
-    "d",
-    "f",
-    "g",
-    "h",
-    "k",
-    "l",
-    "m",
-    "n",
-    "p",
-    "r",
-    "s",
-    "t",
-    "v",
-    "z",
-    "br",
-    "cl",
-    "dr",
-    "fl",
-    "gl",
-    "pr",
-    "tr",
-    "th",
-    "ph",
-]
-VOWELS = ["a", "e", "i", "o", "u", "ia", "io", "eo"]
-ENDS = [
-    "in",
-    "ol",
-    "ide",
-    "ine",
-    "ate",
-    "one",
-    "an",
-    "mab",
-    "nib",
-    "pril",
-    "sartan",
-    "statin",
-    "mycin",
-    "cillin",
-    "azole",
-    "idine",
-    "amide",
-    "pam",
-    "vir",
-    "tide",
-]
+ONSETS = [*"bcdfghklmnprstvz", "br", "cl", "dr", "fl", "gl", "pr", "tr", "th", "ph"]
+VOWELS = [*"aeiou", "ia", "io", "eo"]
+ENDS = (
+    *("in", "ol", "ide", "ine", "ate", "one", "an", "mab", "nib", "pril"),
+    *("sartan", "statin", "mycin", "cillin", "azole", "idine", "amide", "pam", "vir", "tide"),
+)
 
 
 def invent(draw: random.Random) -> str:

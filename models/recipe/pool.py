@@ -11,6 +11,8 @@ from rank_bm25 import BM25Okapi
 from recipe.sources import Concept, asked_synonyms, fold
 
 POOL_SIZE = 50
+AT_ONCE = 256  # queries
+BINS = 10
 
 
 @dataclass
@@ -46,11 +48,11 @@ class NgramIndex:
             starts.append(len(columns))
         return torch.tensor(starts), torch.tensor(columns), torch.from_numpy(np.concatenate(values))
 
-    def nearest(self, queries: list[str], k: int = POOL_SIZE, batch: int = 256) -> np.ndarray:
+    def nearest(self, queries: list[str], k: int = POOL_SIZE) -> np.ndarray:
         """Indices of the k nearest names, best first. Shape (queries, k)."""
         found = []
-        for start in range(0, len(queries), batch):
-            part = queries[start : start + batch]
+        for start in range(0, len(queries), AT_ONCE):
+            part = queries[start : start + AT_ONCE]
             dense = torch.zeros(len(self.column), len(part))
             starts, columns, values = self.sparse([Counter(ngrams(q)) for q in part])
             dense[columns, torch.repeat_interleave(torch.arange(len(part)), starts.diff())] = values
@@ -64,11 +66,9 @@ def ngrams(text: str) -> list[str]:
     return [padded[i : i + n] for n in (3, 4) for i in range(len(padded) - n + 1)]
 
 
-def questions(
-    concepts: list[Concept], index: NgramIndex, splits: Collection[str], count: int, seed: int = 0
-) -> list[Question]:
+def questions(concepts: list[Concept], index: NgramIndex, splits: Collection[str], count: int) -> list[Question]:
     """`count` exact synonyms of the concepts of some splits with their pools out of all names."""
-    asked = asked_synonyms(concepts, splits, count, seed)
+    asked = asked_synonyms(concepts, splits, count)
     pools = index.nearest([text for text, _ in asked])
     return [
         Question(
@@ -92,11 +92,10 @@ def hit_and_mrr(ranks: list[int | None]) -> tuple[float, float]:
     return sum(r == 1 for r in ranks) / len(ranks), sum(1 / r for r in ranks if r) / len(ranks)
 
 
-def bm25_scores(items: list[Question], lower: bool = True) -> list[list[float]]:
-    """BM25Okapi over each pool, words split at single spaces."""
-    case = str.lower if lower else str
+def bm25_scores(items: list[Question]) -> list[list[float]]:
+    """BM25Okapi over each pool, lower-cased, words split at single spaces."""
     return [
-        BM25Okapi([case(c).split(" ") for c in item.candidates]).get_scores(case(item.query).split(" ")).tolist()
+        BM25Okapi([c.lower().split(" ") for c in item.candidates]).get_scores(item.query.lower().split(" ")).tolist()
         for item in items
     ]
 
@@ -106,14 +105,12 @@ def pool_scores(items: list[Question]) -> list[list[float]]:
     return [[-float(i) for i in range(len(item.candidates))] for item in items]
 
 
-def calibration(
-    probabilities: np.ndarray, right: np.ndarray, bins: int = 10
-) -> tuple[float, list[tuple[float, float, int]]]:
+def calibration(probabilities: np.ndarray, right: np.ndarray) -> tuple[float, list[tuple[float, float, int]]]:
     """Expected calibration error, and per bin (mean score, share that is right, pairs)."""
-    which = np.minimum((probabilities * bins).astype(int), bins - 1)
+    which = np.minimum((probabilities * BINS).astype(int), BINS - 1)
     rows = [
         (float(probabilities[which == b].mean()), float(right[which == b].mean()), int((which == b).sum()))
-        for b in range(bins)
+        for b in range(BINS)
         if (which == b).any()
     ]
     return sum(abs(p - r) * n for p, r, n in rows) / len(right), rows

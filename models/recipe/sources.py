@@ -103,13 +103,11 @@ def split_of(concept: Concept) -> str:
     return "test" if draw < TEST_SHARE else "dev" if draw < TEST_SHARE + DEV_SHARE else "train"
 
 
-def asked_synonyms(
-    concepts: list[Concept], splits: Collection[str], count: int, seed: int = 0
-) -> list[tuple[str, int]]:
+def asked_synonyms(concepts: list[Concept], splits: Collection[str], count: int) -> list[tuple[str, int]]:
     """`count` exact synonyms of the concepts of some splits, each with its concept's place among all."""
     place = {c.id: i for i, c in enumerate(concepts)}
     asked = [(text, place[c.id]) for c in concepts if split_of(c) in splits for text in c.exact]
-    return sorted(random.Random(seed).sample(asked, min(count, len(asked))))
+    return sorted(random.Random(0).sample(asked, min(count, len(asked))))
 
 
 def held_out_strings(concepts: list[Concept]) -> set[str]:

@@ -11,6 +11,8 @@ from transformers import AutoTokenizer, BatchEncoding, BertModel
 from recipe.pool import Question
 from recipe.sources import package_folder
 
+AT_ONCE = 128  # texts
+
 
 @dataclass
 class Teacher:
@@ -20,12 +22,12 @@ class Teacher:
     tokenizer: AutoTokenizer
 
     @torch.inference_mode()
-    def embed(self, texts: list[str], chunk: int = 128) -> np.ndarray:
+    def embed(self, texts: list[str]) -> np.ndarray:
         """Unit vectors in float32, shape (texts, 384), computed in order of length so that little is padded."""
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         out = np.zeros((len(texts), self.model.config.hidden_size), dtype=np.float32)
-        for start in range(0, len(order), chunk):
-            part = order[start : start + chunk]
+        for start in range(0, len(order), AT_ONCE):
+            part = order[start : start + AT_ONCE]
             given = [texts[i] for i in part]
             batch = self.tokenizer(given, padding=True, truncation=True, max_length=48, return_tensors="pt")
             hidden = self.hidden(batch)

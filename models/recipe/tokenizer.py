@@ -12,9 +12,9 @@ from aatm_onnx.prompt import DEFAULT_PREFIX, DEFAULT_SUFFIX, DEFAULT_TASK
 from recipe.spelling import NORMALIZER, SPLITTER
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
-# The prompt's constant ends are one token each way, but for <|im_end|>, which closes the document and is kept apart.
+# The prompt's constant ends are one token each; <|im_end|>, which closes the document, is kept apart.
 PROMPT_ENDS = [DEFAULT_PREFIX, DEFAULT_SUFFIX.removeprefix("<|im_end|>")]
-HEAD = f"<Instruct>: {DEFAULT_TASK}\n<Query>:"
+BEFORE_QUERY = f"<Instruct>: {DEFAULT_TASK}\n<Query>:"
 ANSWERS = ["yes", "no"]
 TEMPLATE_WORDS = ["\n<Document>: ", "\n<Query>: ", "<Instruct>: ", DEFAULT_TASK]
 
@@ -59,5 +59,5 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
 
 
 def query_text(query: str) -> str:
-    """The part of the prompt between the constant head and the document. Word splitting never joins across its ends."""
+    """The part of the prompt between `BEFORE_QUERY` and the document. Word splitting never joins across its ends."""
     return f" {query}\n<Document>:"

@@ -11,48 +11,17 @@ LONGEST_FIRST = re.compile(
     r"\b(" + "|".join(sorted(map(re.escape, BY_LONG), key=len, reverse=True)) + r")\b", re.IGNORECASE
 )
 TAGS = (
-    "(disorder)",
-    "(finding)",
-    "(procedure)",
-    "(morphologic abnormality)",
-    "(situation)",
-    "(body structure)",
-    "(substance)",
+    *("(disorder)", "(finding)", "(procedure)", "(morphologic abnormality)"),
+    *("(situation)", "(body structure)", "(substance)"),
 )
 LAYERS = (
-    "NOS",
-    "unspecified",
-    ", NOS",
-    "- unspecified",
-    "[D]",
-    "[X]",
-    "(& [X])",
-    "or",
-    "of unspecified site",
-    "for laboratory",
+    *("NOS", "unspecified", ", NOS", "- unspecified", "[D]"),
+    *("[X]", "(& [X])", "or", "of unspecified site", "for laboratory"),
 )
-
 OTHERS = (  # what makes another thing of a term
-    "{} activity",
-    "{} activity",
-    "{} measurement",
-    "{} level",
-    "{} antibody",
-    "{} receptor",
-    "{} deficiency",
-    "{} 1",
-    "{} 2",
-    "{} type 3",
-    "{} II",
-    "{} gene",
-    "{} vaccine",
-    "{} screening",
-    "history of {}",
-    "no {}",
-    "non {}",
-    "anti {}",
-    "{} induced",
-    "{} inhibitor",
+    *("{} activity", "{} activity", "{} measurement", "{} level", "{} antibody", "{} receptor", "{} deficiency"),
+    *("{} 1", "{} 2", "{} type 3", "{} II", "{} gene", "{} vaccine", "{} screening"),
+    *("history of {}", "no {}", "non {}", "anti {}", "{} induced", "{} inhibitor"),
 )
 
 
