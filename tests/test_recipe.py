@@ -2,6 +2,7 @@
 
 import random
 import sys
+import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,6 +12,9 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from transformers import Qwen3ForCausalLM
+
+from aatm_onnx.prompt import DEFAULT_PREFIX, DEFAULT_SUFFIX, DEFAULT_TASK, PromptTokenizer, format_instruction
+from aatm_onnx.tokenizer import read_tokenizer, token_ids
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "models"))
 
@@ -26,7 +30,7 @@ from recipe.rows import Draw, make_terminology
 from recipe.sources import Concept, fold, held_out_strings, load_hpo, refuse_forbidden, split_of, training_concepts
 from recipe.spelling import as_read
 from recipe.teaching import taught_texts
-from recipe.tokenizer import train_tokenizer
+from recipe.tokenizer import save_tokenizer, train_tokenizer
 from recipe.vectors import joints, spelling_vectors
 from recipe.wired import WIDTH, wired_weights
 from recipe.wording import tag_some, telegram
@@ -156,6 +160,17 @@ def trained_likeness(encoder: Encoder, vectors: np.ndarray, item: Question) -> t
     return likeness(query, means(table, make_bags(encoder.ids(item.candidates)), meeting(encoder))[None])[0]
 
 
+def prompts(encoder: Encoder, item: Question) -> list[list[int]]:
+    """Token ids of every candidate's prompt, as a reranker makes them."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_tokenizer(encoder.tokenizer, Path(folder))
+        file = Path(folder) / "tokenizer.json"
+        whole, as_text = read_tokenizer(file), read_tokenizer(file, control_tokens=False)
+    prefix, suffix = token_ids(whole, [DEFAULT_PREFIX, DEFAULT_SUFFIX], add_special_tokens=False)
+    pairs = [format_instruction(DEFAULT_TASK, item.query, name) for name in item.candidates]
+    return [prompt.ids.tolist() for prompt in PromptTokenizer(as_text, prefix, suffix, 1024).encode(pairs)]
+
+
 @torch.inference_mode()
 def network_logits(encoder: Encoder, vectors: np.ndarray, item: Question, scale: Scale) -> torch.Tensor:
     """What the network makes of them, shape (candidates,)."""
@@ -163,7 +178,7 @@ def network_logits(encoder: Encoder, vectors: np.ndarray, item: Question, scale:
     yes, no = (encoder.tokenizer.token_to_id(word) for word in ("yes", "no"))
     weights = wired_weights(config, vectors, meeting(encoder), encoder.tokenizer, scale.bend)
     model = open_model(with_scale(weights, config, yes, no, scale), config)
-    found = [model(torch.tensor([prompt])).logits[0, -1] for prompt in encoder.prompts(item)]
+    found = [model(torch.tensor([prompt])).logits[0, -1] for prompt in prompts(encoder, item)]
     return torch.stack([logits[yes] - logits[no] for logits in found])
 
 
@@ -295,7 +310,7 @@ def test_a_checkpoint_answers_in_transformers(encoder: Encoder, tmp_path: Path) 
     model = Qwen3ForCausalLM.from_pretrained(tmp_path).eval()
     item = Question("renal stone", ["Stones, renal", "ear pain"], 0)
     with torch.inference_mode():
-        found = [model(torch.tensor([prompt])).logits[0, -1] for prompt in encoder.prompts(item)]
+        found = [model(torch.tensor([prompt])).logits[0, -1] for prompt in prompts(encoder, item)]
     scores = [float((logits[yes] - logits[no]).sigmoid()) for logits in found]
     assert scores == pytest.approx(scale.logits(trained_likeness(encoder, vectors, item)).sigmoid().tolist(), abs=0.01)
 

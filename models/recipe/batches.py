@@ -12,10 +12,7 @@ import torch
 from tokenizers import Tokenizer
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from aatm_onnx.prompt import DEFAULT_PREFIX, DEFAULT_SUFFIX
-from recipe.pool import Question
 from recipe.rows import Draw, Row
-from recipe.tokenizer import BEFORE_QUERY, query_text
 
 CUT = 0.2  # of the tokens of a text, where any are
 T = TypeVar("T")
@@ -23,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass
 class Encoder:
-    """Token ids of names, and of whole prompts, as the package's runtime makes them."""
+    """Token ids of names, as the package's runtime makes them."""
 
     tokenizer: Tokenizer
     known: dict[str, list[int]] = field(default_factory=dict)  # what is asked for again and again
@@ -51,15 +48,6 @@ class Encoder:
         return [
             [half for i in ids for half in (self.halves.get(i, (i,)) if draw.random() < CUT else (i,))] for ids in lists
         ]
-
-    def prompts(self, item: Question) -> list[list[int]]:
-        """Token ids of the prompt of every candidate."""
-        documents = self.ids(item.candidates)
-        query = self.tokenizer.encode(query_text(item.query)).ids
-        self.tokenizer.encode_special_tokens = False
-        before = [i for text in (DEFAULT_PREFIX, BEFORE_QUERY) for i in self.tokenizer.encode(text).ids] + query
-        suffix = self.tokenizer.encode(DEFAULT_SUFFIX).ids
-        return [before + ids + suffix for ids in documents]
 
 
 def token_halves(tokenizer: Tokenizer) -> dict[int, tuple[int, int]]:

@@ -14,7 +14,6 @@ from recipe.spelling import NORMALIZER, SPLITTER
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
 # The prompt's constant ends are one token each; <|im_end|>, which closes the document, is kept apart.
 PROMPT_ENDS = [DEFAULT_PREFIX, DEFAULT_SUFFIX.removeprefix("<|im_end|>")]
-BEFORE_QUERY = f"<Instruct>: {DEFAULT_TASK}\n<Query>:"
 ANSWERS = ["yes", "no"]
 TEMPLATE_WORDS = ["\n<Document>: ", "\n<Query>: ", "<Instruct>: ", DEFAULT_TASK]
 
@@ -56,8 +55,3 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
         "clean_up_tokenization_spaces": False,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n")
-
-
-def query_text(query: str) -> str:
-    """The part of the prompt between `BEFORE_QUERY` and the document. Word splitting never joins across its ends."""
-    return f" {query}\n<Document>:"
