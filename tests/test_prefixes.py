@@ -31,11 +31,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=["fp32", "int8"])
-def session(request: pytest.FixtureRequest, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
+def precision(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def session(precision: str, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
     """A session over a fused graph, with five threads, so five batches side by side, on any machine."""
-    output = tmp_path_factory.mktemp(request.param) / "bundle"
-    min_tau = -1 if request.param == "int8" else None  # its weights are random, and so is their order
-    bundle = export_checkpoint(str(folder), output, precision=request.param, min_tau=min_tau)
+    output = tmp_path_factory.mktemp(precision) / "bundle"
+    min_tau = -1 if precision == "int8" else None  # its weights are random, and so is their order
+    bundle = export_checkpoint(str(folder), output, precision=precision, min_tau=min_tau)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("aatm_onnx.runtime.session.usable_cpus", lambda: 5)
         opened = open_session(bundle, "cpu")
@@ -150,10 +155,6 @@ def test_scores_are_right_however_deep_prompts_share(session: Session, deeper: i
     np.testing.assert_allclose(scores, [score_prompts(session, [prompt], 0)[0] for prompt in ids], atol=2e-3)
 
 
-def _path(session: Session) -> str:
-    return str(session.runtime._model_path)
-
-
 @pytest.fixture(scope="module")
 def many_queries(folder: Path) -> tuple[list[TokenIds], NDArray[np.float64]]:
     """Queries and candidates as in terminology mapping, with three levels of shared prefixes, and their scores."""
@@ -168,10 +169,10 @@ def many_queries(folder: Path) -> tuple[list[TokenIds], NDArray[np.float64]]:
 
 
 def test_scores_are_transformers_for_many_queries(
-    session: Session, many_queries: tuple[list[TokenIds], NDArray[np.float64]]
+    session: Session, precision: str, many_queries: tuple[list[TokenIds], NDArray[np.float64]]
 ) -> None:
     ids, expected = many_queries
-    tolerance = 1e-5 if "fp32" in _path(session) else 0.05
+    tolerance = 1e-5 if precision == "fp32" else 0.05
     np.testing.assert_allclose(score_prompts(session, ids, 0), expected, atol=tolerance)
 
 

@@ -54,6 +54,10 @@ def test_every_query_may_have_its_own_task(reranker: Qwen3Reranker) -> None:
     assert reranker.rank("kidney stones", TERMS, task=tasks[0]) == reranker.rank_many(
         ["kidney stones"], [TERMS], task=tasks[0]
     )[0]  # fmt: skip
+    (streamed, own) = reranker.rank_stream(
+        [("kidney stones", TERMS), ("kidney stones", TERMS, tasks[2])], task=tasks[0]
+    )  # fmt: skip
+    assert (streamed, own) == tuple(reranker.rank("kidney stones", TERMS, task=task) for task in (tasks[0], tasks[2]))
     with pytest.raises(ValueError, match="3 queries but 2 tasks"):
         reranker.rank_many(["a"] * 3, [["b"]] * 3, task=["x", "y"])
 

@@ -33,12 +33,13 @@ class Finite(click.FloatRange):
         return number
 
 
-model = click.option(
-    "--model",
-    default="default",
-    show_default=True,
-    help=f"A reranker's name ({', '.join(RERANKER_NAMES)}) or the path of a bundle.",
-)
+def _model(names: str) -> Callable[[_Function], _Function]:
+    return click.option("--model", default="default", show_default=True, help=names)
+
+
+_NAMES = f"A reranker's name ({', '.join(RERANKER_NAMES)})"
+model = _model(f"{_NAMES} or the path of a bundle.")
+mapping_model = _model(f"{_NAMES}, the path of a bundle, or retriever: by similarity alone.")
 provider = click.option(
     "--provider",
     type=click.Choice(get_args(Provider)),
@@ -71,12 +72,6 @@ vocabulary = click.option(
     required=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="What `aatm-onnx index` made.",
-)
-mapping_model = click.option(
-    "--model",
-    default="default",
-    show_default=True,
-    help=f"A reranker's name ({', '.join(RERANKER_NAMES)}), the path of a bundle, or retriever: by similarity alone.",
 )
 
 
