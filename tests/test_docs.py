@@ -1,23 +1,19 @@
 """The documentation: built strictly, its code run, its command-line reference generated."""
 
-import os
 import re
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
+
+from .code_blocks import blocks, run_python, run_shell
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 # Pages whose code needs packages or servers that this environment lacks; a make target of their own runs it.
 ELSEWHERE: set[str] = {"guides/coming-from-aatm.md", "guides/frameworks.md"}
 PAGES = sorted(page for page in DOCS.rglob("*.md") if page.relative_to(DOCS).as_posix() not in ELSEWHERE)
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
 def named(page: Path) -> str:
@@ -28,20 +24,12 @@ def named(page: Path) -> str:
 def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AATM_ONNX_CACHE", str(tmp_path))
-    namespace: dict[str, object] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for block in blocks(page, "python"):
-            exec(compile(block, str(page), "exec"), namespace)
+    run_python(page)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sh")], ids=named)
 def test_shell_blocks_run(page: Path, tmp_path: Path) -> None:
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    for block in blocks(page, "sh"):
-        command = ["bash", "-euo", "pipefail", "-c", block]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
+    run_shell(page, tmp_path)
 
 
 def test_the_command_line_reference_is_what_the_commands_say() -> None:
