@@ -17,9 +17,10 @@ from aatm_onnx_export.checkpoint import open_checkpoint, parameter_count, read_w
 from aatm_onnx_export.graph.fused import Storage, write_graph
 from aatm_onnx_export.graph.int8 import quantize_rows, quantize_rows_for
 from aatm_onnx_export.graph.smoothing import smooth
-from aatm_onnx_export.proof.fidelity import calibration_prompts, compare_scores, kendall_tau
+from aatm_onnx_export.proof.fidelity import compare_scores, kendall_tau
 from aatm_onnx_export.proof.float_activations import float_activations
 from aatm_onnx_export.proof.numpy_reference import reference_run
+from aatm_onnx_export.proof.prompts import calibration_prompts
 from aatm_onnx_export.proof.torch_reference import float32_logits
 from hypothesis import given
 from hypothesis import strategies as st

@@ -8,7 +8,7 @@ from aatm_onnx.runtime.verify import Conformance, largest_difference
 
 from .checkpoint import open_checkpoint
 from .installed import check_installed
-from .proof.conformance import conformance_prompts
+from .proof.prompts import conformance_prompts
 from .proof.torch_reference import float32_logits
 
 

@@ -1,1 +1,1 @@
-"""What a bundle is proved with: references, texts, and one strategy for float and one for quantized graphs."""
+"""What a bundle is proved with: references, texts, prompts, and one strategy for float and one for quantized graphs."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aatm_onnx.bundle import ConformanceVector
 from aatm_onnx.errors import ExportError
-from aatm_onnx.prompt import PromptTokenizer, TokenIds, format_instruction, left_pad
+from aatm_onnx.prompt import TokenIds, left_pad
 from aatm_onnx.runtime.scoring import probability_of_yes
 from aatm_onnx.runtime.session import Session
 
@@ -19,12 +19,6 @@ from .texts import conformance_pairs
 
 # Rows per batch of the proof.
 _BATCH = 6
-
-
-def conformance_prompts(tokenizer: PromptTokenizer, task: str) -> list[TokenIds]:
-    """Make the prompt of every conformance pair."""
-    pairs = [format_instruction(task, query, document) for query, document in conformance_pairs()]
-    return [prompt.ids for prompt in tokenizer.encode(pairs)]
 
 
 def check_numbers(checkpoint: Checkpoint, logits: NDArray[np.float32]) -> None:

@@ -7,16 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aatm_onnx.bundle import Fidelity
-from aatm_onnx.prompt import PromptTokenizer, TokenIds, format_instruction
+from aatm_onnx.prompt import TokenIds
 from aatm_onnx.runtime.scoring import score_prompts
 from aatm_onnx.runtime.session import Session
 
-from .texts import calibration_queries
-
 Scores = NDArray[np.float64]
 
-# Queries that begin in many ways: what their prompts begin with, those of any query do.
-_BEGINNINGS = ("a", "Zebra", "7", " x", "(", "\n", "é", "心", "")
 _RESAMPLES = 1000  # of the queries, for the noise of an average over them
 
 
@@ -96,18 +92,3 @@ def standard_error(values: Scores) -> float:
     """The noise of an average over queries, (queries,): how much it varies when the queries are drawn anew."""
     drawn = np.random.default_rng(0).integers(0, len(values), (_RESAMPLES, len(values)))
     return float(values[drawn].mean(axis=1).std())
-
-
-def calibration_prompts(tokenizer: PromptTokenizer, task: str) -> tuple[list[TokenIds], list[int]]:
-    """Make the prompt of every calibration pair, and say how many documents each query has."""
-    queries = calibration_queries()
-    pairs = [format_instruction(task, query, document) for query, documents in queries for document in documents]
-    return [prompt.ids for prompt in tokenizer.encode(pairs)], [len(documents) for _, documents in queries]
-
-
-def shared_prefix(tokenizer: PromptTokenizer, task: str) -> TokenIds:
-    """The token ids that prompts begin with whatever the query: prefix, task and what stands before the query."""
-    ids = [prompt.ids for prompt in tokenizer.encode([format_instruction(task, query, "") for query in _BEGINNINGS])]
-    shortest = min(map(len, ids))
-    same = (np.stack([each[:shortest] for each in ids]) == ids[0][:shortest]).all(axis=0)  # (shortest,)
-    return ids[0][: int(np.cumprod(same).sum())]

@@ -16,8 +16,8 @@ from aatm_onnx.runtime.prefix_tree import RUN_COST
 from ..checkpoint import Checkpoint
 from ..draft import Draft
 from ..progress import Reporter
-from .conformance import check_numbers, conformance_prompts, score_difference, write_vectors
-from .fidelity import shared_prefix
+from .conformance import check_numbers, score_difference, write_vectors
+from .prompts import conformance_prompts, shared_prefix
 
 # A bundle promises this many times the difference that its export measured. Most of that is what storing weights as
 # float16 does, and is the same everywhere; the rest is room for sums that another machine adds up in another order.

@@ -20,10 +20,11 @@ from ..graph.fused import Storage, write_graph
 from ..graph.smoothing import MLP_FOLDS, InputStatistics, smooth
 from ..graph.weight_file import WeightFile
 from ..progress import Reporter
-from .conformance import check_numbers, conformance_prompts, write_vectors
-from .fidelity import Calibration, Comparison, calibration_prompts, shared_prefix, standard_error
+from .conformance import check_numbers, write_vectors
+from .fidelity import Calibration, Comparison, standard_error
 from .float_activations import float_activations
 from .numpy_reference import reference_run
+from .prompts import calibration_prompts, conformance_prompts, shared_prefix
 from .search import Attempt, Search, Variant
 
 # A bundle allows this many times what its scores moved by at its export, when all were run together. On 8B with random
