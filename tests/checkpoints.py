@@ -33,11 +33,14 @@ def make_checkpoint(
 ) -> Path:
     """Write a checkpoint as `save_pretrained` does, and return its folder.
 
-    tied: one matrix for embeddings and head, or two.
-    shards: more than one cuts the weights in about so many files with an index.
-    dtype: as stored; the released checkpoints are bfloat16.
-    spread: standard deviation of the weights; enough that scores of different prompts differ clearly.
-    sizes: any field of Qwen3Config.
+    Args:
+        folder: where to write it.
+        tied: one matrix for embeddings and lm_head, or two.
+        shards: more than one cuts the weights in about so many files with an index.
+        dtype: as stored; the released checkpoints are bfloat16.
+        seed: of the weights.
+        spread: standard deviation of the weights; enough that scores of different prompts differ clearly.
+        **sizes: any field of Qwen3Config.
     """
     config = Qwen3Config(
         **{

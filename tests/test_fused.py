@@ -78,7 +78,7 @@ def fp32(tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
     return _graph(folder, partial(write_graph, storage=Storage("fp32")))
 
 
-@pytest.fixture(scope="module", params=[(), (1,)], ids=["all layers rounded", "one in the middle in float"])
+@pytest.fixture(scope="module", params=[(), (1,)], ids=["all layers quantized", "one in the middle in float"])
 def int8(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FusedGraph:
     """The same in eight bits, tied."""
     storage = Storage("int8", float_layers=frozenset(request.param))
@@ -98,51 +98,51 @@ batches = st.lists(prompts, min_size=1, max_size=5)
 
 
 @settings(max_examples=30, deadline=None)
-@given(rows=batches, head=st.lists(tokens, max_size=20), query=st.lists(tokens, max_size=20))
+@given(rows=batches, prefix=st.lists(tokens, max_size=20), query=st.lists(tokens, max_size=20))
 def test_float_logits_are_transformers_with_any_part_shared(
-    fp32: FusedGraph, rows: list[Prompt], head: Prompt, query: Prompt
+    fp32: FusedGraph, rows: list[Prompt], prefix: Prompt, query: Prompt
 ) -> None:
-    """The past is built up in steps (head, then query), each of which may be empty."""
+    """The past is built up in steps (prefix, then query), each of which may be empty."""
     past = None
-    for step in (head, query):
+    for step in (prefix, query):
         if step:
             past = fp32.present([step], past)[0]
-    whole = [head + query + row for row in rows]
+    whole = [prefix + query + row for row in rows]
     expected = fp32.expected(whole)
     np.testing.assert_allclose(fp32.logits(rows, past), expected, atol=5e-5)
     np.testing.assert_allclose(fp32.logits(whole), expected, atol=5e-5)
 
 
 @settings(max_examples=15, deadline=None)
-@given(rows=batches, head=st.lists(tokens, max_size=20))
-def test_the_cuda_graph_gives_them_in_half_precision(cuda: FusedGraph, rows: list[Prompt], head: Prompt) -> None:
-    past = cuda.present([head])[0] if head else None
-    np.testing.assert_allclose(cuda.logits(rows, past), cuda.expected([head + row for row in rows]), atol=0.03)
+@given(rows=batches, prefix=st.lists(tokens, max_size=20))
+def test_the_cuda_graph_gives_them_in_half_precision(cuda: FusedGraph, rows: list[Prompt], prefix: Prompt) -> None:
+    past = cuda.present([prefix])[0] if prefix else None
+    np.testing.assert_allclose(cuda.logits(rows, past), cuda.expected([prefix + row for row in rows]), atol=0.03)
 
 
 @settings(max_examples=20, deadline=None)
-@given(queries=st.lists(st.lists(tokens, min_size=7, max_size=7), min_size=2, max_size=4), head=prompts, row=prompts)
+@given(queries=st.lists(st.lists(tokens, min_size=7, max_size=7), min_size=2, max_size=4), prefix=prompts, row=prompts)
 def test_rows_kept_from_one_run_are_each_a_past_of_their_own(
-    fp32: FusedGraph, queries: list[Prompt], head: Prompt, row: Prompt
+    fp32: FusedGraph, queries: list[Prompt], prefix: Prompt, row: Prompt
 ) -> None:
-    pasts = fp32.present(queries, fp32.present([head])[0])
+    pasts = fp32.present(queries, fp32.present([prefix])[0])
     for query, past in zip(queries, pasts, strict=True):
-        np.testing.assert_allclose(fp32.logits([row], past), fp32.expected([head + query + row]), atol=5e-5)
+        np.testing.assert_allclose(fp32.logits([row], past), fp32.expected([prefix + query + row]), atol=5e-5)
 
 
 @settings(max_examples=30, deadline=None)
-@given(rows=batches, head=st.lists(tokens, max_size=20), query=prompts)
+@given(rows=batches, prefix=st.lists(tokens, max_size=20), query=prompts)
 def test_rows_after_a_kept_one_come_after_its_tokens(
-    fp32: FusedGraph, rows: list[Prompt], head: Prompt, query: Prompt
+    fp32: FusedGraph, rows: list[Prompt], prefix: Prompt, query: Prompt
 ) -> None:
-    past = fp32.present([head])[0] if head else None
+    past = fp32.present([prefix])[0] if prefix else None
     feed = fp32.feed([query, *rows], past) | {"keep_rows": np.array([1])}
     logits, present = fp32.session.run(["logits", "present"], feed)
-    np.testing.assert_allclose(logits[1:], fp32.expected([head + query + row for row in rows]), atol=5e-5)
-    np.testing.assert_allclose(logits[:1], fp32.expected([head + query]), atol=5e-5)
+    np.testing.assert_allclose(logits[1:], fp32.expected([prefix + query + row for row in rows]), atol=5e-5)
+    np.testing.assert_allclose(logits[:1], fp32.expected([prefix + query]), atol=5e-5)
     own = present[0, ..., -len(query) :, :]
     whole = own if past is None else np.concatenate([past, own], axis=3)
-    np.testing.assert_allclose(whole, fp32.present([head + query])[0], atol=5e-5)
+    np.testing.assert_allclose(whole, fp32.present([prefix + query])[0], atol=5e-5)
 
 
 @settings(max_examples=30, deadline=None)
