@@ -123,3 +123,12 @@ def check_count(value: object, what: str, least: int) -> int:
     if (count := operator.index(value)) < least:
         raise ValueError(f"{what} must be at least {least}, not {count}.")
     return count
+
+
+def check_top_k(top_k: object) -> int | None:
+    """Return how many of the best are wanted, None for all.
+
+    Raises:
+        ValueError: it is neither None nor a whole number from 1.
+    """
+    return None if top_k is None else check_count(top_k, "top_k (None returns all)", 1)

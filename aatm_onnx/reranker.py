@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from .errors import ScoreError, TooLongError
 from .pipeline import BaseReranker, read_texts, write_scores
-from .ranking import PairScore, RankedDocument, check_count, check_documents, check_list, check_text, ranking_of
+from .ranking import PairScore, RankedDocument, check_documents, check_list, check_text, check_top_k, ranking_of
 
 StreamItem = tuple[str, Iterable[str]] | tuple[str, Iterable[str], str | None]
 Tasks = str | Sequence[str | None] | None
@@ -113,7 +113,7 @@ class Reranker(BaseReranker):
             >>> Qwen3Reranker().rank("kidney stones", ["Gallstones", "Nephrolithiasis"])[0].document
             'Nephrolithiasis'
         """
-        most = _checked_top_k(top_k)
+        most = check_top_k(top_k)
         texts = check_documents(documents)
         return ranking_of(texts, self._score_one(query, texts, task, truncate))[:most]
 
@@ -130,7 +130,7 @@ class Reranker(BaseReranker):
 
         Arguments and errors as `score_pairs`; `top_k` as in `rank`.
         """
-        most = _checked_top_k(top_k)
+        most = check_top_k(top_k)
         checked, texts = _checked_pairs(queries, documents)
         scored = self._score_pairs(checked, texts, _checked_tasks(task, len(checked)), truncate)
         return [ranking_of(group, pairs)[:most] for group, pairs in zip(texts, scored, strict=True)]
@@ -159,7 +159,7 @@ class Reranker(BaseReranker):
         Raises:
             ValueError: as `rank_many`, with the query's place counted from the stream's start.
         """
-        _checked_top_k(top_k)
+        check_top_k(top_k)
         done = 0
         for chunk in _chunks(_checked_items(items, task)):
             queries, texts, tasks = (list(part) for part in zip(*chunk, strict=True))
@@ -209,10 +209,6 @@ class Reranker(BaseReranker):
     def _score_one(self, query: str, texts: list[str], task: str | None, truncate: bool) -> list[PairScore]:
         own = None if task is None else check_text(task, "The task")
         return self._score_pairs([check_text(query, "The query")], [texts], [own], truncate)[0]
-
-
-def _checked_top_k(top_k: int | None) -> int | None:
-    return None if top_k is None else check_count(top_k, "top_k (None returns all)", 1)
 
 
 def _checked_pairs(queries: Iterable[str], documents: Iterable[Iterable[str]]) -> tuple[list[str], list[list[str]]]:

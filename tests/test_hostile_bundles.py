@@ -129,8 +129,8 @@ def test_a_true_prefix_changes_nothing_and_a_false_one_is_found(copy: Path) -> N
 def test_a_prefix_of_one_query_alone_is_found(copy: Path) -> None:
     """It would change that query's scores, and those of none of the vectors."""
     opened = open_bundle(copy)
-    ids = next(Qwen3Reranker(copy, provider="cpu")._prompts.encode([f"<Instruct>: x\n<Query>: {QUERY}"])).ids
-    arrays = prefix_arrays(copy, tuple(ids[-8:].tolist()))
+    inputs = Qwen3Reranker(copy, provider="cpu").process_inputs([f"<Instruct>: x\n<Query>: {QUERY}"])
+    arrays = prefix_arrays(copy, tuple(inputs["input_ids"][0, -8:].tolist()))
     plant_prefix(copy, npz(arrays))
     assert scores(copy)  # it opens: only the vectors say that it is not the prompt's
     with pytest.raises(BundleError, match=r"prefix_kv\.npz has keys and values of other tokens"):

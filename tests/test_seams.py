@@ -19,7 +19,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aatm_onnx import BM25Reranker, PairScore, Qwen3Reranker, ScoreError, TooLongError
+from aatm_onnx.bundle import open_bundle
 from aatm_onnx.runtime.scorer import Scorer
+from aatm_onnx.runtime.session import open_session
 
 TERMS = ["Hypertension", "Hypotension", "Renal cyst", "Nephrolithiasis", "Gallstones", "Heart failure", "", "高血圧"]
 texts = st.sampled_from(TERMS)
@@ -164,9 +166,7 @@ def test_many_threads_get_the_scores_that_each_would_alone(default: Qwen3Reranke
 
 
 def test_what_is_wrong_with_one_call_fails_no_other(bundle: Path) -> None:
-    reranker = Qwen3Reranker(bundle, provider="cpu")
-    scorer = reranker._scorer
-    assert scorer is not None
+    scorer = Scorer(open_session(open_bundle(bundle), "cpu"), 0)
     good, bad = np.arange(30, dtype=np.int32), np.full(30, 10**7, np.int32)
     expected = scorer.logits([good])
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..load import load_reranker
 from ..models import DEFAULT_MODEL
+from ..ranking import check_top_k
 from ..reranker import Reranker
 
 try:
@@ -47,7 +48,7 @@ class OnnxRanker:
         Raises:
             ValueError: `top_k` is less than 1.
         """
-        _check_top_k(top_k)
+        check_top_k(top_k)
         self.model = model
         self.top_k = top_k
         self.score_threshold = score_threshold
@@ -104,7 +105,7 @@ class OnnxRanker:
         Raises:
             ValueError: `top_k` is less than 1, or a document has no text.
         """
-        _check_top_k(top_k)
+        check_top_k(top_k)
         self.warm_up()
         assert self._reranker is not None
         documents = _distinct(documents)
@@ -144,8 +145,3 @@ def _distinct(documents: list[Document]) -> list[Document]:
         if document.score is not None and (other.score is None or document.score > other.score):
             best[document.id] = document
     return list(best.values())
-
-
-def _check_top_k(top_k: int | None) -> None:
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k must be at least 1, not {top_k}; None returns all.")

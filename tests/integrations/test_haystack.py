@@ -100,8 +100,10 @@ def test_threshold_metadata_and_what_is_wrong(ranked: Ranked) -> None:
     ranker = OnnxRanker(provider="cpu", meta_fields_to_embed=[*falsy.meta, "other"])
     (with_zero,) = ranker.run(QUERY, [falsy])["documents"]
     assert with_zero.score == pytest.approx(Qwen3Reranker(provider="cpu").score(QUERY, ["0\nFalse\na"])[0], abs=1e-6)
-    with pytest.raises(ValueError, match="top_k must be at least 1, not 0"):
+    with pytest.raises(ValueError, match=r"top_k \(None returns all\) must be at least 1, not 0"):
         OnnxRanker(top_k=0)
+    with pytest.raises(ValueError, match=r"top_k \(None returns all\) must be a whole number, not '2'"):
+        OnnxRanker(top_k="2")
     with pytest.raises(ValueError, match="Document none has no text"):
         OnnxRanker(provider="cpu").run(QUERY, [Document("none")])
     assert OnnxRanker(provider="cpu").run(QUERY, [])["documents"] == []
