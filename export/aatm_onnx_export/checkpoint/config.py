@@ -48,6 +48,26 @@ def read_config(config: dict[str, Any], where: str) -> ModelConfig:
         ExportError: it is not a Qwen3 causal LM, is quantized, uses sliding-window attention or a length-dependent
             RoPE, or a value that is needed is missing or of another type.
     """
+    _refuse_others(config, where)
+    _check_numbers(config, where)
+    sizes = {"head_dim": 128, **config}  # 128: Qwen3Config's default, for a config.json that leaves it out
+    for size in _SIZES:
+        value = sizes.get(size)
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST[size]:
+            raise ExportError(f"{where}: its config.json gives {value!r:.40} for {size}.")
+    if sizes["num_attention_heads"] % sizes["num_key_value_heads"] or sizes["head_dim"] % 2:
+        raise ExportError(
+            f"{where}: its config.json gives {sizes['num_attention_heads']} query heads of {sizes['head_dim']} for"
+            f" {sizes['num_key_value_heads']} key-value heads, which do not divide."
+        )
+    tied = config.get("tie_word_embeddings", False)
+    if not isinstance(tied, bool):
+        raise ExportError(f"{where}: its config.json gives {tied!r:.40} for tie_word_embeddings, not true or false.")
+    return ModelConfig(**{size: sizes[size] for size in _SIZES}, tie_word_embeddings=tied)
+
+
+def _refuse_others(config: dict[str, Any], where: str) -> None:
+    """Raise an ExportError unless this is a Qwen3 causal LM with what a graph here can express."""
     for key, kind in _OPTIONAL.items():
         if not isinstance(config.get(key) or kind(), kind):
             raise ExportError(
@@ -65,6 +85,10 @@ def read_config(config: dict[str, Any], where: str) -> ModelConfig:
         raise ExportError(
             f"{where} has rope_scaling of type {scaling!r}; only {', '.join(ROPE_TYPES)} can be exported."
         )
+
+
+def _check_numbers(config: dict[str, Any], where: str) -> None:
+    """Raise an ExportError where a number that is not a size can't be meant."""
     for key, default in (("rms_norm_eps", 1e-6), ("rope_theta", DEFAULT_ROPE_THETA)):
         if not (_is_number(value := config.get(key, default)) and value > 0):
             raise ExportError(
@@ -73,20 +97,6 @@ def read_config(config: dict[str, Any], where: str) -> ModelConfig:
     for key, value in (config.get("rope_scaling") or {}).items():
         if isinstance(value, int | float) and not isinstance(value, bool) and not _is_number(value):
             raise ExportError(f"{where}: its config.json gives {value!r:.40} for {key}, which is too large a number.")
-    sizes = {"head_dim": 128, **config}  # 128: Qwen3Config's default, for a config.json that leaves it out
-    for size in _SIZES:
-        value = sizes.get(size)
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST[size]:
-            raise ExportError(f"{where}: its config.json gives {value!r:.40} for {size}.")
-    if sizes["num_attention_heads"] % sizes["num_key_value_heads"] or sizes["head_dim"] % 2:
-        raise ExportError(
-            f"{where}: its config.json gives {sizes['num_attention_heads']} query heads of {sizes['head_dim']} for"
-            f" {sizes['num_key_value_heads']} key-value heads, which do not divide."
-        )
-    tied = config.get("tie_word_embeddings", False)
-    if not isinstance(tied, bool):
-        raise ExportError(f"{where}: its config.json gives {tied!r:.40} for tie_word_embeddings, not true or false.")
-    return ModelConfig(**{size: sizes[size] for size in _SIZES}, tie_word_embeddings=tied)
 
 
 def _is_number(value: Any) -> bool:
