@@ -33,7 +33,7 @@ from recipe.teaching import taught_texts
 from recipe.tokenizer import save_tokenizer, train_tokenizer
 from recipe.vectors import joints, spelling_vectors
 from recipe.wired import WIDTH, wired_weights
-from recipe.wording import tag_some, telegram
+from recipe.wording import something_else, tag_some, telegram, telling_words
 from reliability import reliability_plot
 
 WORDS = ["renal", "calculus", "stone", "kidney", "left", "failure", "acute", "chronic", "of", "the", "ear", "Pain"]
@@ -278,6 +278,16 @@ def test_names_by_pattern_differ_and_say_what_they_are() -> None:
         assert all(len(c.exact) > 0 for c in concepts)
     assert all(c.name.startswith(("Sodium [", "Lactate [")) for c in tests)
     assert concepts == medicines(["amoxal", "betin"], "x")  # equal seeds, equal names
+
+
+def test_a_word_that_two_names_differ_in_makes_another_thing() -> None:
+    names = ["Ear pain", "Pain, chronic, ear", "Ear pain, unspecified", "Chronic ear pain in sleep", "Kidney stone"]
+    assert telling_words(names) == ["chronic"]
+    offered = {something_else("Ear pain", "otalgia", ["chronic"], random.Random(seed)) for seed in range(50)}
+    assert "Ear pain chronic" in offered and "Ear pain" not in offered and len(offered) > 5
+    assert "Ear pain chronic" not in {
+        something_else("Ear pain", "chronic otalgia", ["chronic"], random.Random(seed)) for seed in range(50)
+    }
 
 
 @given(TERMS, st.integers(0, 10**6))

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from recipe.batches import Encoder, make_bags
 from recipe.calibrate import Scale, fit_scale, with_scale
 from recipe.checkpoint import Config, save_checkpoint
-from recipe.learning import SOURCES, forbidden_strings, learning_sources, strings, voting_strings
+from recipe.learning import PATTERNS, SOURCES, forbidden_strings, learning_sources, strings, voting_strings
 from recipe.means import Joints, Start, Taught, likeness, means, train_words
 from recipe.pool import NgramIndex, Question, questions
 from recipe.rows import Draw, Terminology, make_terminology
@@ -32,11 +32,13 @@ from recipe.teaching import everyday_words, taught_texts, told
 from recipe.tokenizer import train_tokenizer
 from recipe.vectors import joints, meaning_vectors, rarity, spelling_vectors
 from recipe.wired import WIDTH, wired_weights
+from recipe.wording import telling_words
 
 T = TypeVar("T")
 VOCABULARY = 20_480
 STEPS, RUNS = 4800, 2
 CANDIDATES = 25  # of a row
+CALIBRATED_ON = 1000  # questions of HPO, or as many as dev has; among ICD-10-CM's, other codes are as right as the one
 MEANING = 128  # entries of a token vector that tell what it means; the others tell its letters
 
 
@@ -94,7 +96,8 @@ def learn(options: argparse.Namespace, learned: dict[str, list[Concept]], encode
     vectors = kept(work / "told.pkl", lambda: told(texts))
     taught = Taught(encoder.ids(texts), torch.from_numpy(vectors))
     begin = kept(work / "start.pkl", lambda: start(encoder, voting_strings(learned), taught))
-    draw = Draw(terms, [SOURCES[n].share for n in learned], CANDIDATES)
+    telling = [w for n, c in learned.items() if n not in PATTERNS for w in telling_words([one.name for one in c])]
+    draw = Draw(terms, [SOURCES[n].share for n in learned], CANDIDATES, telling)
     runs = [
         kept(
             work / f"run-{seed}.pkl",
@@ -119,8 +122,7 @@ def main() -> None:
     saved = kept(work / "tokenizer.pkl", lambda: train_tokenizer(voting_words(learned), VOCABULARY).to_str())
     encoder = Encoder(Tokenizer.from_str(saved))
     vectors = kept(work / "vectors.pkl", lambda: learn(options, learned, encoder))
-    calibrated_on = [n for n in tested if n in learned] or ["hpo"]
-    asked = [question for name in calibrated_on for question in dev_questions(tested[name], 400)]
+    asked = dev_questions(tested["hpo"], CALIBRATED_ON)
     meeting = joints(encoder.tokenizer, WIDTH, WIDTH - MEANING)
     scale = calibration(vectors, meeting, encoder, asked)
     print(scale, flush=True)

@@ -1,7 +1,7 @@
 """Training rows: a query, its right answer, and the names that a retriever would have offered beside it."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,7 +19,7 @@ TURNED = 0.1  # of the synonyms are the answer to their own name
 TYPED = 0.5  # of the altered queries are as clinics type them
 TAGGED = 0.08  # of the rows have a tag or a layer of wording
 QUERY_CUT, NAMES_CUT = 0.25, 0.15  # of the rows
-ELSE = 0.2  # of the rows have their answer with a word more among the wrong ones
+ELSE = 0.5  # of the rows have their answer with a word more among the wrong ones
 CLEAN = 0.3  # of the names ask for themselves as they are: what is near is still something else
 ROOTLESS = 0.5  # of the synonyms that share letters with their name are drawn anew
 RENAMED = 0.15  # of the rows have one word of theirs replaced by one that nobody ever saw
@@ -82,6 +82,7 @@ class Draw:
     sources: list[Terminology]
     share: list[float]
     candidates: int
+    telling: list[str] = field(default_factory=list)  # words that make another thing of a term
 
     def rows(self, count: int, seed: int) -> list[Row]:
         """`count` rows, each source in its share."""
@@ -106,7 +107,7 @@ class Draw:
             texts = rename(texts, draw)
         if draw.random() < (DISTURBED if as_synonym else 1 - CLEAN):
             texts[0] = (telegram if draw.random() < TYPED else disturb)(texts[0], draw)
-        if draw.random() < ELSE and (other := something_else(texts[1], texts[0], draw)) != texts[1]:
+        if draw.random() < ELSE and (other := something_else(texts[1], texts[0], self.telling, draw)) != texts[1]:
             texts[2] = other
         if draw.random() < TAGGED:
             texts = tag_some(texts, draw)

@@ -19,15 +19,23 @@ LAYERS = (
     *("[X]", "(& [X])", "or", "of unspecified site", "for laboratory"),
 )
 OTHERS = (  # what makes another thing of a term
-    *("{} activity", "{} activity", "{} measurement", "{} level", "{} antibody", "{} receptor", "{} deficiency"),
-    *("{} 1", "{} 2", "{} type 3", "{} II", "{} gene", "{} vaccine", "{} screening"),
-    *("history of {}", "no {}", "non {}", "anti {}", "{} induced", "{} inhibitor"),
+    *("{} antibody", "{} receptor", "{} deficiency", "{} 1", "{} 2", "{} type 3", "{} II", "{} gene", "{} vaccine"),
+    *("{} screening", "history of {}", "no {}", "non {}", "anti {}", "{} induced", "{} inhibitor"),
+    *("{} activity",) * 4,  # every function of the Gene Ontology has it, so no two of its names differ in it
 )
+VAGUE = {"unspecified", "specified", "other", "unknown", "nos", "and", "or"}  # two names may differ in these alone
 
 
-def something_else(text: str, query: str, draw: random.Random) -> str:
+def telling_words(names: list[str]) -> list[str]:
+    """Words that a name of a terminology has beside all those of another name, once for each such pair."""
+    found = {tuple(sorted(re.findall(r"\w+", name.lower()))) for name in names}
+    pairs = ((words[:at] + words[at + 1 :], word) for words in found for at, word in enumerate(words))
+    return sorted(word for shorter, word in pairs if shorter in found and word not in VAGUE)
+
+
+def something_else(text: str, query: str, telling: list[str], draw: random.Random) -> str:
     """The term with a word more that makes it something else, unless the query has that word."""
-    other = draw.choice(OTHERS)
+    other = f"{{}} {draw.choice(telling)}" if telling and draw.random() < 0.5 else draw.choice(OTHERS)
     words = other.replace("{}", "").split()
     return text if any(word.lower() in query.lower() for word in words) else other.format(text)
 
