@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -57,7 +58,18 @@ def test_every_public_name_is_there_by_all_three_ways() -> None:
         assert getattr(aatm_onnx, name) is everything.get(name, aatm_onnx.__version__)
     assert re.match(r"\d", aatm_onnx.__version__)
     with pytest.raises(AttributeError, match="has no attribute 'Rerankr'"):
-        aatm_onnx.Rerankr  # noqa: B018
+        aatm_onnx.Rerankr  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_a_type_checker_knows_the_public_names_and_no_others(tmp_path: Path) -> None:
+    api = pytest.importorskip("mypy.api")
+    user, package = tmp_path / "user.py", str(Path(aatm_onnx.__file__))
+    names = ", ".join(aatm_onnx.__all__)
+    user.write_text(f"from aatm_onnx import {names}, __version__\nfrom aatm_onnx import Rerankr\n", "utf-8")
+    alone = ["--config-file=", f"--cache-dir={tmp_path}", "--follow-imports=skip", "--ignore-missing-imports"]
+    said, _, status = api.run([*alone, str(user), package])
+    assert status == 1 and 'user.py:2: error: Module "aatm_onnx" has no attribute "Rerankr"' in said
+    assert said.count("error:") == 1, said
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows can't send an interrupt to one process alone")
