@@ -51,7 +51,12 @@ def find_bundle(model: ModelName = None) -> Path:
     if name := hub_id(model):
         return _exported_bundle(name)
     assert not isinstance(model, Qwen3RerankerModels)  # these have hub ids
-    if (folder := with_home(os.fspath(model))).is_dir():
+    folder = with_home(os.fspath(model))
+    try:
+        is_folder = folder.is_dir()
+    except OSError as error:  # in a folder that this user may not enter, or of a name that is too long
+        raise BundleError(f"The bundle folder {str(folder)[:200]!r} can't be reached ({error.strerror}).") from error
+    if is_folder:
         return folder
     known = ", ".join([DEFAULT_MODEL, *SHORT_NAMES, *(each.value for each in Qwen3RerankerModels)])
     raise BundleError(f"There is no bundle folder {os.fspath(model)!r}, and it is not one of the models {known}.")

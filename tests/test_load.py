@@ -38,6 +38,18 @@ def test_without_a_bundle_the_error_names_the_export_command() -> None:
             Qwen3Reranker(nowhere)
 
 
+def test_a_bundle_out_of_reach_is_no_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, **_: object) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_dir", refuse)
+    for name in ("x" * 300, str(tmp_path / "private" / "bundle")):
+        with pytest.raises(BundleError, match=r"The bundle folder '.*' can't be reached \(.*\)\."):
+            load_reranker(name)
+        with pytest.warns(RuntimeWarning, match="BM25 takes its place"):
+            assert isinstance(load_reranker(name, fallback="bm25"), BM25Reranker)
+
+
 def test_the_fallback_is_bm25_with_a_warning() -> None:
     with pytest.warns(RuntimeWarning, match="BM25 takes its place"):
         assert isinstance(load_reranker("qwen3-reranker-8b", fallback="bm25"), BM25Reranker)
