@@ -6,7 +6,7 @@ multiprocessing. None of them is imported here, and pyarrow only where an Arrow 
 
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Any, TypeVar
 
 from .load import load_reranker
@@ -111,13 +111,12 @@ class TableReranker:
         self, queries: Sequence[Any], groups: Sequence[Any], tasks: Sequence[Any] | None = None
     ) -> Iterator[tuple[str, list[str], str | None]]:
         for row, (query, group) in enumerate(zip(queries, groups, strict=True)):
-            task = tasks[row] if tasks is not None and isinstance(tasks[row], str) else None
-            yield query, self._texts(group, row), task
+            yield query, self._texts(group, row), None if tasks is None else tasks[row]
 
     def _texts(self, group: Any, row: int) -> list[str]:
         if group is None:
             return []
-        if isinstance(group, str | bytes | dict) or not hasattr(group, "__len__"):
+        if isinstance(group, str | bytes | dict | Set) or not hasattr(group, "__len__"):
             raise ValueError(f"Row {row}: {self.candidates!r} must be a list of texts, not {type(group).__name__}.")
         return [self._text_of(candidate, row) for candidate in group]
 

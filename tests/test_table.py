@@ -115,6 +115,16 @@ def test_a_table_that_cant_be_ranked_is_one_sentence(columns: dict[str, Any], me
         TableReranker("bm25")(pa.table(columns))
 
 
+def test_what_a_row_can_not_mean_is_refused() -> None:
+    frame = pd.DataFrame({"query": ["a"], "candidates": [{"b", "c"}]})
+    with pytest.raises(ValueError, match="Row 0: 'candidates' must be a list of texts, not set"):
+        TableReranker("bm25")(frame)  # it has no order, so an index says nothing
+    table = pa.table({"query": ["a", "b"], "candidates": [["b"], ["c"]], "task": pa.array([None, 5])})
+    for given in (table, table.to_pandas()):
+        with pytest.raises(ValueError, match="Task 1 must be a string, not"):
+            TableReranker("bm25", task="task")(given)
+
+
 def test_a_row_without_candidates_has_no_ranking() -> None:
     table = pa.table({"query": ["a", "b"], "candidates": pa.array([None, ["b"]], pa.list_(pa.string()))})
     assert TableReranker("bm25")(table)["rank_index"].to_pylist() == [[], [0]]
