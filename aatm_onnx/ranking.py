@@ -65,7 +65,9 @@ def descending(scores: Sequence[float]) -> list[int]:
 
 
 def check_text(value: object, what: str) -> str:
-    """Return `value` if it is text that can be encoded.
+    """Return `value` as a plain str if it is text that can be encoded.
+
+    An enum's member that is a string formats as its name, so a prompt would hold "Term.KIDNEY" in place of its text.
 
     Raises:
         ValueError: naming `what`, if it is not a string or holds half of a surrogate pair.
@@ -76,7 +78,7 @@ def check_text(value: object, what: str) -> str:
         value.encode("utf-8")
     except UnicodeEncodeError as error:
         raise ValueError(f"{what} is not valid Unicode ({error.reason} at character {error.start}).") from None
-    return value
+    return str.__str__(value)
 
 
 def check_documents(documents: Iterable[str], where: str = "") -> list[str]:

@@ -10,6 +10,7 @@ from .pipeline import BaseReranker, read_texts, write_scores
 from .ranking import PairScore, RankedDocument, check_documents, check_list, check_text, check_top_k, ranking_of
 
 StreamItem = tuple[str, Iterable[str]] | tuple[str, Iterable[str], str | None]
+Documents = Sequence[Sequence[str]]  # of each query
 Tasks = str | Sequence[str | None] | None
 _CheckedItem = tuple[str, list[str], str | None]
 
@@ -31,9 +32,12 @@ class Reranker(BaseReranker):
 
     @abstractmethod
     def _score_pairs(
-        self, queries: Sequence[str], documents: Sequence[Sequence[str]], tasks: Sequence[str | None], truncate: bool
+        self, queries: Sequence[str], documents: Documents, tasks: Sequence[str | None], truncate: bool, first: int = 0
     ) -> list[list[PairScore]]:
-        """Score `documents[i]` against `queries[i]`. The arguments are checked already."""
+        """Score `documents[i]` against `queries[i]`. The arguments are checked already.
+
+        Errors and warnings count the queries from `first`, where these are the next ones of a stream.
+        """
 
     def score_pairs(
         self,
@@ -159,17 +163,17 @@ class Reranker(BaseReranker):
         Raises:
             ValueError: as `rank_many`, with the query's place counted from the stream's start.
         """
-        check_top_k(top_k)
+        most, task = check_top_k(top_k), _checked_task(task)
         done = 0
         for chunk in _chunks(_checked_items(items, task)):
             queries, texts, tasks = (list(part) for part in zip(*chunk, strict=True))
             try:
-                rankings = self.rank_many(queries, texts, top_k, task=tasks, truncate=truncate)
+                scored = self._score_pairs(queries, texts, tasks, truncate, done)
             except (ScoreError, TooLongError) as error:
                 raise type(error)(f"After {done} queries of the stream: {error}") from None
-            for ranking in rankings:
+            for group, pairs in zip(texts, scored, strict=True):
                 done += 1
-                yield ranking
+                yield ranking_of(group, pairs)[:most]
             if progress is not None:
                 progress(done)
 
@@ -207,8 +211,7 @@ class Reranker(BaseReranker):
         self.close()
 
     def _score_one(self, query: str, texts: list[str], task: str | None, truncate: bool) -> list[PairScore]:
-        own = None if task is None else check_text(task, "The task")
-        return self._score_pairs([check_text(query, "The query")], [texts], [own], truncate)[0]
+        return self._score_pairs([check_text(query, "The query")], [texts], [_checked_task(task)], truncate)[0]
 
 
 def _checked_pairs(queries: Iterable[str], documents: Iterable[Iterable[str]]) -> tuple[list[str], list[list[str]]]:
@@ -221,13 +224,18 @@ def _checked_pairs(queries: Iterable[str], documents: Iterable[Iterable[str]]) -
     return checked, texts
 
 
+def _checked_task(task: str | None) -> str | None:
+    return None if task is None else check_text(task, "The task")
+
+
 def _checked_tasks(task: Tasks, queries: int) -> list[str | None]:
     if task is None or isinstance(task, str):
-        return [task if task is None else check_text(task, "The task")] * queries
+        return [_checked_task(task)] * queries
     check_list(task, "The tasks")
-    if len(task) != queries:
-        raise ValueError(f"There are {queries} queries but {len(task)} tasks; give one task, or one for each query.")
-    return [each if each is None else check_text(each, f"Task {index}") for index, each in enumerate(task)]
+    tasks = [each if each is None else check_text(each, f"Task {index}") for index, each in enumerate(task)]
+    if len(tasks) != queries:
+        raise ValueError(f"There are {queries} queries but {len(tasks)} tasks; give one task, or one for each query.")
+    return tasks
 
 
 def _checked_items(items: Iterable[StreamItem], task: str | None) -> Iterator[_CheckedItem]:
@@ -236,7 +244,7 @@ def _checked_items(items: Iterable[StreamItem], task: str | None) -> Iterator[_C
             case (query, documents) | (query, documents, None):
                 own = task
             case (query, documents, own):
-                check_text(own, f"Task {number}")
+                own = check_text(own, f"Task {number}")
             case _:
                 raise ValueError(f"Item {number} of the stream must be (query, documents) or (query, documents, task).")
         yield check_text(query, f"Query {number}"), check_documents(documents, f" of query {number}"), own

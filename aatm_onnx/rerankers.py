@@ -3,7 +3,7 @@
 import os
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from .errors import BundleError, ScoreError, TooLongError
 from .models import DEFAULT_MODEL, ModelName, Qwen3RerankerModels, find_bundle, hub_id
 from .pipeline import BatchMethods
 from .ranking import PairScore, check_count, check_text
-from .reranker import Reranker
+from .reranker import Documents, Reranker
 from .runtime.plan import LEAST_TOKENS, REMEMBERED_TOKENS
 from .runtime.providers import Provider
 from .runtime.scorer import Scorer
@@ -34,7 +34,7 @@ class BM25Reranker(Reranker):
     scores_depend_on_list = True
 
     def _score_pairs(
-        self, queries: Sequence[str], documents: Sequence[Sequence[str]], tasks: Sequence[str | None], truncate: bool
+        self, queries: Sequence[str], documents: Documents, tasks: Sequence[str | None], truncate: bool, first: int = 0
     ) -> list[list[PairScore]]:
         return [_bm25(query, texts) for query, texts in zip(queries, documents, strict=True)]
 
@@ -184,14 +184,15 @@ class Qwen3Reranker(Reranker, BatchMethods):
         )
 
     def _score_pairs(
-        self, queries: Sequence[str], documents: Sequence[Sequence[str]], tasks: Sequence[str | None], truncate: bool
+        self, queries: Sequence[str], documents: Documents, tasks: Sequence[str | None], truncate: bool, first: int = 0
     ) -> list[list[PairScore]]:
-        encoded = self._encode_pairs(queries, documents, tasks)
+        name = partial(_place, documents, first)
+        encoded = self._encode_pairs(queries, documents, tasks, name)
         if not truncate:
-            _refuse_cut(encoded, documents, self.max_length)
-        self._warn_of_lost_documents(queries, documents, tasks, encoded)
+            _refuse_cut(encoded, name, self.max_length)
+        self._warn_of_lost_documents(queries, documents, tasks, encoded, first)
         logits = self._logits([prompt.ids for prompt in encoded])
-        _check_finite(logits, documents, self.bundle, self.provider)
+        _check_finite(logits, name, self.bundle, self.provider)
         scores, differences = probability_of_yes(logits).tolist(), (logits[:, 1] - logits[:, 0]).tolist()
         pairs = (
             PairScore(score, logit, len(prompt.ids), prompt.truncated)
@@ -200,7 +201,7 @@ class Qwen3Reranker(Reranker, BatchMethods):
         return [[next(pairs) for _ in group] for group in documents]
 
     def _encode_pairs(
-        self, queries: Sequence[str], documents: Sequence[Sequence[str]], tasks: Sequence[str | None]
+        self, queries: Sequence[str], documents: Documents, tasks: Sequence[str | None], name: Callable[[int], str]
     ) -> list[prompts.EncodedPrompt]:
         """The prompts of all pairs, query after query. Few of their texts exist at a time, as each has its query."""
         pairs = (
@@ -208,18 +209,19 @@ class Qwen3Reranker(Reranker, BatchMethods):
             for query, group, task in zip(queries, documents, tasks, strict=True)
             for document in group
         )
-        return list(self._prompts.encode(pairs, partial(_place, documents)))
+        return list(self._prompts.encode(pairs, name))
 
     def _warn_of_lost_documents(
         self,
         queries: Sequence[str],
-        documents: Sequence[Sequence[str]],
+        documents: Documents,
         tasks: Sequence[str | None],
         encoded: Sequence[prompts.EncodedPrompt],
+        first: int,
     ) -> None:
         """Warn of queries that leave no token for their documents, which then all have one score."""
         cut = iter(prompt.truncated for prompt in encoded)
-        for index, (query, group, task) in enumerate(zip(queries, documents, tasks, strict=True)):
+        for index, (query, group, task) in enumerate(zip(queries, documents, tasks, strict=True), first):
             truncated = [next(cut) for _ in group]
             if all(truncated) and group:
                 before = prompts.format_instruction(self.task if task is None else task, query, "").rstrip(" ")
@@ -271,30 +273,28 @@ class Qwen3Reranker(Reranker, BatchMethods):
         return f"{type(self).__name__}({model!r}, {graph.kind} {graph.precision}, provider={self.provider!r}, {state})"
 
 
-def _place(documents: Sequence[Sequence[str]], pair: int) -> str:
-    """What to call a pair, counted through all queries."""
-    for query, group in enumerate(documents):
+def _place(documents: Documents, first: int, pair: int) -> str:
+    """What to call a pair, counted through all queries, of which the first has this number."""
+    for query, group in enumerate(documents, first):
         if pair < len(group):
             return f"Document {pair} of query {query}"
         pair -= len(group)
     raise IndexError(pair)
 
 
-def _refuse_cut(encoded: Sequence[prompts.EncodedPrompt], documents: Sequence[Sequence[str]], max_length: int) -> None:
+def _refuse_cut(encoded: Sequence[prompts.EncodedPrompt], name: Callable[[int], str], max_length: int) -> None:
     for index, prompt in enumerate(encoded):
         if prompt.truncated:
             raise TooLongError(
-                f"{_place(documents, index)} does not fit {max_length} tokens with its query; shorten it, raise"
+                f"{name(index)} does not fit {max_length} tokens with its query; shorten it, raise"
                 " max_length, or allow it to be cut (truncate=True)."
             )
 
 
-def _check_finite(
-    logits: NDArray[np.float32], documents: Sequence[Sequence[str]], bundle: Bundle, provider: str
-) -> None:
+def _check_finite(logits: NDArray[np.float32], name: Callable[[int], str], bundle: Bundle, provider: str) -> None:
     wrong = np.flatnonzero(~np.isfinite(logits).all(axis=1))
     if len(wrong):
         raise ScoreError(
-            f"{_place(documents, int(wrong[0]))} has a score that is not a number, from {bundle.path} on {provider};"
+            f"{name(int(wrong[0]))} has a score that is not a number, from {bundle.path} on {provider};"
             f" run `aatm-onnx verify {bundle.path}`, and export the bundle again if it fails."
         )

@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from aatm_onnx import PairScore, Reranker
+from aatm_onnx.reranker import Documents
 from aatm_onnx.table import TableReranker
 
 CANDIDATES = 50
@@ -63,7 +64,7 @@ class Nothing(Reranker):
     """Gives every pair the same score at once."""
 
     def _score_pairs(
-        self, queries: Sequence[str], documents: Sequence[Sequence[str]], tasks: Sequence[str | None], truncate: bool
+        self, queries: Sequence[str], documents: Documents, tasks: Sequence[str | None], truncate: bool, first: int = 0
     ) -> list[list[PairScore]]:
         return [[PairScore(0.5) for _ in group] for group in documents]
 

@@ -1,12 +1,14 @@
 """Arguments are checked at the door, and a query that leaves nothing of its documents is not passed over."""
 
+import enum
 import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 
-from aatm_onnx import Qwen3Reranker, TooLongError
+from aatm_onnx import Qwen3Reranker, RetrievedExpressionMetadata, RetrieverResults, TooLongError
+from aatm_onnx.integrations.cross_encoder import CrossEncoder
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,8 @@ def test_a_query_that_leaves_nothing_of_its_documents_is_said() -> None:
             reranker.score("kidney stones " * 100, documents, truncate=False)
     with pytest.warns(RuntimeWarning, match="Query 0 takes all"):
         reranker.score("kidney stones", documents, task="x " * 1000)
+    with pytest.warns(RuntimeWarning, match="Query 3 takes all"):
+        list(reranker.rank_stream([("kidney stones " * many, documents) for many in (1, 1, 1, 100)]))
 
 
 def test_what_a_reranker_was_opened_with_can_not_be_changed() -> None:
@@ -70,3 +74,30 @@ def test_what_a_reranker_was_opened_with_can_not_be_changed() -> None:
         with pytest.raises(AttributeError, match=rf"^{name} of Qwen3Reranker\(.* can't be changed; open another one"):
             setattr(reranker, name, value)
         assert getattr(reranker, name) == before
+
+
+def test_a_string_of_another_class_is_the_text_that_it_equals() -> None:
+    """An enum's member formats as its name."""
+
+    class Term(str, enum.Enum):  # noqa: UP042
+        QUERY, DOCUMENT, TASK = "kidney stones", "Nephrolithiasis", "Find the opposite"
+
+    def scored(query: str, document: str, task: str) -> list[object]:
+        reranker = Qwen3Reranker(provider="cpu", task=task)
+        results = RetrieverResults([query], [[RetrievedExpressionMetadata(document)]])
+        return [
+            *reranker.score(query, [document]),
+            *reranker.score_pairs([query, query], [[document], [document]], task=[None, task]),
+            *reranker.rank_stream([(query, [document], task)], task=task),
+            (results | reranker).results[0][0].rerank_score,
+            CrossEncoder(provider="cpu").predict([(query, document)], prompt=task).tolist(),
+        ]
+
+    assert scored(*Term) == scored(*(term.value for term in Term))
+
+
+def test_tasks_may_come_one_by_one_as_queries_may() -> None:
+    reranker = Qwen3Reranker(provider="cpu")
+    queries, documents, tasks = ["a", "b"], [["c"], ["d"]], ["e", "f"]
+    one_by_one: Any = (iter(queries), iter(documents))
+    assert reranker.score_pairs(*one_by_one, task=iter(tasks)) == reranker.score_pairs(queries, documents, task=tasks)

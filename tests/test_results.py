@@ -22,6 +22,7 @@ from aatm_onnx import (
     RetrievedExpressionMetadata,
     RetrieverResults,
 )
+from aatm_onnx.reranker import Documents
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 texts = st.lists(words, max_size=5).map(" ".join)
@@ -52,7 +53,7 @@ class SharedWords(Reranker):
     """Scores that depend on the pair alone; BM25's last bits depend on its corpus's order too."""
 
     def _score_pairs(
-        self, queries: Sequence[str], documents: Sequence[Sequence[str]], tasks: Sequence[str | None], truncate: bool
+        self, queries: Sequence[str], documents: Documents, tasks: Sequence[str | None], truncate: bool, first: int = 0
     ) -> list[list[PairScore]]:
         return [
             [PairScore(float(len(set(query.split()) & set(text.split())))) for text in found]

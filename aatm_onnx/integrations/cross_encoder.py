@@ -46,7 +46,7 @@ def _two_texts(pair: object, index: int) -> tuple[str, str]:
     if isinstance(pair, Iterable) and not _is_no_list(pair):
         match list(pair):
             case [str(query), str(document)]:
-                check_text(query, f"The query of pair {index}")
+                query = check_text(query, f"The query of pair {index}")
                 return query, check_text(document, f"The document of pair {index}")
     raise ValueError(f"Pair {index} must be two strings, a query and a document, not {pair!r:.200}.")
 

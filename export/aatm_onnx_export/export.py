@@ -82,8 +82,8 @@ def export_checkpoint(
     """
     checkpoint, output = os.fspath(checkpoint), with_home(os.fspath(output))
     check_text(str(output.absolute()), "The output's path")
-    for text, what in ((task, "The task"), (prefix, "The prefix"), (suffix, "The suffix")):
-        check_text(text, what)
+    texts = ((task, "The task"), (prefix, "The prefix"), (suffix, "The suffix"))
+    task, prefix, suffix = (check_text(text, what) for text, what in texts)
     max_length = check_count(max_length, "max_length", 1)
     report, kind = Reporter(progress), graph_kind(graph)
     strategy = strategy_of(graph, precision, min_tau)
