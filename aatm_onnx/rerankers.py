@@ -292,8 +292,7 @@ def _refuse_cut(encoded: Sequence[prompts.EncodedPrompt], name: Callable[[int], 
 
 
 def _check_finite(logits: NDArray[np.float32], name: Callable[[int], str], bundle: Bundle, provider: str) -> None:
-    wrong = np.flatnonzero(~np.isfinite(logits).all(axis=1))
-    if len(wrong):
+    if len(wrong := np.flatnonzero(~np.isfinite(logits).all(axis=1))):
         raise ScoreError(
             f"{name(int(wrong[0]))} has a score that is not a number, from {bundle.path} on {provider};"
             f" run `aatm-onnx verify {bundle.path}`, and export the bundle again if it fails."
