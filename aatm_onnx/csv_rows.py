@@ -1,9 +1,9 @@
 """CSV as people save it: rows with their line numbers, whatever separates the fields and however long they are."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, dropwhile
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,7 +12,7 @@ csv.field_size_limit(2**31 - 1)  # the module's own limit is 131,072 characters
 
 
 def numbered_rows(stream: IO[str], name: str, delimiter: str | None = None) -> Iterator[tuple[int, list[str]]]:
-    """Read the header, then the rows, each with its line number; blank lines are left out.
+    """Read the header, then the rows, each with its line number; rows without any text are left out.
 
     Args:
         stream: the open file, its line ends as they are.
@@ -28,8 +28,8 @@ def numbered_rows(stream: IO[str], name: str, delimiter: str | None = None) -> I
         delimiter, lines = max(_DELIMITERS, key=begun[-1].count), chain(begun, lines)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)  # else an open quote would take in the lines after it
     try:
-        for row in dropwhile(lambda row: not any(map(str.strip, row)), reader):
-            if row:
+        for row in reader:
+            if any(map(str.strip, row)):
                 yield reader.line_num, row
     except csv.Error as error:
         raise ValueError(f"{name}, line {reader.line_num}: not CSV ({error}); is a quote left open?") from None
@@ -67,6 +67,12 @@ def naming_other_encodings(name: str) -> Iterator[None]:
         yield
     except UnicodeDecodeError as error:
         raise ValueError(f"{name} is not UTF-8 ({error.reason}); convert it first, for example with iconv.") from None
+
+
+def refuse_doubled(name: Path | str, columns: Sequence[str]) -> None:
+    """Raise a ValueError if two columns have the same name."""
+    if twice := [column for column in columns if columns.count(column) > 1]:
+        raise ValueError(f"{name} has more than one column {twice[0]!r}; give each a name of its own.")
 
 
 def refuse_pipe(stream: IO[Any], path: Path) -> None:

@@ -189,6 +189,19 @@ def test_usual_columns_are_found_in_capitals_or_not(tmp_path: Path, header: str)
     assert (code, name, frequency) == ("A", "htn", 4)
 
 
+def test_what_a_spreadsheet_saves_around_a_table_is_no_term(tmp_path: Path) -> None:
+    """Empty rows and unnamed columns are left out; of two columns with one name it can't be known which is meant."""
+    path = tmp_path / "terms.csv"
+    path.write_bytes("\ufeff;;;;\r\ncode;name;;;\r\n007;Größe;;;\r\n;;;;\r\n; ;;;\r\n8;;;;\r\n".encode())
+    assert [(term.code, term.name) for term in read_terms(path)] == [("007", "Größe"), ("8", "")]
+    path.write_text("Export of 31 May;;\ncode;name;\n", "utf-8")
+    with pytest.raises(ValueError, match=r"give --name-column, one of Export of 31 May\.$"):
+        list(read_terms(path))
+    path.write_text("name;code;code\nhtn;1;2\n", "utf-8")
+    with pytest.raises(ValueError, match="more than one column 'code'; give each a name of its own"):
+        list(read_terms(path))
+
+
 def test_frequencies_are_numbers_that_fit(tmp_path: Path, vocabulary: Vocabulary) -> None:
     path = tmp_path / "terms.csv"
     for text, frequency in (
@@ -197,7 +210,7 @@ def test_frequencies_are_numbers_that_fit(tmp_path: Path, vocabulary: Vocabulary
     ):
         path.write_text(f'name;count\nhtn;"{text}"\n', "utf-8")
         assert [term.frequency for term in read_terms(path)] == [frequency]
-    for text in ("inf", "nan", "1e20", "1,5", "1.234", "1.234,5", "0.35", "12,34", str(2**63)):
+    for text in ("inf", "nan", "1e20", "1,5", "1.234", "1.000", "120.000", "1.234,5", "0.35", "12,34", str(2**63)):
         path.write_text(f'name;count\nhtn;"{text}"\n', "utf-8")
         with pytest.raises(ValueError, match=f"line 2: the frequency '{text}' is not a whole number, or too large"):
             list(read_terms(path))

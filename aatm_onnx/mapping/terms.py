@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from ..csv_rows import naming_other_encodings, rows_of_file
+from ..csv_rows import naming_other_encodings, refuse_doubled, rows_of_file
 from .term import Approved, Term, column_of
 
 USAGI = {"sourceCode", "sourceName", "mappingStatus", "conceptId"}  # by these a file that Usagi saved is known
 _DECIDED = ("APPROVED", "IGNORED", "FLAGGED")
 _ESCAPED = re.compile(r"\\([\\n])")
 _THOUSANDS = re.compile(r"\d{1,3}(,\d{3})+(\.\d*)?")
+_ONE_OR_A_THOUSAND = re.compile(r"\d{1,3}\.\d{3}")  # 1.000 is a thousand in German, and one in English
 # Columns that are taken where the user names none; those of SOURCE_TO_CONCEPT_MAP and aatm come first.
 _NAMES = ("source_code_description", "name", "term", "source_name", "sourceName", "description", "label", "text")
 _CODES = ("source_code", "code", "sourceCode", "id", "source_id")
@@ -53,7 +54,7 @@ def read_terms(path: Path, columns: TermColumns | None = None) -> Iterator[Term]
     frequency = _chosen(path, "frequency", columns.frequency, _FREQUENCIES, names)
     vocabulary = column_of(names, ["source_vocabulary_id"])
     if name is None:
-        raise ValueError(f"{path}: no column is called a name; give --name-column, one of {', '.join(names)}.")
+        raise ValueError(f"{path}: no column is called a name; give --name-column, one of {_listed(names)}.")
     for number, row in rows:
         text = row[name].strip()
         yield Term(
@@ -73,8 +74,12 @@ def _check_usagi(path: Path, columns: TermColumns) -> None:
 
 def _chosen(path: Path, what: str, given: str | None, usual: tuple[str, ...], names: list[str]) -> str | None:
     if given is not None and given not in names:
-        raise ValueError(f"{path} has no column {given!r} (--{what}-column); its columns are {', '.join(names)}.")
+        raise ValueError(f"{path} has no column {given!r} (--{what}-column); its columns are {_listed(names)}.")
     return given or column_of(names, usual)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(filter(str.strip, names)) or "none"
 
 
 def _frequency(path: Path, number: int, value: str) -> int | None:
@@ -84,7 +89,7 @@ def _frequency(path: Path, number: int, value: str) -> int | None:
     try:
         given = int(text) if text.isdecimal() else float(text or -1)
         count = int(given)
-        if count != given or count >= 2**63:  # 1.234 may be one thousand; Parquet's largest integer
+        if count != given or _ONE_OR_A_THOUSAND.fullmatch(text) or count >= 2**63:  # Parquet's largest integer
             raise OverflowError
     except (ValueError, OverflowError):
         raise ValueError(
@@ -126,8 +131,7 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         number, header = next(rows, (0, []))
         if not header:
             return
-        if len(set(header)) < len(header):
-            raise ValueError(f"{path}: two columns have the same name.")
+        refuse_doubled(path, list(filter(str.strip, header)))  # a spreadsheet saves empty columns without a name
         yield number, dict.fromkeys(header, "")
         for number, row in rows:
             if len(row) != len(header):

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..csv_rows import refuse_doubled
 from .concept import Concept, Synonym
 from .damage import Damage
-from .tables import read_lines, refuse_doubled
+from .tables import read_lines
 
 _SYNONYM = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPED = re.compile(r"\\(.)")

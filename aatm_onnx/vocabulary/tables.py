@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..csv_rows import naming_other_encodings, rows_of_file
+from ..csv_rows import naming_other_encodings, refuse_doubled, rows_of_file
 from .concept import Concept, Synonym
 from .damage import Damage
 
@@ -111,12 +111,6 @@ def _check_columns(path: Path, header: Sequence[str], columns: Columns) -> None:
             given, option = ", ".join(header) or "none", what.removeprefix("concept_")
             raise ValueError(f"{path} has no column {column!r}; its columns are {given}. See --{option}-column.")
     refuse_doubled(path, [column for column in header if column in chosen.values()])
-
-
-def refuse_doubled(path: Path, columns: Sequence[str]) -> None:
-    """Raise a ValueError if two columns have the same name."""
-    if twice := [column for column in columns if columns.count(column) > 1]:
-        raise ValueError(f"{path} has more than one column {twice[0]!r}; give each a name of its own.")
 
 
 def _from_row(

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 
-from ...csv_rows import numbered_rows
+from ...csv_rows import numbered_rows, refuse_doubled
 from ...ranking import RankedDocument
 from ..terminal import printable
 from .item import QueryCandidates, kept_as
@@ -39,8 +39,7 @@ def _check_columns(columns: Sequence[str], name: str, *wanted: str) -> None:
     for column in wanted:
         if column not in columns:
             raise ValueError(f"{name} has no column {column!r}; its columns are {', '.join(columns) or 'none'}.")
-    if twice := [column for column in dict.fromkeys(columns) if columns.count(column) > 1]:
-        raise ValueError(f"{name} has more than one column {twice[0]!r}; give each a name of its own.")
+    refuse_doubled(name, columns)
 
 
 def _records(
