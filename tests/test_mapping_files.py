@@ -104,6 +104,28 @@ def test_every_format_holds_what_a_person_decided(tmp_path: Path, vocabulary: Vo
     ]
 
 
+def test_what_this_tool_accepted_is_not_called_reviewed(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    accepted = mapped(
+        vocabulary, tmp_path, "code,name\n1,Renal cyst\n2,Hypertension\n", "usagi", "--accept-above", "0.9"
+    )
+    looked_at = accepted.replace("APPROVED,UNREVIEWED,aatm-onnx", "APPROVED,EQUAL,Ann: aatm-onnx", 1)
+    assert mapped(vocabulary, tmp_path, looked_at, "usagi") == looked_at
+    sssom = mapped(vocabulary, tmp_path, looked_at, "sssom")
+    columns = ("subject_id", "object_id", "mapping_justification", "comment")
+    assert picked(sssom, *columns, delimiter="\t") == [
+        ("LOCAL:1", "OMOP:4", "semapv:ManualMappingCuration", "approved"),
+        ("LOCAL:2", "OMOP:2", "semapv:SemanticSimilarityThresholdMatching", "accepted"),
+    ]
+    decisions = mapped(vocabulary, tmp_path, looked_at, "csv")
+    assert picked(decisions, "decision", "concept_id") == [("approved", "4"), ("accepted", "2")]
+    gold = tmp_path / "terms.csv"
+    gold.write_text(looked_at, "utf-8")
+    assert [question.text for question in read_gold(gold, vocabulary, str)] == ["Renal cyst"]
+    gold.write_text(accepted, "utf-8")
+    with pytest.raises(ValueError, match="no reviewed term"):
+        read_gold(gold, vocabulary, str)
+
+
 def test_a_usagi_file_mapped_again_says_only_what_is_so_now(tmp_path: Path, vocabulary: Vocabulary) -> None:
     text = USAGI + (
         "5,nephrolithiasis,7,99,,0.00,UNCHECKED,UNREVIEWED,,0,0,Unmapped,,MAPS_TO,no match,,0,\n"

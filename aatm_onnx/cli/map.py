@@ -23,6 +23,7 @@ from ..mapping.propose import Proposer
 from ..mapping.run import Read, mapped_terms, score_texts, texts_to_score, write_all
 from ..mapping.sssom import SssomWriter
 from ..mapping.summary import Summary
+from ..mapping.term import TOOL
 from ..mapping.terms import TermColumns, read_terms
 from ..mapping.writers import CsvWriter, JsonlWriter, Origin, ParquetWriter, Writer
 from ..reranker import Reranker
@@ -119,7 +120,7 @@ def command(
     given = checked(read_terms(terms, columns), output_format, source_vocabulary, opened.ids(filters))
     texts = texts_to_score(given, read)
     origin = Origin(
-        *(f"aatm-onnx {__version__}", model, source_vocabulary, target_prefix, date.today()),
+        *(f"{TOOL} {__version__}", model, source_vocabulary, target_prefix, date.today()),
         f"https://w3id.org/sssom/mappings/{uuid.uuid5(uuid.NAMESPACE_URL, f'{opened.checksum}:{terms.name}')}",
     )
     streamed = sink.is_stream(output)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..vocabulary import Vocabulary
 from .evaluate import Question
-from .term import column_of
+from .term import column_of, is_tool
 from .terms import TermColumns, read_terms
 
 _CONCEPTS = ("conceptId", "target_concept_id", "concept_id", "targetConceptId")
@@ -21,7 +21,7 @@ def read_gold(
     """Read reviewed terms, each with all concepts that its rows name.
 
     Args:
-        path: a file saved by Usagi (its approved rows count), SOURCE_TO_CONCEPT_MAP (its valid rows), or a CSV.
+        path: a file saved by Usagi (what a person approved counts), SOURCE_TO_CONCEPT_MAP (valid rows), or a CSV.
         vocabulary: where the concepts are.
         read: how a term is read.
         name_column: the term's column in a CSV.
@@ -33,7 +33,7 @@ def read_gold(
     right: dict[str, set[str]] = {}
     for term in read_terms(path, TermColumns(name=name_column)):
         for row in term.rows:
-            if row.get("mappingStatus", "APPROVED").strip().upper() != "APPROVED" or _is_invalid(row):
+            if not _is_reviewed(row):
                 continue
             column = concept_column or column_of(row, _CONCEPTS)
             if column not in row:
@@ -47,10 +47,15 @@ def read_gold(
                 )
             right.setdefault(read(term.name), set()).add(concept_id)
     if not right:
-        raise ValueError(f"{path} has no reviewed term: a name with the id of a concept (in Usagi: approved).")
+        raise ValueError(
+            f"{path} has no reviewed term: a name with the id of a concept (in Usagi: approved by a person)."
+        )
     return [Question(text, frozenset(ids)) for text, ids in right.items()]
 
 
-def _is_invalid(row: dict[str, str]) -> bool:
+def _is_reviewed(row: dict[str, str]) -> bool:
+    """Not what is open, no longer valid, or accepted by this tool: a model is always right about its own answers."""
+    if row.get("mappingStatus", "APPROVED").strip().upper() != "APPROVED" or is_tool(row.get("statusSetBy", "")):
+        return False
     column = column_of(row, ["invalid_reason"])
-    return column is not None and bool(row[column].strip())
+    return column is None or not row[column].strip()

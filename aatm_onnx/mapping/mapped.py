@@ -25,10 +25,10 @@ class MappedTerm:
     Attributes:
         term: the source term.
         reading: what was matched.
-        decision: "decided" is a term that a person had decided about before: it was not matched.
+        decision: "decided" is a term that was decided about before: it was not matched.
         proposed: the candidates to show, best first.
         margin: how far the first candidate's score is above the second's, which need not be shown.
-        approved: the concepts that a person had approved, one for each of the term's `approved`.
+        approved: the concepts that were approved before, one for each of the term's `approved`.
     """
 
     term: Term
@@ -45,5 +45,5 @@ class MappedTerm:
 
     @property
     def targets(self) -> tuple[Concept, ...]:
-        """What it is mapped to: the concepts that a person had approved, or that of the first candidate."""
+        """What it is mapped to: the concepts that were approved before, or that of the first candidate."""
         return self.approved if self.first is None else (self.first.concept,)

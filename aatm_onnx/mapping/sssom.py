@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from ..vocabulary import Concept
 from .mapped import MappedTerm
-from .term import Term
+from .term import Term, is_tool
 from .writers import Origin, Writer
 
 _COLUMNS = (
@@ -18,12 +18,13 @@ _COLUMNS = (
 )
 _CURIE = re.compile(r"([A-Za-z][\w.-]*):(?!//)[^\s:]+")
 _SAME = "skos:exactMatch"
+_BY_THRESHOLD = "semapv:SemanticSimilarityThresholdMatching"
 # Of Usagi's equivalences.
 _PREDICATES = {"WIDER": "skos:broadMatch", "NARROWER": "skos:narrowMatch", "INEXACT": "skos:closeMatch"}
 
 
 class SssomWriter(Writer):
-    """SSSOM TSV: one proposal per term, `sssom:NoTermFound` where nothing matches, and what a person had approved.
+    """SSSOM TSV: one proposal per term, `sssom:NoTermFound` where nothing matches, and what was approved before.
 
     The score is a similarity_score, not a confidence: whether it is the probability of a right mapping depends on the
     terms, and `aatm-onnx evaluate` says so of them.
@@ -45,21 +46,23 @@ class SssomWriter(Writer):
         self._writer.writeheader()
 
     def write(self, mapped: MappedTerm) -> None:
-        """Write one row, or one of each target that a person had approved."""
+        """Write one row, or one of each target that was approved before."""
         subject = {"subject_id": self._subject(mapped.term), "subject_label": mapped.term.name}
         if mapped.decision == "decided":
             for target, approved in zip(mapped.targets, mapped.term.approved, strict=True):
+                by_tool = is_tool(approved.by)
                 row = {
                     "predicate_id": _PREDICATES.get(approved.equivalence, _SAME),
-                    "mapping_justification": "semapv:ManualMappingCuration",
-                    "comment": mapped.term.status,
+                    "mapping_justification": _BY_THRESHOLD if by_tool else "semapv:ManualMappingCuration",
+                    "mapping_tool": approved.by if by_tool else "",
+                    "comment": "accepted" if by_tool else mapped.term.status,
                 }
                 self._writer.writerow(subject | self._object(target) | row)
             return
         row = {
             "predicate_id": _SAME,
             "object_id": "sssom:NoTermFound",
-            "mapping_justification": "semapv:SemanticSimilarityThresholdMatching",
+            "mapping_justification": _BY_THRESHOLD,
             "mapping_tool": self._origin.tool,
             "mapping_date": self._origin.today.isoformat(),
             "match_string": mapped.reading.text,

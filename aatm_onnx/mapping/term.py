@@ -4,19 +4,28 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+TOOL = "aatm-onnx"
+
 
 class Approved(NamedTuple):
-    """A concept that a person approved for a term in Usagi.
+    """A concept that is approved for a term in Usagi.
 
     Attributes:
         concept_id: its id.
         name: its name.
         equivalence: how it relates to the term: "EQUAL", "WIDER", ...
+        by: who approved it: a person's name, or this tool's.
     """
 
     concept_id: str
     name: str
     equivalence: str
+    by: str
+
+
+def is_tool(approver: str) -> bool:
+    """Whether it is this tool that approved something, by a threshold; no person need have looked at it."""
+    return approver.strip().startswith(TOOL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +39,8 @@ class Term:
         vocabulary: the source's own vocabulary, "" if the file does not say.
         rows: the rows of the file as they are, column by column.
         status: what a person decided about it: "approved", "ignored", "flagged", or "unchecked" for a mapping with
-            several targets; "" if nobody has decided.
-        approved: the concepts that a person approved.
+            several targets; "accepted" where this tool had approved it; "" if nobody has decided.
+        approved: the concepts that are approved.
     """
 
     code: str
@@ -44,7 +53,7 @@ class Term:
 
     @property
     def decided(self) -> bool:
-        """A person has decided about it; its rows are never changed."""
+        """It was decided about before; its rows are never changed."""
         return bool(self.status)
 
     def says(self, column: str) -> str:

@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 
 from ..csv_rows import naming_other_encodings, refuse_doubled, rows_of_file
-from .term import Approved, Term, column_of
+from .term import Approved, Term, column_of, is_tool
 
 USAGI = {"sourceCode", "sourceName", "mappingStatus", "conceptId"}  # by these a file that Usagi saved is known
 _DECIDED = ("APPROVED", "IGNORED", "FLAGGED")
@@ -104,19 +104,24 @@ def _usagi_terms(path: Path, rows: Iterator[tuple[int, dict[str, str]]]) -> Iter
         numbered = list(group)
         number, first = numbered[0]
         statuses = [row["mappingStatus"].strip().upper() for _, row in numbered]
+        approved = [row for (_, row), status in zip(numbered, statuses, strict=True) if status == "APPROVED"]
         several = "UNCHECKED" if len(numbered) > 1 else ""
+        status = next((each for each in _DECIDED if each in statuses), several).lower()
+        if status == "approved" and all(is_tool(row.get("statusSetBy", "")) for row in approved):
+            status = "accepted"
         yield Term(
             code=_unescaped(code),
             name=_unescaped(name),
             frequency=_frequency(path, number, first.get("sourceFrequency", "")),
             rows=tuple(row for _, row in numbered),
-            status=next((each for each in _DECIDED if each in statuses), several).lower(),
-            approved=tuple(
-                Approved(row["conceptId"], _unescaped(row.get("conceptName", "")), row.get("equivalence", ""))
-                for (_, row), status in zip(numbered, statuses, strict=True)
-                if status == "APPROVED" and row["conceptId"] not in ("", "0")
-            ),
+            status=status,
+            approved=tuple(_approved(row) for row in approved if row["conceptId"] not in ("", "0")),
         )
+
+
+def _approved(row: dict[str, str]) -> Approved:
+    name, equivalence, by = (row.get(column, "") for column in ("conceptName", "equivalence", "statusSetBy"))
+    return Approved(row["conceptId"], _unescaped(name), equivalence, _unescaped(by))
 
 
 def _unescaped(field: str) -> str:

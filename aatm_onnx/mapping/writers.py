@@ -79,7 +79,7 @@ def rows_of(mapped: MappedTerm) -> Iterator[dict[str, Any]]:
 
 
 class CsvWriter(Writer):
-    """One row per term, or per target of a term that a person had approved."""
+    """One row per term, or per target that was approved before."""
 
     def __init__(self, stream: IO[str]) -> None:
         """Write the header."""
@@ -92,7 +92,7 @@ class CsvWriter(Writer):
 
 
 class JsonlWriter(Writer):
-    """One object per term, or per target of a term that a person had approved, with all candidates."""
+    """One object per term, or per target that was approved before, with all candidates."""
 
     def __init__(self, stream: IO[str]) -> None:
         """Write to `stream`."""
@@ -106,7 +106,7 @@ class JsonlWriter(Writer):
 
 
 class ParquetWriter(Writer):
-    """One row per term, or per target of a term that a person had approved; `candidates` is a list of structs."""
+    """One row per term, or per target that was approved before; `candidates` is a list of structs."""
 
     def __init__(self, stream: BinaryIO) -> None:
         """Open the file.
