@@ -1,5 +1,7 @@
 """A journal keeps what was scored, whatever ended the run, for one run at a time."""
 
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 
 from aatm_onnx.mapping.journal import Journal
 from aatm_onnx.mapping.propose import Candidate
+from aatm_onnx.vocabulary import Concept, build_vocabulary
 
 
 def test_a_half_written_line_of_a_journal_is_forgotten(tmp_path: Path) -> None:
@@ -55,3 +58,34 @@ def test_a_journal_is_of_one_run_at_a_time(tmp_path: Path) -> None:
         with Journal(path, {"model": "x"}) as second:
             assert len(second) == 0
             second.remove()
+
+
+# $1 may not be written, but $2 is mounted on its mapped.csv, as `docker run -v` does.
+_ONE_FILE = """
+mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && mount --bind "$2" "$1/mapped.csv" || exit 77
+shift 2
+"$@"
+"""
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="there is nothing to mount with")
+def test_a_file_whose_folder_may_not_be_written_is_written_without_a_journal(tmp_path: Path) -> None:
+    build_vocabulary([Concept("1", "Renal cyst")], tmp_path / "vocabulary")
+    (tmp_path / "terms.csv").write_text("name\nrenal cyst\n", "utf-8")
+    (tmp_path / "folder").mkdir()
+    for empty in ("outer.csv", "folder/mapped.csv"):
+        (tmp_path / empty).touch()
+    command = ("map", "terms.csv", "--vocabulary", "vocabulary", "--output", "folder/mapped.csv", "--format", "csv")
+    done = subprocess.run(
+        [
+            *("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", _ONE_FILE, "sh", "folder", "outer.csv"),
+            *(sys.executable, "-m", "aatm_onnx.cli", *command, "--model", "retriever"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode == 77 or done.stderr.startswith("unshare:"):
+        pytest.skip("mounting is not allowed here")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "outer.csv").read_text("utf-8").count("Renal cyst") == 2

@@ -259,7 +259,13 @@ def test_what_a_format_cannot_hold_is_said_before_anything_is_scored(
         assert [path.name for path in tmp_path.iterdir()] == ["terms.csv"]  # not even a journal
 
 
-def test_a_list_without_terms_gives_a_file_with_a_header(tmp_path: Path, vocabulary: Vocabulary) -> None:
-    text = mapped(vocabulary, tmp_path, "code,name\n", "usagi")
+@pytest.mark.parametrize(("header", "own"), [("code,name\n", []), (USAGI, ["ADD_INFO:note"])])
+def test_a_list_without_terms_gives_a_file_with_a_header(
+    tmp_path: Path, vocabulary: Vocabulary, header: str, own: list[str]
+) -> None:
+    text = mapped(vocabulary, tmp_path, header, "usagi")
     assert text.startswith("sourceCode,sourceName,")
     assert text.count("\n") == 1
+    assert [column for column in text.split(",") if column.startswith("ADD_INFO:")] == [
+        *(*own, "ADD_INFO:matchedAs", "ADD_INFO:otherCandidates"),
+    ]

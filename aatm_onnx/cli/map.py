@@ -1,6 +1,7 @@
 """`aatm-onnx map`."""
 
 import io
+import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from ..mapping.run import Read, mapped_terms, score_texts, texts_to_score, write
 from ..mapping.sssom import SssomWriter
 from ..mapping.summary import Summary
 from ..mapping.term import TOOL
-from ..mapping.terms import TermColumns, read_terms
+from ..mapping.terms import TermColumns, columns_of_file, read_terms
 from ..mapping.writers import CsvWriter, JsonlWriter, Origin, ParquetWriter, Writer
 from ..reranker import Reranker
 from ..rerankers import BM25Reranker
@@ -122,17 +123,18 @@ def command(
     origin = Origin(
         *(f"{TOOL} {__version__}", model, source_vocabulary, target_prefix, date.today()),
         f"https://w3id.org/sssom/mappings/{uuid.uuid5(uuid.NAMESPACE_URL, f'{opened.checksum}:{terms.name}')}",
+        columns_of_file(terms),
     )
-    streamed = sink.is_stream(output)
+    kept_beside = _can_keep_beside(output)
     with (
-        _journal_path(output, streamed) as path,
+        _journal_path(output, kept_beside) as path,
         Journal(path, proposer.describe(), restart=restart) as journal,
     ):
         try:
             with options.progress(len(texts), "Mapping") as advance:
                 score_texts(texts, proposer, journal, advance)
         except KeyboardInterrupt:
-            if not streamed:
+            if kept_beside:
                 click.echo(
                     f"{len(journal)} of {len(texts)} texts are scored and kept in {path};"
                     f" the same command{' without --restart' * restart} goes on from there.",
@@ -148,7 +150,7 @@ def command(
                 summary.add(each)
         journal.remove()
     for line in summary.lines():
-        click.echo(line, err=streamed)  # to standard output, perhaps
+        click.echo(line, err=sink.is_stream(output))  # to standard output, perhaps
 
 
 def _reranker(model: str, output_format: str, provider: str, threads: int | None, **_: Any) -> Reranker | None:
@@ -163,14 +165,19 @@ def _reranker(model: str, output_format: str, provider: str, threads: int | None
     return reranker
 
 
+def _can_keep_beside(output: Path) -> bool:
+    """Not beside a pipe or a device, nor beside a file that alone may be written, as one that Docker mounts."""
+    return not sink.is_stream(output) and (os.access(output.parent, os.W_OK) or not output.exists())
+
+
 @contextmanager
-def _journal_path(output: Path, streamed: bool) -> Iterator[Path]:
-    """Where to keep what is scored: beside a file until that is written, for a pipe or a device only meanwhile."""
-    if streamed:
+def _journal_path(output: Path, beside: bool) -> Iterator[Path]:
+    """Where to keep what is scored: beside the output until that is written, or elsewhere and only meanwhile."""
+    if beside:
+        yield output.with_name(f".{output.name}.journal")
+    else:
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder) / "journal"
-    else:
-        yield output.with_name(f".{output.name}.journal")
 
 
 @contextmanager

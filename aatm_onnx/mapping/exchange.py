@@ -26,18 +26,19 @@ class UsagiWriter(Writer):
     """
 
     def __init__(self, stream: IO[str], origin: Origin) -> None:
-        """The header is written with the first term, which says which further columns there are."""
+        """Write the header, with the further columns of a Usagi file that is gone on with."""
         self._stream, self._origin = stream, origin
         self._now = time.time_ns() // 1_000_000
-        self._columns: list[str] = []
         self._held: dict[str, Any] = {}  # the last row: the next may be of the same term
+        before = origin.source_columns if set(origin.source_columns) >= USAGI else ()
+        further = [column for column in before if column not in {*_BEFORE, *_INFO, *_AFTER}]
+        self._columns = [*_BEFORE, *further, *_INFO, *_AFTER]
+        self._line(dict(zip(self._columns, self._columns, strict=True)))
 
     def write(self, mapped: MappedTerm) -> None:
         """Write one term's rows."""
         own = mapped.term.rows[0] if mapped.term.rows else {}
         before = own if own.keys() >= USAGI else {}
-        if not self._columns:
-            self._begin(before)
         if mapped.decision == "decided":
             self._release()
             for row in mapped.term.rows:
@@ -52,15 +53,8 @@ class UsagiWriter(Writer):
         self._held = row
 
     def close(self) -> None:
-        """Write the row that is held back, and the header if there was no term."""
-        if not self._columns:
-            self._begin({})
+        """Write the row that is held back."""
         self._release()
-
-    def _begin(self, before: dict[str, str]) -> None:
-        known = {*_BEFORE, *_INFO, *_AFTER}
-        self._columns = [*_BEFORE, *(column for column in before if column not in known), *_INFO, *_AFTER]
-        self._line(dict(zip(self._columns, self._columns, strict=True)))
 
     def _release(self) -> None:
         if self._held:

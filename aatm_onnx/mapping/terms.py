@@ -66,6 +66,15 @@ def read_terms(path: Path, columns: TermColumns | None = None) -> Iterator[Term]
         )
 
 
+def columns_of_file(path: Path) -> tuple[str, ...]:
+    """The names of its columns; none if it is empty.
+
+    Raises:
+        ValueError: it is not a CSV in UTF-8, or two columns have the same name.
+    """
+    return tuple(next(_rows(path), (0, {}))[1])
+
+
 def _check_usagi(path: Path, columns: TermColumns) -> None:
     for what, own in (("name", "sourceName"), ("code", "sourceCode"), ("frequency", "sourceFrequency")):
         if getattr(columns, what) not in (None, own):

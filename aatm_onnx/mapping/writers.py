@@ -29,6 +29,7 @@ class Origin:
         target_prefix: put before concept ids that are not CURIEs.
         today: the day of the mappings.
         set_id: the mapping set's own id.
+        source_columns: the columns of the source list.
     """
 
     tool: str
@@ -37,6 +38,7 @@ class Origin:
     target_prefix: str
     today: date
     set_id: str
+    source_columns: tuple[str, ...] = ()
 
 
 class Writer(ABC):
