@@ -66,7 +66,9 @@ def naming_other_encodings(name: str) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
-        raise ValueError(f"{name} is not UTF-8 ({error.reason}); convert it first, for example with iconv.") from None
+        raise ValueError(
+            f"{name} is not UTF-8 ({error.reason}); convert it first: with iconv, or save a spreadsheet as UTF-8 CSV."
+        ) from None
 
 
 def refuse_doubled(name: Path | str, columns: Sequence[str]) -> None:

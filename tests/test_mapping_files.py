@@ -3,11 +3,13 @@
 import csv
 import io
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from aatm_onnx.cli.evaluate import command as evaluate
 from aatm_onnx.cli.map import command
 from aatm_onnx.mapping.gold import read_gold
 from aatm_onnx.mapping.terms import TermColumns, read_terms
@@ -124,6 +126,19 @@ def test_what_this_tool_accepted_is_not_called_reviewed(tmp_path: Path, vocabula
     gold.write_text(accepted, "utf-8")
     with pytest.raises(ValueError, match="no reviewed term"):
         read_gold(gold, vocabulary, str)
+
+
+def test_terms_whose_concepts_may_not_be_found_are_counted(tmp_path: Path) -> None:
+    concepts = [Concept("1", "Renal cyst", "SNOMED", standard="S"), Concept("2", "Cyst of kidney", "ICD10CM")]
+    build_vocabulary(concepts, tmp_path / "vocabulary")
+    gold = tmp_path / "gold.csv"
+    gold.write_text("name,concept_id\nrenal cyst,1\ncysts,2\ncyst,1\ncyst,2\n", "utf-8")
+    given = ["--gold", str(gold), "--vocabulary", str(tmp_path / "vocabulary"), "--model", "retriever"]
+    with pytest.warns(UserWarning, match="1 of 3 reviewed terms count as wrong whatever a model says, as 'cysts'"):
+        assert CliRunner().invoke(evaluate, given).exit_code == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert CliRunner().invoke(evaluate, [*given, "--any-standard"]).exit_code == 0
 
 
 def test_a_usagi_file_mapped_again_says_only_what_is_so_now(tmp_path: Path, vocabulary: Vocabulary) -> None:

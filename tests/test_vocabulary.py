@@ -202,6 +202,15 @@ def test_blank_lines_before_the_header(tmp_path: Path, name: str, content: str) 
     assert read(tmp_path / name, content) == [Concept("1", "Pain")]
 
 
+def test_a_table_of_another_kind_is_named_before_anything_is_read(tmp_path: Path) -> None:
+    """Of Athena's download only two files hold names; the large ones are not read before that is said."""
+    concepts, other = tmp_path / "CONCEPT.csv", tmp_path / "CONCEPT_RELATIONSHIP.csv"
+    concepts.write_text("concept_id\tconcept_name\n1\tPain\n", "utf-8")
+    other.write_text("concept_id_1\tconcept_id_2\trelationship_id\n1\t2\tMaps to\n", "utf-8")
+    with pytest.raises(ValueError, match=r"CONCEPT_RELATIONSHIP\.csv has no column 'id'"):
+        next(read_sources([concepts, other], Damage()))
+
+
 def test_a_name_of_any_length(tmp_path: Path) -> None:
     assert read(tmp_path / "a.csv", f"id,name\n1,{'x' * 140_000}\n") == [Concept("1", "x" * 140_000)]
 

@@ -1,5 +1,6 @@
 """`aatm-onnx evaluate`."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import click
 from ..load import BM25_NAMES, load_reranker
 from ..mapping.cleaning import Reading, TermReader
 from ..mapping.evaluate import Outcome
-from ..mapping.gold import read_gold
+from ..mapping.gold import out_of_reach, read_gold
 from ..mapping.propose import TEXTS_AT_ONCE, Proposer
 from ..mapping.report import picture, tables
 from ..mapping.run import Read
@@ -64,6 +65,12 @@ def command(
     filters = options.filters_of(opened, any_standard, more)
     read: Read = TermReader(is_name=lambda text: opened.has_name(text, filters)) if clean else Reading
     questions = read_gold(gold, opened, lambda name: read(name).text, name_column, concept_column)
+    if lost := out_of_reach(questions, opened, filters):
+        warnings.warn(
+            f"{len(lost)} of {len(questions)} reviewed terms count as wrong whatever a model says, as {lost[0].text!r}:"
+            " the filters leave their concepts out (--any-standard lets concepts in that are not standard).",
+            stacklevel=2,
+        )
     outcomes, bounded = {}, {}
     for model in models:
         reranker = None if model == options.SEARCH else load_reranker(model, provider=provider, threads=threads)

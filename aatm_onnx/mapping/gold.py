@@ -1,9 +1,9 @@
 """Reviewed terms from the files in which reviewers leave them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ..vocabulary import Vocabulary
+from ..vocabulary import Filters, Vocabulary
 from .evaluate import Question
 from .term import column_of, is_tool
 from .terms import TermColumns, read_terms
@@ -51,6 +51,15 @@ def read_gold(
             f"{path} has no reviewed term: a name with the id of a concept (in Usagi: approved by a person)."
         )
     return [Question(text, frozenset(ids)) for text, ids in right.items()]
+
+
+def out_of_reach(questions: Iterable[Question], vocabulary: Vocabulary, filters: Filters) -> list[Question]:
+    """The questions that no model can answer, because the filters leave all their right concepts out."""
+    return [
+        question
+        for question in questions
+        if not any(filters.allows(concept) for concept in map(vocabulary.concept, question.right) if concept)
+    ]
 
 
 def _is_reviewed(row: dict[str, str]) -> bool:

@@ -7,7 +7,7 @@ from ..csv_rows import refuse_pipe
 from .concept import Concept, Synonym
 from .damage import Damage
 from .ontologies import read_obo, read_sssom
-from .tables import ATHENA_SYNONYMS, Columns, read_athena, read_csv
+from .tables import ATHENA_SYNONYMS, Columns, csv_header, read_athena, read_csv
 
 
 def read_sources(
@@ -24,6 +24,10 @@ def read_sources(
     Raises:
         ValueError: naming the file: it is empty or a pipe, a column is missing or there twice, or a line is damaged.
     """
+    columns = columns or Columns()
+    for path in paths:
+        if _kind(path) == "csv":
+            csv_header(path, columns)
     for path in sorted(paths, key=lambda path: _kind(path) == "synonyms"):
         kind = _kind(path)
         if kind in ("concepts", "synonyms"):
@@ -33,7 +37,7 @@ def read_sources(
         elif kind == "sssom":
             yield from read_sssom(path, damage)
         else:
-            yield from read_csv(path, damage, columns or Columns(), invalid=invalid)
+            yield from read_csv(path, damage, columns, invalid=invalid)
 
 
 def _kind(path: Path) -> str:
