@@ -4,7 +4,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aatm_onnx.mapping.abbreviations import read_abbreviations
@@ -107,6 +107,7 @@ def test_abbreviations_that_cannot_be_read_are_named(tmp_path: Path) -> None:
             read_abbreviations(path)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_reading_never_loses_a_whole_term_and_says_what_it_did(term: str) -> None:
     reading = TermReader()(term)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aatm_onnx.mapping.evaluate import Outcome, Question
@@ -34,6 +34,7 @@ def test_hits_ranks_and_coverage_by_hand() -> None:
     assert outcome([("x", 0.9)]).coverage_at(0.5) == (0.0, None)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_size=30))
 def test_coverage_is_what_accepting_from_a_threshold_on_gives(rows: list[tuple[bool, float]]) -> None:
     found = outcome(*([("right" if good else "x", score)] for good, score in rows))

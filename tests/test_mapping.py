@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aatm_onnx.mapping.decide import Rules
@@ -269,6 +269,7 @@ def test_results_on_standard_output_are_alone_there(terms: Path, vocabulary: Pat
     assert "to review" in done.stderr
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=4), st.floats(0, 1), st.floats(0, 1))
 def test_what_is_accepted_is_above_the_threshold_and_the_margin(
     scores: list[float], above: float, margin: float
