@@ -125,6 +125,7 @@ def make_server(
         app,
         host=host,
         port=port,
+        http=_http(),
         ssl_certfile=certificate,
         ssl_keyfile=private_key,
         log_config=None,
@@ -144,6 +145,15 @@ def make_server(
             " give PEM files that belong together, the key without a pass phrase."
         ) from None
     return Server(config, service, drain_seconds)
+
+
+def _http() -> Any:
+    """What reads requests; httptools has no wheel for some machines."""
+    try:
+        from .protocol import Protocol
+    except ModuleNotFoundError:
+        return "h11"
+    return Protocol
 
 
 def listen(host: str, port: int) -> socket.socket:
