@@ -6,6 +6,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -52,3 +53,62 @@ def test_an_offer_of_another_protocol_changes_nothing(server: Running) -> None:
             assert statuses(connection, 1) == [200]
         connection.sendall(post(length) + b"".join(offering) + post(length))
         assert statuses(connection, 5) == [200] * 5
+
+
+def all_of(connection: socket.socket) -> bytes:
+    """What comes until the server closes the connection."""
+    received = b""
+    while part := connection.recv(65_536):
+        received += part
+    return received
+
+
+def test_a_stream_that_stays_open_past_draining_is_ended_in_order(caplog: pytest.LogCaptureFixture) -> None:
+    line = b'{"query": "kidney", "candidates": ["renal"]}\n'
+    batch = b"POST /v1/rerank/batch HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    with serving(models("bm25")) as running, ExitStack() as stack:
+        address = ("127.0.0.1", running.port)
+        silent, busy, partly = (stack.enter_context(socket.create_connection(address, 10)) for _ in range(3))
+        for connection in (silent, busy):
+            connection.sendall(batch + b"%x\r\n%s\r\n" % (len(line), line))
+            received = b""
+            while b"results" not in received:
+                received += connection.recv(65_536)
+        partly.sendall(post(b"content-length: 1000\r\n", b"{"))
+        running.server._drain_seconds = 0.0
+        running.server.drain()
+        with suppress(OSError):
+            while True:
+                busy.sendall(b"%x\r\n%s\r\n" % (len(line), line))
+                time.sleep(0.1)
+        assert all_of(partly).startswith(b"HTTP/1.1 503")
+        for connection in (silent, busy):
+            answer = all_of(connection)
+            assert answer.endswith(b"0\r\n\r\n")  # the last chunk: the answer is whole
+            last = json.loads(answer.split(b"\r\n")[-4])
+            assert (last["status"], last["error_type"]) == (503, "Unhealthy")
+    assert "ASGI" not in caplog.text
+    assert "failed" not in caplog.text
+
+
+def test_a_connection_whose_client_does_not_read_its_answer_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aatm_onnx.serve.server._SILENT_SECONDS", 0.5)
+    document = {"text": "kidney", "note": "x" * 7_000_000}
+    body = json.dumps({"query": "stone", "documents": [document], "return_documents": True}).encode()
+    request = post(b"content-length: %d\r\n" % len(body), body)
+    with serving(models("bm25")) as running:
+        with socket.create_connection(("127.0.0.1", running.port), 10) as slow:
+            slow.sendall(request)
+            received = b""
+            for _ in range(10):  # longer than a client may read nothing, but it reads
+                time.sleep(0.2)
+                received += slow.recv(500_000, socket.MSG_WAITALL)
+            while b"usage" not in received[-500:]:
+                received += slow.recv(65_536)
+        with socket.create_connection(("127.0.0.1", running.port), 10) as silent:
+            silent.sendall(request)
+            until = time.monotonic() + 10
+            connections = running.server.server_state.connections
+            while silent.getsockname() in [getattr(each, "client", None) for each in connections]:
+                assert time.monotonic() < until
+                time.sleep(0.05)

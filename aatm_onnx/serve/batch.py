@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from ..ranking import PairScore, descending
 from . import dialects
-from .answers import body_parts, to_json
+from .answers import to_json
 from .errors import ApiError, ClientGone, as_api_error, error_body, too_large
 from .fields import Body, array, optional_text, read_object, text, whole_number
 from .jobs import Group, Job, Lane
@@ -115,7 +115,7 @@ class _Stream:
                 number += 1
                 room = await self._make_room(1 + len(line) // _BYTES_AHEAD)
                 self._start(self._answered(number, line), room)
-        except ApiError as error:  # a line that does not end, or a client that stopped sending
+        except ApiError as error:  # a line that does not end, a client that stopped sending, or the server ends
             self._start(self._refused(number + 1, error), await self._make_room(1))
         except ClientGone:
             self.spool.end()
@@ -156,11 +156,12 @@ class _Stream:
             answer = await (self._candidates(body) if candidates else self._dialect(body, number))
             return to_json(answer)
         except Exception as error:
-            return await self._refused(number, as_api_error(error), error)
+            return await self._refused(number, error)
 
-    async def _refused(self, number: int, refusal: ApiError, error: Exception | None = None) -> bytes:
+    async def _refused(self, number: int, error: Exception) -> bytes:
+        refusal = as_api_error(error)
         self.failed += 1
-        if refusal.status >= 500:
+        if refusal.status >= 500 and not isinstance(error, ApiError | TimeoutError):
             logger.error("A line failed.", exc_info=error, extra={"fields": {"request_id": self.request.state.id}})
         return to_json({**error_body(refusal.message, refusal.kind), "line": number, "status": refusal.status})
 
@@ -208,10 +209,9 @@ class _Stream:
 
 async def _discard(request: Request, service: Service) -> None:
     """Read what is left of the body, and throw it away."""
-    limits = service.settings.limits
     with suppress(ApiError, ClientGone, TimeoutError):
-        async with asyncio.timeout(limits.answer_seconds):
-            async for _ in body_parts(request, limits):
+        async with asyncio.timeout(service.settings.limits.answer_seconds):
+            async for _ in service.bodies.parts(request):
                 pass
 
 
@@ -226,7 +226,7 @@ async def _lines(request: Request, most: int, service: Service) -> AsyncIterator
         ApiError: 413, one is longer than `most` bytes.
     """
     rest = b""
-    async for part in body_parts(request, service.settings.limits):
+    async for part in service.bodies.parts(request):
         *whole, rest = (rest + part).split(b"\n")
         for line in whole:
             if line.strip():

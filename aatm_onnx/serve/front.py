@@ -53,7 +53,7 @@ class Front:
 
         try:
             await self._app(scope, receive, send_and_see)
-        except asyncio.CancelledError:  # the server ends, while this client still sends; nobody waits for more
+        except asyncio.CancelledError:  # the server ends, and a caller's own route goes on
             if not answering:
                 error = shutting_down()
                 await JsonAnswer(error_body(error.message, error.kind), error.status, error.headers)(

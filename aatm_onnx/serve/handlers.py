@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from .. import __version__
 from . import dialects, pairs
-from .answers import JsonAnswer, read_body
+from .answers import JsonAnswer
 from .batch import Batch
 from .errors import ApiError
 from .fields import Body, optional_text, read_object
@@ -92,7 +92,7 @@ class Handlers:
 
     async def _body(self, request: Request) -> Body:
         self.service.admission.check_state()
-        return read_object(await read_body(request, self.service.settings.limits))
+        return read_object(await self.service.bodies.whole(request))
 
     async def _pairs_body(self, request: Request) -> tuple[Body, Model, str | None]:
         body = await self._body(request)

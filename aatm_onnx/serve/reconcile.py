@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from .. import __version__
 from ..vocabulary import Concept, Filters
-from .answers import JsonAnswer, read_body
+from .answers import JsonAnswer
 from .auth import is_loopback
 from .errors import bad_request, invalid
 from .lookup import Lookup, ScoredMatch, Wish, limit_of
@@ -65,7 +65,7 @@ class Reconciliation:
         """Manifest, batch of queries, or data extension: whatever the request's parameters ask for."""
         asked: Mapping[str, str] = request.query_params
         if request.method == "POST":
-            body = (await read_body(request, request.app.state.service.settings.limits)).decode("utf-8", "replace")
+            body = (await request.app.state.service.bodies.whole(request)).decode("utf-8", "replace")
             try:
                 asked = {name: values[0] for name, values in parse_qs(body, max_num_fields=10).items()}
             except ValueError:

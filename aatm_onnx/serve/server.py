@@ -16,10 +16,9 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from .errors import shutting_down
 from .service import Service
 
-_SILENT_SECONDS = 30.0  # how long a connection may be open without a whole request's head
+_SILENT_SECONDS = 30.0  # how long a connection may stay open without a whole request's head, or an answer be unread
 _MOST_CONNECTIONS = 1000  # further ones are answered 503
 _HANDLED_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -38,7 +37,7 @@ class Server(uvicorn.Server):
         self._service = service
         self._drain_seconds = drain_seconds
         self._drain_until: float | None = None
-        self._silent_since: dict[Any, float] = {}
+        self._stopped: dict[Any, tuple[int, float]] = {}  # connections: where, and since when
 
     def fail(self, error: Exception) -> None:
         """End, because there is nothing to answer with."""
@@ -75,26 +74,39 @@ class Server(uvicorn.Server):
         if self._drain_until is not None:
             admission = self._service.admission
             if time.monotonic() > self._drain_until:
-                self._service.models.give_up(shutting_down())
+                self._service.give_up()
                 self.should_exit = True  # uvicorn waits until they have read this
             elif not (admission.requests or admission.streams):
                 self.should_exit = True
         return await super().on_tick(counter)
 
     def _close_silent_connections(self) -> None:
-        """Uvicorn limits the time between requests, but not how long a request's head may take."""
+        """Uvicorn limits the time between requests, but neither a head's nor that of reading an answer."""
         now = time.monotonic()
-        silent = {each for each in self.server_state.connections if _wants_head(each)}
-        self._silent_since = {each: self._silent_since.get(each, now) for each in silent}
-        for connection, since in self._silent_since.items():
+        stopped = {each: at for each in self.server_state.connections if (at := _stopped_at(each)) is not None}
+        before = self._stopped
+        self._stopped = {
+            each: before[each] if each in before and before[each][0] == at else (at, now)
+            for each, at in stopped.items()
+        }
+        for connection, (_, since) in self._stopped.items():
             if now - since > _SILENT_SECONDS:
-                connection.transport.close()
+                connection.transport.abort()  # `close` would wait until all is sent
 
 
-def _wants_head(connection: Any) -> bool:
-    """Whether a connection is to send its first request's head, or has begun to send another one's."""
+def _stopped_at(connection: Any) -> int | None:
+    """Where a connection must not stay: at how many unread bytes of a whole answer, or at -1, where it owes a head.
+
+    None elsewhere. An answer in chunks is a stream's, whose client may take its time over every line.
+    """
     cycle = getattr(connection, "cycle", None)
-    return cycle is None or (cycle.response_complete and connection.timeout_keep_alive_task is None)
+    if cycle is None:
+        return -1  # its first request has not begun
+    if not cycle.response_complete:
+        return None
+    if getattr(cycle, "chunked_encoding", None) is False and (unread := connection.transport.get_write_buffer_size()):
+        return int(unread)
+    return -1 if connection.timeout_keep_alive_task is None else None  # another request has begun
 
 
 def make_server(
@@ -134,7 +146,7 @@ def make_server(
         ws="none",
         lifespan="on",
         limit_concurrency=_MOST_CONNECTIONS,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=5,  # after draining, for clients to read their 503
     )
     try:
         config.load()

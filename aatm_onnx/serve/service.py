@@ -10,7 +10,8 @@ from starlette.requests import Request
 
 from ..ranking import PairScore
 from .admission import Admission
-from .errors import ClientGone
+from .answers import Bodies
+from .errors import ClientGone, shutting_down
 from .jobs import Group, Job, Lane, work_of
 from .metrics import Metrics
 from .models import Model, Models
@@ -64,6 +65,7 @@ class Service:
 
     def __post_init__(self) -> None:
         """Count what is admitted, where metrics can see it."""
+        self.bodies = Bodies(self.settings.limits)
         self.admission = admission = Admission(self.settings.limits)
         gauge = self.metrics.gauge
         gauge("aatm_queue_requests", "Requests admitted and not answered", lambda: admission.requests)
@@ -80,6 +82,11 @@ class Service:
         """Refuse a request that was not read yet, if every model would refuse even the smallest one."""
         self.admission.check_state()
         self.admission.check_room(1, work_of(""), {model.name: model.queue.rate for model in self.models})
+
+    def give_up(self) -> None:
+        """Answer 503 to all that is left, whether it waits for scores or still sends."""
+        self.models.give_up(shutting_down())
+        self.bodies.give_up()
 
     async def score(self, request: Request, model: Model, groups: Sequence[Group], truncate: bool) -> Scored:
         """Admit a request and score it.
