@@ -12,6 +12,7 @@ from ..prompt import DEFAULT_MAX_LENGTH
 from ..ranking import PairScore
 
 _SLICE_TOKENS = 384
+_AS_MUCH = 2048  # so many tokens take as long for what they attend to as for themselves, roughly
 _SLICE_SECONDS = 0.01  # how long a fast model's slices may take, because every call costs something too
 
 
@@ -28,15 +29,16 @@ class Group:
         """Estimated tokens of all its documents."""
         return sum(map(work_of, self.documents))
 
-    @property
+    @cached_property
     def shared(self) -> int:
         """Estimated tokens of instruction and query, which every slice reads once more."""
-        return min((len(self.query) + len(self.task or "")) // 4, DEFAULT_MAX_LENGTH)
+        return _work((_size(self.query) + _size(self.task or "")) // 4)
 
     @property
     def cost(self) -> int:
         """Estimated tokens of all its slices."""
-        return self.work + self.shared * (1 + self.work // _SLICE_TOKENS)
+        slices = min(1 + self.work // _SLICE_TOKENS, len(self.documents))
+        return self.work + self.shared * slices
 
 
 def slice_tokens(rate: float) -> int:
@@ -45,8 +47,18 @@ def slice_tokens(rate: float) -> int:
 
 
 def work_of(text: str) -> int:
-    """Estimated tokens of a document in its prompt: four characters each, and what every prompt adds of its own."""
-    return 12 + len(text) // 4
+    """Estimated tokens of a document in its prompt: four bytes each, and what every prompt adds of its own."""
+    return 12 + _work(_size(text) // 4)
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _work(tokens: int) -> int:
+    """Tokens of one text, counted as short ones: each attends to all before it, and what does not fit is cut."""
+    tokens = min(tokens, DEFAULT_MAX_LENGTH)
+    return tokens + tokens * tokens // _AS_MUCH
 
 
 @dataclass(eq=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Limits:
     """What one request may ask, and what may wait.
 
-    Work is counted in tokens, estimated from characters (see `jobs.Group`), because a request is admitted before it is
+    Work is counted in tokens, estimated from bytes (see `jobs.Group`), because a request is admitted before it is
     tokenized. The rate is measured in the same unit.
 
     Attributes:
