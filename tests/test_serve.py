@@ -1,5 +1,6 @@
 """The server, asked over HTTP as its clients ask."""
 
+import gzip
 import http.client
 import json
 import socket
@@ -171,6 +172,14 @@ def test_wrong_requests_get_one_sentence_that_every_client_can_read(
     said = answer.json()
     assert (answer.status_code, set(said)) == (status, {"error", "error_type", "message", "detail"})
     assert message in said["message"]
+
+
+def test_a_compressed_body_is_refused_by_its_name(server: Running) -> None:
+    body = gzip.compress(json.dumps({"query": "kidney", "documents": ["stone"]}).encode())
+    for path in ("/v1/rerank", "/v1/rerank/batch"):
+        answer = server.client.post(path, content=body, headers={"content-encoding": "gzip"})
+        assert "encoded (gzip)" in answer.json()["error"]
+        assert 415 in (answer.status_code, answer.json().get("status"))
 
 
 def test_paths_and_methods_that_do_not_exist(server: Running) -> None:

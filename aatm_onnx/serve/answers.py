@@ -50,9 +50,12 @@ class Bodies:
         """Yield a body as it comes.
 
         Raises:
-            ApiError: 408, the client stopped sending; 503, the server ends.
+            ApiError: 415, it is compressed; 408, the client stopped sending; 503, the server ends.
             ClientGone: it closed the connection.
         """
+        encoding = request.headers.get("content-encoding", "identity")
+        if encoding.lower() != "identity":
+            raise ApiError(415, f"The body is encoded ({encoding}); send it as it is.", "Validation")
         stream, seconds, clock = request.stream(), self._limits.body_seconds, asyncio.get_running_loop().time
         while (now := clock()) < self._until:
             try:
@@ -78,7 +81,7 @@ class Bodies:
         """Read a whole body.
 
         Raises:
-            ApiError: 413, it is too large; 408, the client stopped sending; 503, the server ends.
+            ApiError: 413, it is too large, or as `parts` raises.
             ClientGone: it closed the connection.
         """
         parts: list[bytes] = []
