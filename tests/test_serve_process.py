@@ -161,7 +161,7 @@ def _ignoring_errors(url: str, body: Any) -> None:
 
 
 def test_keys_from_a_file_and_the_environment(tmp_path: Path) -> None:
-    (tmp_path / "keys").write_text("# of the team\nfirst-key\n\nsecond-key\n", "utf-8")
+    (tmp_path / "keys").write_text("\ufefffirst-key\n# of the team\n\nsecond-key\n", "utf-8")
     with serve("--model", "bm25", "--api-key-file", tmp_path / "keys", AATM_ONNX_API_KEYS="third-key") as (_, url):
         for key in ("first-key", "second-key", "third-key"):
             for headers in (
@@ -194,6 +194,10 @@ def test_other_addresses_need_a_key_or_consent() -> None:
         (["--model", "no/such/bundle"], "There is no bundle folder 'no/such/bundle'"),
         (["--model", "=x"], "must be MODEL or NAME=MODEL"),
         (["--api-key-file", "{empty}"], "has no key"),
+        (["--api-key-file", "{latin}"], "{latin} is not UTF-8"),
+        (["--api-key-file", "{spaced}"], "A key in {spaced} is not printable ASCII"),
+        (["--cors-origin", "app.example"], "The web origin 'app.example' is not as browsers send it"),
+        (["--cors-origin", "https://app.example/"], "The web origin 'https://app.example/' is not as browsers send it"),
         (["--port", "{taken}"], "can't listen on 127.0.0.1"),
         (
             ["--tls-certificate", "{empty}", "--tls-key", "{empty}"],
@@ -202,10 +206,12 @@ def test_other_addresses_need_a_key_or_consent() -> None:
     ],
 )
 def test_what_can_not_start_says_why_in_one_sentence(tmp_path: Path, arguments: list[str], message: str) -> None:
-    (tmp_path / "empty").touch()
+    for name, content in (("empty", b""), ("latin", b"k\xe9y\n"), ("spaced", b"key\ntwo keys\n")):
+        (tmp_path / name).write_bytes(content)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        *filled, message = [each.format(empty=tmp_path / "empty", taken=port) for each in (*arguments, message)]
+        paths = {name: tmp_path / name for name in ("empty", "latin", "spaced")}
+        *filled, message = [each.format(**paths, taken=port) for each in (*arguments, message)]
         status, said = run(*filled)
     last = said.splitlines()[-1]
     assert (status, last.startswith("Error: "), message in last) == (1, True, True), said
@@ -253,7 +259,10 @@ def test_tls_and_cors(tmp_path: Path) -> None:
         assert url.startswith("https://")
         with httpx.Client(base_url=url, verify=ssl.create_default_context(cafile=tmp_path / "cert.pem")) as client:
             asked = {"origin": "https://app.example", "access-control-request-method": "POST"}
-            assert client.options("/rerank", headers=asked).headers["access-control-allow-origin"] == asked["origin"]
+            asked["access-control-request-headers"] = "authorization,content-type,x-fern-language"  # cohere's client
+            may = client.options("/rerank", headers=asked)
+            assert (may.status_code, may.headers["access-control-allow-origin"]) == (200, asked["origin"])
+            assert "x-fern-language" in may.headers["access-control-allow-headers"]
             answer = client.post("/rerank", json=ASK, headers={"origin": "https://other.example"})
             assert (answer.status_code, "access-control-allow-origin" in answer.headers) == (200, False)
 

@@ -43,7 +43,13 @@ _LEVELS = ("debug", "info", "warning", "error")
     help="API keys, one a line; more in $AATM_ONNX_API_KEYS, separated by commas.",
 )
 @click.option("--allow-anonymous", is_flag=True, help="Listen on other than loopback addresses without a key.")
-@click.option("--cors-origin", "cors_origins", multiple=True, metavar="ORIGIN", help="A web origin that may call.")
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="A web origin whose pages may call, as in https://app.example; * means all.",
+)
 @click.option("--tls-certificate", type=options.EXISTING_FILE, help="PEM file with the certificate chain.")
 @click.option("--tls-key", type=options.EXISTING_FILE, help="PEM file with its key.")
 @click.option("--max-documents", type=click.IntRange(min=1), default=10_000, show_default=True, help="Of one request.")

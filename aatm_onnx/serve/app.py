@@ -73,7 +73,7 @@ def _layers(app: ASGIApp, service: Service) -> ASGIApp:
             app,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "x-api-key", "x-request-id", "traceparent"],
+            allow_headers=["*"],  # clients send their own: cohere's has x-fern-language and others
             expose_headers=["x-request-id", "x-warning", "retry-after"],
         )
     return Front(app, service.metrics)

@@ -10,6 +10,7 @@ from pathlib import Path
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from ..csv_rows import naming_other_encodings
 from .answers import JsonAnswer
 from .errors import error_body
 
@@ -22,16 +23,21 @@ def read_keys(file: Path | None, variable: str | None) -> tuple[str, ...]:
     """All keys: one a line in the file, separated by commas in the variable's value.
 
     Raises:
-        ValueError: a file was named and has no key, or a key could not be sent in a header.
+        ValueError: a file was named and has no key or is not UTF-8, or a key could not be sent in a header.
     """
-    keys = [line.strip() for line in file.read_text("utf-8").splitlines()] if file else []
-    keys = [key for key in keys if key and not key.startswith("#")]
-    if file and not keys:
-        raise ValueError(f"{file} has no key; write one a line.")
+    keys: list[str] = []
+    if file:
+        with naming_other_encodings(str(file)):
+            lines = [line.strip() for line in file.read_text("utf-8-sig").splitlines()]
+        keys = [line for line in lines if line and not line.startswith("#")]
+        if not keys:
+            raise ValueError(f"{file} has no key; write one a line.")
+    in_file = len(keys)
     keys += [key.strip() for key in (variable or "").split(",") if key.strip()]
-    for key in keys:
+    for number, key in enumerate(keys):
         if not key.isascii() or not key.isprintable() or " " in key:
-            raise ValueError("An API key must be printable ASCII without spaces.")
+            where = file if number < in_file else f"${KEYS_VARIABLE}"
+            raise ValueError(f"A key in {where} is not printable ASCII without spaces, so no header can hold it.")
     return tuple(keys)
 
 

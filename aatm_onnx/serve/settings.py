@@ -1,6 +1,9 @@
 """What a server is told when it starts."""
 
+import re
 from dataclasses import dataclass
+
+_ORIGIN = re.compile(r"\*|null|[a-z][a-z0-9+.-]*://[^/\sA-Z]+")
 
 
 @dataclass(frozen=True)
@@ -50,3 +53,12 @@ class Settings:
     api_keys: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     truncate: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse origins that no browser sends, with a ValueError."""
+        for origin in self.cors_origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"The web origin {origin!r} is not as browsers send it: scheme and host in lower case, a port where"
+                    " it is not the scheme's own, and no slash at the end, as in https://app.example or http://x:3000."
+                )
