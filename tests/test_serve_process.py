@@ -246,6 +246,16 @@ def test_several_models_by_name() -> None:
         }
 
 
+def test_the_log_says_an_address_that_can_be_asked() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("there is no IPv6 here")
+    with serve("--model", "bm25", "--host", "::1") as (_, url):
+        assert url.startswith("http://[::1]:")
+        assert httpx.post(f"{url}/rerank", json=ASK).status_code == 200
+
+
 def test_tls_and_cors(tmp_path: Path) -> None:
     made = subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",

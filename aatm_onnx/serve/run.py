@@ -61,7 +61,8 @@ def run(
     )
     listening = listen(host, port)
     scheme = "https" if certificate else "http"
-    logger.info("Listening on %s://%s:%d.", scheme, host, listening.getsockname()[1])
+    shown = f"[{host}]" if ":" in host else host
+    logger.info("Listening on %s://%s:%d.", scheme, shown, listening.getsockname()[1])
     server.run(sockets=[listening])
     if server.failure is not None:
         raise server.failure
