@@ -112,3 +112,20 @@ def test_a_connection_whose_client_does_not_read_its_answer_is_closed(monkeypatc
             while silent.getsockname() in [getattr(each, "client", None) for each in connections]:
                 assert time.monotonic() < until
                 time.sleep(0.05)
+
+
+def test_connections_too_many_are_refused_and_who_watches_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aatm_onnx.serve.service._MOST_CONNECTIONS", 5)
+    with serving(models("bm25")) as running, ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(socket.create_connection(("127.0.0.1", running.port), 10))
+        for path in ("/rerank", "/v1/rerank/batch"):
+            refused = running.client.post(path, content=ASK)
+            assert (refused.status_code, refused.json()["error_type"]) == (429, "Overloaded")
+            assert (refused.headers["retry-after"], refused.headers["connection"]) == ("5", "close")
+        assert [running.client.get(path).status_code for path in ("/health", "/ready", "/metrics")] == [200] * 3
+        assert 'aatm_rejected_total{reason="full"} 2.0' in running.client.get("/metrics").text
+        stack.close()
+        while len(running.server.server_state.connections) > 1:
+            time.sleep(0.01)
+        assert running.client.post("/rerank", content=ASK).status_code == 200

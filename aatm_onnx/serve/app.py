@@ -61,7 +61,7 @@ def create_app(
         },
     )
     app.state.service = service
-    return _layers(Door(app, scoring, service.check_room, refusals), service)
+    return _layers(Door(app, scoring, service, refusals), service)
 
 
 def _layers(app: ASGIApp, service: Service) -> ASGIApp:

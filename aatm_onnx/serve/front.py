@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -16,9 +16,11 @@ from .answers import JsonAnswer
 from .errors import ApiError, as_api_error, error_body, shutting_down
 from .logs import request_id, trace_of
 from .metrics import Metrics
+from .service import Service
 
 logger = logging.getLogger("aatm_onnx.serve")
 
+_WATCHED = ("/health", "/ready", "/metrics")  # who asks these must be answered when it is full, too
 GONE = 499  # nginx's status for a client that closed the connection; only logs and metrics see it
 
 
@@ -72,7 +74,7 @@ class Front:
             client = scope.get("client")
             line = {"method": scope["method"], "path": scope["path"], "status": status, "ms": round(seconds * 1e3, 1)}
             logger.log(
-                logging.DEBUG if endpoint in ("/health", "/ready", "/metrics") else logging.INFO,
+                logging.DEBUG if endpoint in _WATCHED else logging.INFO,
                 "request",
                 extra={"fields": {**log, **line, "client": client[0] if client else None}},
             )
@@ -81,19 +83,23 @@ class Front:
 class Door:
     """Refuses while there is no room, before a request is routed or its body read: to be full must cost little."""
 
-    def __init__(self, app: ASGIApp, routes: Sequence[Route], check: Callable[[], None], refusals: "Refusals") -> None:
-        """Wrap an app; `check` raises ApiError for requests on `routes`."""
-        self._app, self._check, self._refusals = app, check, refusals
+    def __init__(self, app: ASGIApp, routes: Sequence[Route], service: Service, refusals: "Refusals") -> None:
+        """Wrap an app; `routes` are where whole requests are scored."""
+        self._app, self._service, self._refusals = app, service, refusals
         self._routes = {route.path: route for route in routes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run one request."""
-        route = self._routes.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if route is not None:
+        if scope["type"] == "http":
+            route = self._routes.get(scope["path"]) if scope["method"] == "POST" else None
             try:
-                self._check()
+                if scope["path"] not in _WATCHED:
+                    self._service.check_connections()
+                if route is not None:
+                    self._service.check_room()
             except ApiError as error:
-                scope["route"] = route
+                if route is not None:
+                    scope["route"] = route
                 answer = await self._refusals.any(Request(scope), error)
                 await answer(scope, receive, send)
                 return

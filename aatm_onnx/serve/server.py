@@ -19,7 +19,6 @@ from starlette.types import ASGIApp
 from .service import Service
 
 _SILENT_SECONDS = 30.0  # how long a connection may stay open without a whole request's head, or an answer be unread
-_MOST_CONNECTIONS = 1000  # further ones are answered 503
 _HANDLED_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -145,7 +144,6 @@ def make_server(
         server_header=False,
         ws="none",
         lifespan="on",
-        limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=5,  # after draining, for clients to read their 503
     )
     try:
@@ -156,7 +154,9 @@ def make_server(
             f"TLS can't use the certificate {certificate} with the key {private_key} ({reason});"
             " give PEM files that belong together, the key without a pass phrase."
         ) from None
-    return Server(config, service, drain_seconds)
+    server = Server(config, service, drain_seconds)
+    service.connections = lambda: len(server.server_state.connections)
+    return server
 
 
 def _http() -> Any:

@@ -1,7 +1,7 @@
 """What handlers share: models, admission, and one way to have pairs scored for a client that may go away."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -11,7 +11,7 @@ from starlette.requests import Request
 from ..ranking import PairScore
 from .admission import Admission
 from .answers import Bodies
-from .errors import ClientGone, shutting_down
+from .errors import ClientGone, overloaded, shutting_down
 from .jobs import Group, Job, Lane, work_of
 from .metrics import Metrics
 from .models import Model, Models
@@ -55,13 +55,24 @@ class Scored:
         return sum(map(len, self.scores))
 
 
+_MOST_CONNECTIONS = 900  # most systems let a process have 1,024 files and connections
+
+
 @dataclass
 class Service:
-    """A running server's state."""
+    """A running server's state.
+
+    Attributes:
+        settings: limits, keys, origins.
+        metrics: what it counts.
+        models: what it answers with.
+        connections: says how many are open, where that is known.
+    """
 
     settings: Settings
     metrics: Metrics = field(default_factory=Metrics)
     models: Models = field(default_factory=Models)
+    connections: Callable[[], int] = lambda: 0
 
     def __post_init__(self) -> None:
         """Count what is admitted, where metrics can see it."""
@@ -82,6 +93,13 @@ class Service:
         """Refuse a request that was not read yet, if every model would refuse even the smallest one."""
         self.admission.check_state()
         self.admission.check_room(1, work_of(""), {model.name: model.queue.rate for model in self.models})
+
+    def check_connections(self) -> None:
+        """Refuse a request on a connection too many."""
+        if (count := self.connections()) > _MOST_CONNECTIONS:
+            error = overloaded(f"The server is full: {count} connections are open. Try later.", 5)
+            error.headers["connection"] = "close"
+            raise error
 
     def give_up(self) -> None:
         """Answer 503 to all that is left, whether it waits for scores or still sends."""
