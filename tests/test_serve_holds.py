@@ -232,6 +232,13 @@ def test_a_batch_answers_every_line_in_order_with_its_fields(server: Running) ->
     assert (rows[5]["line"], rows[5]["message"]) == (6, "candidates[1] must be a string, not a number.")
 
 
+def test_a_line_keeps_its_id_even_if_it_is_0(server: Running) -> None:
+    ids = [0, "a", None, 7]
+    answers = batch(server, [{"query": "kidney", "documents": ["renal"], "id": each} for each in ids])
+    assert [answer["id"] for answer in answers[:2] + answers[3:]] == ["0", "a", "7"]
+    assert answers[2]["id"].endswith("-3")
+
+
 def test_a_connection_can_be_used_again_after_a_batch(server: Running, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(30):
         assert len(batch(server, [{"query": "kidney", "candidates": ["a", "b"]}])) == 1

@@ -172,7 +172,7 @@ class _Stream:
         return dialects.rerank_answer(
             asked,
             pairs,
-            answer_id=str(body.get("id") or f"{self.request.state.id}-{number}"),
+            answer_id=f"{self.request.state.id}-{number}" if body.get("id") is None else str(body["id"]),
             model=model.name,
             bounded=model.bounded,
             notes=[note] if note else [],
