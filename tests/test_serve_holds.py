@@ -232,6 +232,13 @@ def test_a_batch_answers_every_line_in_order_with_its_fields(server: Running) ->
     assert (rows[5]["line"], rows[5]["message"]) == (6, "candidates[1] must be a string, not a number.")
 
 
+def test_a_wrong_lines_number_is_that_in_the_file(server: Running) -> None:
+    good = b'{"query": "kidney", "candidates": ["renal"]}\n'
+    content = good + b"\n\r\n" + good + b"wrong\n\n" + b"also wrong"
+    answers = [json.loads(row) for row in server.client.post("/v1/rerank/batch", content=content).text.splitlines()]
+    assert [answer.get("line") for answer in answers] == [None, None, 5, 7]
+
+
 def test_a_line_keeps_its_id_even_if_it_is_0(server: Running) -> None:
     ids = [0, "a", None, 7]
     answers = batch(server, [{"query": "kidney", "documents": ["renal"], "id": each} for each in ids])

@@ -111,8 +111,7 @@ class _Stream:
         """Start a task for every line, a few ahead of the answers."""
         number = 0
         try:
-            async for line in _lines(self.request, self.limits.body_bytes, self.service):
-                number += 1
+            async for number, line in _lines(self.request, self.limits.body_bytes, self.service):
                 room = await self._make_room(1 + len(line) // _BYTES_AHEAD)
                 self._start(self._answered(number, line), room)
         except ApiError as error:  # a line that does not end, a client that stopped sending, or the server ends
@@ -219,19 +218,20 @@ def _expression(value: object, what: str) -> str:
     return text(value.get("expression") if isinstance(value, Mapping) else value, what)
 
 
-async def _lines(request: Request, most: int, service: Service) -> AsyncIterator[bytes]:
-    """Lines that are not empty.
+async def _lines(request: Request, most: int, service: Service) -> AsyncIterator[tuple[int, bytes]]:
+    """Lines that are not empty, with their numbers among all.
 
     Raises:
         ApiError: 413, one is longer than `most` bytes.
     """
-    rest = b""
+    rest, number = b"", 0
     async for part in service.bodies.parts(request):
         *whole, rest = (rest + part).split(b"\n")
         for line in whole:
+            number += 1
             if line.strip():
-                yield line
+                yield number, line
         if len(rest) > most:
             raise too_large(f"A line has more than {most} bytes; the stream ends here.")
     if rest.strip():
-        yield rest
+        yield number + 1, rest
