@@ -92,26 +92,28 @@ def test_a_stream_that_stays_open_past_draining_is_ended_in_order(caplog: pytest
 
 
 def test_a_connection_whose_client_does_not_read_its_answer_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aatm_onnx.serve.server._SILENT_SECONDS", 0.5)
+    monkeypatch.setattr("aatm_onnx.serve.server._SILENT_SECONDS", 2.0)
     document = {"text": "kidney", "note": "x" * 7_000_000}
     body = json.dumps({"query": "stone", "documents": [document], "return_documents": True}).encode()
-    request = post(b"content-length: %d\r\n" % len(body), body)
-    with serving(models("bm25")) as running:
-        with socket.create_connection(("127.0.0.1", running.port), 10) as slow:
-            slow.sendall(request)
-            received = b""
-            for _ in range(10):  # longer than a client may read nothing, but it reads
-                time.sleep(0.2)
-                received += slow.recv(500_000, socket.MSG_WAITALL)
-            while b"usage" not in received[-500:]:
-                received += slow.recv(65_536)
-        with socket.create_connection(("127.0.0.1", running.port), 10) as silent:
-            silent.sendall(request)
-            until = time.monotonic() + 10
-            connections = running.server.server_state.connections
-            while silent.getsockname() in [getattr(each, "client", None) for each in connections]:
-                assert time.monotonic() < until
-                time.sleep(0.05)
+    with serving(models("bm25")) as running, ExitStack() as stack:
+        slow, silent = (stack.enter_context(socket.socket()) for _ in range(2))
+        for connection in (slow, silent):
+            connection.settimeout(20)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+            connection.connect(("127.0.0.1", running.port))
+            connection.sendall(post(b"content-length: %d\r\n" % len(body), body))
+        received = 0
+        for _ in range(30):  # longer than a client may read nothing, but it reads
+            time.sleep(0.1)
+            received += len(slow.recv(200_000, socket.MSG_WAITALL))
+        while part := slow.recv(65_536):  # until the connection has been idle for uvicorn's 5 s
+            received += len(part)
+        assert received > 7_000_000
+        until = time.monotonic() + 10
+        connections = running.server.server_state.connections
+        while silent.getsockname() in [getattr(each, "client", None) for each in connections]:
+            assert time.monotonic() < until
+            time.sleep(0.05)
 
 
 def test_connections_too_many_are_refused_and_who_watches_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
