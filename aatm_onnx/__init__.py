@@ -10,13 +10,14 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .bm25 import BM25Reranker
     from .errors import BundleError, ExportError, InputTypeError, ProviderError, ScoreError, TooLongError
     from .load import load_reranker
     from .models import Qwen3RerankerModels
     from .pipeline import BaseReranker, PipelineBaseClass, RetrievedExpressionMetadata, RetrieverResults
     from .ranking import PairScore, RankedDocument
     from .reranker import Reranker
-    from .rerankers import BM25Reranker, Qwen3Reranker
+    from .rerankers import Qwen3Reranker
 
     __version__: str
 
@@ -47,13 +48,14 @@ __all__ = [
 # Where each name is defined. A name's module is imported when the name is first asked for: the command line can say
 # its help, and be interrupted, before numpy is there.
 _HOMES = {
+    "bm25": ("BM25Reranker",),
     "errors": ("BundleError", "ExportError", "InputTypeError", "ProviderError", "ScoreError", "TooLongError"),
     "load": ("load_reranker",),
     "models": ("Qwen3RerankerModels",),
     "pipeline": ("BaseReranker", "PipelineBaseClass", "RetrievedExpressionMetadata", "RetrieverResults"),
     "ranking": ("PairScore", "RankedDocument"),
     "reranker": ("Reranker",),
-    "rerankers": ("BM25Reranker", "Qwen3Reranker"),
+    "rerankers": ("Qwen3Reranker",),
     "version": ("__version__",),
 }
 

@@ -12,9 +12,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .bm25 import BM25Reranker
 from .models import DEFAULT_MODEL, SHORT_NAMES, ModelName
 from .pipeline import BaseReranker
-from .rerankers import BM25Reranker, Qwen3Reranker
+from .rerankers import Qwen3Reranker
 
 try:
     import aatm.rerankers

@@ -5,10 +5,11 @@ import warnings
 from inspect import signature
 from typing import Any
 
+from .bm25 import BM25Reranker
 from .errors import BundleError, ProviderError
 from .models import DEFAULT_MODEL, SHORT_NAMES, ModelName, Qwen3RerankerModels
 from .reranker import Reranker
-from .rerankers import BM25Reranker, Qwen3Reranker
+from .rerankers import Qwen3Reranker
 from .runtime.providers import check_provider
 
 BM25_NAMES = ("bm25-reranker", "bm25")  # aatm's name and the short one

@@ -1,4 +1,4 @@
-"""The rerankers: BM25 by words, Qwen3 by a model."""
+"""The neural reranker: Qwen3, on ONNX Runtime."""
 
 import os
 import threading
@@ -22,36 +22,6 @@ from .runtime.providers import Provider
 from .runtime.scorer import Scorer
 from .runtime.scoring import probability_of_yes
 from .runtime.session import open_session
-
-
-class BM25Reranker(Reranker):
-    """Lexical scores: BM25Okapi over each query's own candidates, words split on single spaces.
-
-    The scores are exactly those of `aatm.rerankers.BM25Reranker` (aatm 0.1.7); case counts, as it does there. A task
-    changes nothing, and nothing is ever too long.
-    """
-
-    scores_depend_on_list = True
-
-    def _score_pairs(
-        self, queries: Sequence[str], documents: Documents, tasks: Sequence[str | None], truncate: bool, first: int = 0
-    ) -> list[list[PairScore]]:
-        return [_bm25(query, texts) for query, texts in zip(queries, documents, strict=True)]
-
-    def __repr__(self) -> str:
-        """Its name."""
-        return "BM25Reranker()"
-
-
-def _bm25(query: str, texts: Sequence[str]) -> list[PairScore]:
-    """BM25 scores, unbounded; 0 where no word is shared."""
-    from rank_bm25 import BM25Okapi  # it imports multiprocessing, which the neural reranker need not wait for
-
-    if not texts:  # rank-bm25 divides by the corpus size
-        return []
-    scores = BM25Okapi([text.split(" ") for text in texts]).get_scores(query.split(" "))
-    return [PairScore(score) for score in scores.tolist()]
-
 
 # What these arguments are at least, where they are given.
 _LEAST_COUNTS = {"threads": 1, "max_length": 1, "token_budget": LEAST_TOKENS, "cached_tokens": 0, "cached_scores": 0}

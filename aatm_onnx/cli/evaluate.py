@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ..bm25 import BM25Reranker
 from ..load import BM25_NAMES, load_reranker
 from ..mapping.cleaning import Reading, TermReader
 from ..mapping.evaluate import Outcome
@@ -14,7 +15,6 @@ from ..mapping.propose import TEXTS_AT_ONCE, Proposer
 from ..mapping.report import picture, tables
 from ..mapping.run import Read
 from ..models import find_bundle
-from ..rerankers import BM25Reranker
 from ..vocabulary import Vocabulary
 from . import options, sink
 

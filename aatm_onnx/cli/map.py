@@ -13,6 +13,7 @@ from typing import IO, Any, BinaryIO
 import click
 
 from .. import __version__
+from ..bm25 import BM25Reranker
 from ..load import load_reranker
 from ..mapping.abbreviations import read_abbreviations
 from ..mapping.checks import checked
@@ -28,7 +29,6 @@ from ..mapping.term import TOOL
 from ..mapping.terms import TermColumns, columns_of_file, read_terms
 from ..mapping.writers import CsvWriter, JsonlWriter, Origin, ParquetWriter, Writer
 from ..reranker import Reranker
-from ..rerankers import BM25Reranker
 from ..vocabulary import Vocabulary
 from . import options, sink
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
+from ..bm25 import BM25Reranker
 from ..bundle.manifest import seal_of
 from ..reranker import Reranker
-from ..rerankers import BM25Reranker
 from ..vocabulary import Filters, Vocabulary
 from ..vocabulary.both_names import combined, documents_of
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..bm25 import BM25Reranker
 from ..errors import BundleError, ProviderError
 from ..load import load_reranker
 from ..models import DEFAULT_MODEL
 from ..reranker import Reranker
-from ..rerankers import BM25Reranker, Qwen3Reranker
+from ..rerankers import Qwen3Reranker
 from .jobs import Group, Job
 from .metrics import Metrics
 from .queue import WorkQueue
