@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import atomic
+from ..arrow import import_pyarrow
 from ..bundle import MANIFEST_FILE, sha256_of
 from ..reranker import Reranker
 from ..rerankers import Qwen3Reranker
@@ -56,7 +57,6 @@ def rank_parts(
         ImportError: pyarrow is not installed.
         OSError, ValueError: a file can't be read or written, or the folder has parts of another run.
     """
-    check_installed()
     parts = list(_plan(source, output, f"{_identity(rank)}, {part_rows}", part_rows))
     output.mkdir(parents=True, exist_ok=True)
     _refuse_others(output, {part.output.name for part in parts})
@@ -67,18 +67,6 @@ def rank_parts(
             made += 1
         progress(part.rows)
     return len(parts), len(parts) - made
-
-
-def check_installed() -> None:
-    """Say what to install, before anything is opened.
-
-    Raises:
-        ImportError: pyarrow is missing.
-    """
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError as error:
-        raise ImportError(f"Parquet needs pyarrow ({error}): pip install 'aatm-onnx[parquet]'.") from error
 
 
 def rows_of(source: Path) -> int:
@@ -94,11 +82,9 @@ def _files(source: Path) -> list[Path]:
 
 
 def _opened(file: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    pa = import_pyarrow()
     try:
-        return pq.ParquetFile(file)
+        return pa.parquet.ParquetFile(file)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{file} can't be read as Parquet ({error}).") from None
 

@@ -12,6 +12,7 @@ from typing import IO, Any, get_args
 
 import click
 
+from ..arrow import import_pyarrow
 from ..errors import TooLongError
 from ..load import load_reranker
 from ..ranking import RankedDocument, check_text
@@ -132,7 +133,7 @@ def _item(query: str, candidates: list[str]) -> QueryCandidates:
 def _rank_parquet(
     source: Path, output: Path, part_rows: int, load: Callable[[], Reranker], **table_options: Any
 ) -> None:
-    parquet.check_installed()
+    import_pyarrow()  # or say what to install, before the model is loaded
     with (
         load() as reranker,
         options.progress(parquet.rows_of(source), "Reranking") as advance,

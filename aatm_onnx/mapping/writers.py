@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import IO, Any, BinaryIO
 
+from ..arrow import import_pyarrow
 from .mapped import MappedTerm
 
 COLUMNS = (
@@ -116,11 +117,7 @@ class ParquetWriter(Writer):
         Raises:
             ImportError: pyarrow is not installed.
         """
-        try:
-            import pyarrow
-            from pyarrow import parquet
-        except ImportError as error:
-            raise ImportError(f"Parquet needs pyarrow ({error}): pip install 'aatm-onnx[parquet]'.") from error
+        pyarrow = import_pyarrow()
         text, number = pyarrow.string(), pyarrow.float64()
         kinds = dict.fromkeys(COLUMNS[:-1], text)
         kinds |= {"source_frequency": pyarrow.int64(), "score": number, "margin": number, "similarity": number}
@@ -128,7 +125,7 @@ class ParquetWriter(Writer):
         candidates = pyarrow.list_(pyarrow.struct(list(each.items())))
         self._schema = pyarrow.schema([*kinds.items(), ("candidates", candidates)])
         self._table = pyarrow.Table
-        self._writer = parquet.ParquetWriter(stream, self._schema)
+        self._writer = pyarrow.parquet.ParquetWriter(stream, self._schema)
         self._rows: list[dict[str, Any]] = []
 
     def write(self, mapped: MappedTerm) -> None:
