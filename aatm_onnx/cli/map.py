@@ -4,7 +4,7 @@ import io
 import os
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -21,6 +21,7 @@ from ..mapping.cleaning import Reading, TermReader
 from ..mapping.decide import Rules
 from ..mapping.exchange import AatmWriter, StcmWriter, UsagiWriter
 from ..mapping.journal import Journal
+from ..mapping.mapped import MappedTerm
 from ..mapping.propose import Proposer
 from ..mapping.run import Read, mapped_terms, score_texts, texts_to_score, write_all
 from ..mapping.sssom import SssomWriter
@@ -125,30 +126,10 @@ def command(
         f"https://w3id.org/sssom/mappings/{uuid.uuid5(uuid.NAMESPACE_URL, f'{opened.checksum}:{terms.name}')}",
         columns_of_file(terms),
     )
-    kept_beside = _can_keep_beside(output)
-    with (
-        _journal_path(output, kept_beside) as path,
-        Journal(path, proposer.describe(), restart=restart) as journal,
-    ):
-        try:
-            with options.progress(len(texts), "Mapping") as advance:
-                score_texts(texts, proposer, journal, advance)
-        except KeyboardInterrupt:
-            if kept_beside:
-                click.echo(
-                    f"{len(journal)} of {len(texts)} texts are scored and kept in {path};"
-                    f" the same command{' without --restart' * restart} goes on from there.",
-                    err=True,
-                )
-            raise
-        summary = Summary()
-        mapped = mapped_terms(
-            read_terms(terms, columns), read, proposer, journal, Rules(accept_above, margin, match_above), kept
-        )
-        with sink.opened(output) as stream, _writer(output_format, stream, origin) as writer:
-            for each in write_all(mapped, writer):
-                summary.add(each)
-        journal.remove()
+    with _all_scored(texts, proposer, output, restart) as journal:
+        rules = Rules(accept_above, margin, match_above)
+        mapped = mapped_terms(read_terms(terms, columns), read, proposer, journal, rules, kept)
+        summary = _write(mapped, output, output_format, origin)
     for line in summary.lines():
         click.echo(line, err=sink.is_stream(output))  # to standard output, perhaps
 
@@ -165,6 +146,30 @@ def _reranker(model: str, output_format: str, provider: str, threads: int | None
     return reranker
 
 
+@contextmanager
+def _all_scored(texts: Sequence[str], proposer: Proposer, output: Path, restart: bool) -> Iterator[Journal]:
+    """Score the texts that no earlier run has scored.
+
+    Yields:
+        The journal with all texts. It is removed at the end of the block, and kept where that fails.
+    """
+    beside = _can_keep_beside(output)
+    with _journal_path(output, beside) as path, Journal(path, proposer.describe(), restart=restart) as journal:
+        try:
+            with options.progress(len(texts), "Mapping") as advance:
+                score_texts(texts, proposer, journal, advance)
+        except KeyboardInterrupt:
+            if beside:
+                click.echo(
+                    f"{len(journal)} of {len(texts)} texts are scored and kept in {path};"
+                    f" the same command{' without --restart' * restart} goes on from there.",
+                    err=True,
+                )
+            raise
+        yield journal
+        journal.remove()
+
+
 def _can_keep_beside(output: Path) -> bool:
     """Not beside a pipe or a device, nor beside a file that alone may be written, as one that Docker mounts."""
     return not sink.is_stream(output) and (os.access(output.parent, os.W_OK) or not output.exists())
@@ -178,6 +183,15 @@ def _journal_path(output: Path, beside: bool) -> Iterator[Path]:
     else:
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder) / "journal"
+
+
+def _write(mapped: Iterable[MappedTerm], output: Path, output_format: str, origin: Origin) -> Summary:
+    """Write all terms, and sum them up."""
+    summary = Summary()
+    with sink.opened(output) as stream, _writer(output_format, stream, origin) as writer:
+        for each in write_all(mapped, writer):
+            summary.add(each)
+    return summary
 
 
 @contextmanager
