@@ -5,7 +5,7 @@ import itertools
 import sys
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, get_args
@@ -89,22 +89,17 @@ def command(
     output = None if output == Path("-") else output
     load = partial(load_reranker, model, fallback=fallback, **model_options)
     items: Iterable[QueryCandidates]
-    if source is not None:
-        if query is not None or candidates_file is not None:
-            raise click.UsageError("Give either QUERY with candidates, or --input.")
-        if (chosen := input_format or format_of(source)) == "parquet":
-            if output is None or output_format not in (None, "parquet") or details:
-                raise click.UsageError("Parquet goes to Parquet: give a folder as --output, no --format, no --details.")
-            if output.is_file():
-                raise click.UsageError(f"--output {output} is a file; name a folder for the parts.")
-            columns = {"query": query_column, "candidates": candidate_column or "candidates"}
-            _rank_parquet(source, output, part_rows, load, top_k=top_k, truncate=not no_truncate, **columns)
-            return
-        items = Source(source, chosen, query_column, candidate_column or "candidate")
-    elif query is None:
-        raise click.UsageError("Give QUERY with candidates, or --input. See `aatm-onnx rerank --help`.")
+    if source is None:
+        items = [_one_query(query, candidates, candidates_file)]
+    elif query is not None or candidates_file is not None:
+        raise click.UsageError("Give either QUERY with candidates, or --input.")
+    elif (chosen := input_format or format_of(source)) == "parquet":
+        folder = _folder_of_parts(output, output_format, details)
+        columns = {"query": query_column, "candidates": candidate_column or "candidates"}
+        _rank_parquet(source, folder, part_rows, load, top_k=top_k, truncate=not no_truncate, **columns)
+        return
     else:
-        items = [_item(query, [*candidates, *(read_candidates(candidates_file) if candidates_file else [])])]
+        items = Source(source, chosen, query_column, candidate_column or "candidate")
     if output_format == "parquet":
         raise click.UsageError("Parquet is written from Parquet only; choose --format jsonl or csv.")
     if output is not None and output.is_dir():
@@ -123,11 +118,24 @@ def command(
             progress()
 
 
-def _item(query: str, candidates: list[str]) -> QueryCandidates:
+def _one_query(query: str | None, arguments: Sequence[str], file: Path | None) -> QueryCandidates:
+    """QUERY with its candidates: the arguments, then the lines of --candidates-file."""
+    if query is None:
+        raise click.UsageError("Give QUERY with candidates, or --input. See `aatm-onnx rerank --help`.")
+    candidates = [*arguments, *(read_candidates(file) if file else [])]
     if not candidates:
         raise click.UsageError("Give at least one candidate, as an argument or from --candidates-file.")
     texts = [check_text(text, f"Candidate {index}") for index, text in enumerate(candidates)]
     return QueryCandidates(check_text(query, "QUERY"), texts, [{} for _ in texts])
+
+
+def _folder_of_parts(output: Path | None, output_format: str | None, details: bool) -> Path:
+    """The folder for the ranked parts of Parquet input, which becomes nothing else."""
+    if output is None or output_format not in (None, "parquet") or details:
+        raise click.UsageError("Parquet goes to Parquet: give a folder as --output, no --format, no --details.")
+    if output.is_file():
+        raise click.UsageError(f"--output {output} is a file; name a folder for the parts.")
+    return output
 
 
 def _rank_parquet(
