@@ -39,8 +39,8 @@ class Front:
         headers = Headers(scope=scope)
         state = scope.setdefault("state", {})
         state["id"] = request_id(headers.get("x-request-id"))
-        state["started"] = started = time.monotonic()
-        state["log"] = log = {"request_id": state["id"], **trace_of(headers.get("traceparent"))}
+        state["started"] = time.monotonic()
+        state["log"] = {"request_id": state["id"], **trace_of(headers.get("traceparent"))}
         status, answering = 500, False
 
         async def send_and_see(message: Message) -> None:
@@ -57,27 +57,28 @@ class Front:
             await self._app(scope, receive, send_and_see)
         except asyncio.CancelledError:  # the server ends, and a caller's own route goes on
             if not answering:
-                error = shutting_down()
-                await JsonAnswer(error_body(error.message, error.kind), error.status, error.headers)(
-                    scope, receive, send_and_see
-                )
+                await _answer(shutting_down())(scope, receive, send_and_see)
         except Exception:
             logger.exception("The request failed.", extra={"fields": {"request_id": state["id"]}})
             raise
         finally:
-            seconds = time.monotonic() - started
-            endpoint = _endpoint(scope)
-            self._metrics.requests.labels(endpoint, str(status)).inc()
-            self._metrics.seconds.labels(endpoint).observe(seconds)
-            if status == GONE:
-                self._metrics.cancelled.inc()
-            client = scope.get("client")
-            line = {"method": scope["method"], "path": scope["path"], "status": status, "ms": round(seconds * 1e3, 1)}
-            logger.log(
-                logging.DEBUG if endpoint in _WATCHED else logging.INFO,
-                "request",
-                extra={"fields": {**log, **line, "client": client[0] if client else None}},
-            )
+            self._record(scope, status)
+
+    def _record(self, scope: Scope, status: int) -> None:
+        """Count a request that has ended, and log it with what its handler added."""
+        state, client = scope["state"], scope.get("client")
+        seconds = time.monotonic() - state["started"]
+        endpoint = _endpoint(scope)
+        self._metrics.requests.labels(endpoint, str(status)).inc()
+        self._metrics.seconds.labels(endpoint).observe(seconds)
+        if status == GONE:
+            self._metrics.cancelled.inc()
+        line = {"method": scope["method"], "path": scope["path"], "status": status, "ms": round(seconds * 1e3, 1)}
+        logger.log(
+            logging.DEBUG if endpoint in _WATCHED else logging.INFO,
+            "request",
+            extra={"fields": {**state["log"], **line, "client": client[0] if client else None}},
+        )
 
 
 class Door:
@@ -113,6 +114,10 @@ def _endpoint(scope: Scope) -> str:
     return getattr(scope.get("route") or next(matching, None), "path", "other")
 
 
+def _answer(error: ApiError) -> JsonAnswer:
+    return JsonAnswer(error_body(error.message, error.kind), error.status, error.headers)
+
+
 class Refusals:
     """Turns errors of handlers into answers, and counts why requests were refused."""
 
@@ -137,7 +142,7 @@ class Refusals:
             logger.error("The request failed.", exc_info=error, extra={"fields": {"request_id": request.state.id}})
         if answer.status in (413, 422, 429, 503, 504):
             self._metrics.rejected.labels(_REASONS[answer.status]).inc()
-        return JsonAnswer(error_body(answer.message, answer.kind), answer.status, answer.headers)
+        return _answer(answer)
 
 
 _REASONS = {413: "too_large", 422: "invalid", 429: "full", 503: "not_ready", 504: "timeout"}
