@@ -146,17 +146,22 @@ def make_server(
         lifespan="on",
         timeout_graceful_shutdown=5,  # after draining, for clients to read their 503
     )
+    _load(config)
+    server = Server(config, service, drain_seconds)
+    service.connections = lambda: len(server.server_state.connections)
+    return server
+
+
+def _load(config: uvicorn.Config) -> None:
+    """Load what a configuration names, and say which files are wrong where TLS can't use them."""
     try:
         config.load()
     except OSError as error:  # ssl's are some, and that of a pass phrase for which nobody can be asked
         reason = (isinstance(error, ssl.SSLError) and error.reason) or error.strerror or error
         raise ValueError(
-            f"TLS can't use the certificate {certificate} with the key {private_key} ({reason});"
+            f"TLS can't use the certificate {config.ssl_certfile} with the key {config.ssl_keyfile} ({reason});"
             " give PEM files that belong together, the key without a pass phrase."
         ) from None
-    server = Server(config, service, drain_seconds)
-    service.connections = lambda: len(server.server_state.connections)
-    return server
 
 
 def _http() -> Any:
