@@ -1,4 +1,4 @@
-"""The neural reranker: Qwen3, on ONNX Runtime."""
+"""The neural reranker: Qwen3, on ONNX Runtime. BM25 can be imported from here too, as both can from aatm.rerankers."""
 
 import os
 import threading
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import prompt as prompts
+from .bm25 import BM25Reranker
 from .bundle import Bundle, open_bundle
 from .errors import BundleError, ScoreError, TooLongError
 from .models import DEFAULT_MODEL, ModelName, Qwen3RerankerModels, find_bundle, hub_id
@@ -22,6 +23,8 @@ from .runtime.providers import Provider
 from .runtime.scorer import Scorer
 from .runtime.scoring import probability_of_yes
 from .runtime.session import open_session
+
+__all__ = ["BM25Reranker", "Qwen3Reranker"]
 
 # What these arguments are at least, where they are given.
 _LEAST_COUNTS = {"threads": 1, "max_length": 1, "token_budget": LEAST_TOKENS, "cached_tokens": 0, "cached_scores": 0}

@@ -61,6 +61,12 @@ def test_every_public_name_is_there_by_all_three_ways() -> None:
         aatm_onnx.Rerankr  # type: ignore[attr-defined]  # noqa: B018
 
 
+def test_both_rerankers_are_where_aatm_has_them() -> None:
+    from aatm_onnx import rerankers
+
+    assert (rerankers.BM25Reranker, rerankers.Qwen3Reranker) == (aatm_onnx.BM25Reranker, aatm_onnx.Qwen3Reranker)
+
+
 def test_a_type_checker_knows_the_public_names_and_no_others(tmp_path: Path) -> None:
     api = pytest.importorskip("mypy.api")
     user, package = tmp_path / "user.py", str(Path(aatm_onnx.__file__))
