@@ -63,6 +63,9 @@ def test_the_command_compares_models_and_draws(tmp_path: Path, vocabulary: Path)
     assert ElementTree.fromstring(plot.read_text("utf-8")).tag.endswith("svg")
     gold.write_text("name,concept_id\nfever,77\n", "utf-8")
     assert "is mapped to 77, which" in run("evaluate", "--gold", gold, "--vocabulary", vocabulary).stderr
+    gold.write_text("name,concept_id\nfever,77\ncold,77\nache,78\n", "utf-8")
+    said = run("evaluate", "--gold", gold, "--vocabulary", vocabulary).stderr
+    assert "'fever' is mapped to 77, which" in said and "does not have, nor 1 more of its concepts." in said
 
 
 def test_a_threshold_can_be_typed_as_it_is_printed() -> None:

@@ -28,9 +28,10 @@ def read_gold(
         concept_column: the concept id's column in a CSV.
 
     Raises:
-        ValueError: there is no such column, a concept is not in the vocabulary, or there is no reviewed term.
+        ValueError: there is no such column, concepts are not in the vocabulary, or there is no reviewed term.
     """
     right: dict[str, set[str]] = {}
+    unknown: dict[str, str] = {}  # concept ids that the vocabulary does not have, with a term
     for term in read_terms(path, TermColumns(name=name_column)):
         for row in term.rows:
             if not _is_reviewed(row):
@@ -42,10 +43,12 @@ def read_gold(
             if (concept_id := row[column].strip()) in ("", "0"):
                 continue
             if vocabulary.concept(concept_id) is None:
-                raise ValueError(
-                    f"{path}: {term.name!r} is mapped to {concept_id}, which {vocabulary.path} does not have."
-                )
+                unknown.setdefault(concept_id, term.name)
             right.setdefault(read(term.name), set()).add(concept_id)
+    if unknown:
+        concept_id, name = next(iter(unknown.items()))
+        more = f", nor {len(unknown) - 1} more of its concepts" if len(unknown) > 1 else ""
+        raise ValueError(f"{path}: {name!r} is mapped to {concept_id}, which {vocabulary.path} does not have{more}.")
     if not right:
         raise ValueError(
             f"{path} has no reviewed term: a name with the id of a concept (in Usagi: approved by a person)."
