@@ -80,9 +80,12 @@ class QuantizedStrategy:
         distance = prefix_distance(session) if len(reference.prefix.ids) else None
         # Together prompts are run in other shapes, where sums end otherwise and a float may round to another step.
         moved = largest_difference(session, prompts, logits, checkpoint.pad_token_id)
-        tolerance = max(self.tolerance, _TIMES_MOVED * moved)
         del session  # 8B would not fit memory twice
-        in_float = _float_activation_logits(draft, prompts, logits, report) if draft.precision == "int4" else None
+        in_float, rounding = None, 0.0
+        if draft.precision == "int4":
+            in_float, rounding = _float_activation_logits(draft, prompts, logits, report)
+        # Elsewhere some activations round to another step, which may move scores by as much as rounding them at all.
+        tolerance = max(self.tolerance, _TIMES_MOVED * moved, rounding)
         write_vectors(draft.folder / CONFORMANCE_FILE, prompts, logits, in_float)
         difference = np.abs(probability_of_yes(logits) - expected[: len(prompts)]).max()
         fidelity = best.comparison.fidelity(sorted(best.variant.float_layers), best.variant.methods, distance)
@@ -177,8 +180,11 @@ def _logits(session: Session, prompts: list[TokenIds], pad_token_id: int) -> NDA
 
 def _float_activation_logits(
     draft: Draft, prompts: list[TokenIds], logits: NDArray[np.float32], report: Reporter
-) -> NDArray[np.float32]:
+) -> tuple[NDArray[np.float32], float]:
     """What int4 gives where activations stay in float, (prompts, 2); `logits` are those where they are quantized.
+
+    Returns:
+        The logits, and how far the scores of both are apart at most.
 
     Raises:
         ExportError: it is not numbers.
@@ -187,6 +193,6 @@ def _float_activation_logits(
     with float_activations(draft) as files:
         others = _logits(open_session(files, "cpu"), prompts, draft.checkpoint.pad_token_id)
     check_numbers(draft.checkpoint, others)
-    apart = np.abs(probability_of_yes(others) - probability_of_yes(logits)).max()
+    apart = float(np.abs(probability_of_yes(others) - probability_of_yes(logits)).max())
     report.step(f"Measured scores of these processors: up to {apart:.1g} from the others'")
-    return others
+    return others, apart
