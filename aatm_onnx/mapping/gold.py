@@ -1,6 +1,6 @@
 """Reviewed terms from the files in which reviewers leave them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..vocabulary import Filters, Vocabulary
@@ -56,13 +56,10 @@ def read_gold(
     return [Question(text, frozenset(ids)) for text, ids in right.items()]
 
 
-def out_of_reach(questions: Iterable[Question], vocabulary: Vocabulary, filters: Filters) -> list[Question]:
+def out_of_reach(questions: Sequence[Question], vocabulary: Vocabulary, filters: Filters) -> list[Question]:
     """The questions that no model can answer, because the filters leave all their right concepts out."""
-    return [
-        question
-        for question in questions
-        if not any(filters.allows(concept) for concept in map(vocabulary.concept, question.right) if concept)
-    ]
+    found = vocabulary.findable({each for question in questions for each in question.right}, filters)
+    return [question for question in questions if found.isdisjoint(question.right)]
 
 
 def _is_reviewed(row: dict[str, str]) -> bool:

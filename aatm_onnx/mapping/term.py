@@ -38,7 +38,7 @@ class Term:
         frequency: how often it occurs in the data; None if the file does not say.
         vocabulary: the source's own vocabulary, "" if the file does not say.
         rows: the rows of the file as they are, column by column.
-        status: what a person decided about it: "approved", "ignored", "flagged", or "unchecked" for a mapping with
+        status: what was decided about it: "approved", "ignored", "flagged", or "unchecked" for a mapping with
             several targets; "accepted" where this tool had approved it; "" if nobody has decided.
         approved: the concepts that are approved.
     """

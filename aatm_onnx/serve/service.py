@@ -17,6 +17,8 @@ from .metrics import Metrics
 from .models import Model, Models
 from .settings import Settings
 
+_MOST_CONNECTIONS = 900  # most systems let a process have 1,024 files and connections
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -53,9 +55,6 @@ class Scored:
     def pairs(self) -> int:
         """How many pairs there are."""
         return sum(map(len, self.scores))
-
-
-_MOST_CONNECTIONS = 900  # most systems let a process have 1,024 files and connections
 
 
 @dataclass

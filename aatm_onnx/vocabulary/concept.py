@@ -63,14 +63,3 @@ class Filters:
     domains: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     standard: bool = False
-
-    def allows(self, concept: Concept) -> bool:
-        """Whether a search may find a concept."""
-        asked = (
-            (self.vocabularies, concept.vocabulary),
-            (self.domains, concept.domain),
-            (self.classes, concept.concept_class),
-        )
-        return all(not wanted or value in wanted for wanted, value in asked) and (
-            concept.standard == "S" or not self.standard
-        )

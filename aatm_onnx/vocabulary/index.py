@@ -203,6 +203,16 @@ class Vocabulary:
         """The ids of the concepts that a search with these filters may find."""
         return self._table.ids(filters)
 
+    def findable(self, concept_ids: Iterable[str], filters: Filters) -> set[str]:
+        """Those of some concepts that a search with these filters may find.
+
+        Raises:
+            ValueError: a filter names something that the vocabulary does not have.
+        """
+        allowed = self._table.allowed(filters)
+        places = ((concept_id, self._table.find(concept_id)) for concept_id in concept_ids)
+        return {concept_id for concept_id, place in places if place is not None and allowed[place]}
+
     def search(self, query: str, count: int = 50, filters: Filters | None = None) -> list[Match]:
         """The concepts with the names most similar to a query.
 

@@ -7,7 +7,7 @@ from ..csv_rows import refuse_pipe
 from .concept import Concept, Synonym
 from .damage import Damage
 from .ontologies import read_obo, read_sssom
-from .tables import ATHENA_SYNONYMS, Columns, csv_header, read_athena, read_csv
+from .tables import ATHENA_SYNONYMS, Columns, check_csv, read_athena, read_csv
 
 
 def read_sources(
@@ -27,7 +27,7 @@ def read_sources(
     columns = columns or Columns()
     for path in paths:
         if _kind(path) == "csv":
-            csv_header(path, columns)
+            check_csv(path, columns)
     for path in sorted(paths, key=lambda path: _kind(path) == "synonyms"):
         kind = _kind(path)
         if kind in ("concepts", "synonyms"):

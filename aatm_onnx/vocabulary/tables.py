@@ -94,21 +94,24 @@ def read_csv(path: Path, damage: Damage, columns: Columns, *, invalid: bool = Fa
         ValueError: a column is missing or there twice, the header is not UTF-8, or a quote is left open, which hides
             where the rows end.
     """
-    header = csv_header(path, columns)
     rows = rows_of_file(path, "surrogateescape")
-    next(rows, None)
+    header = _header(path, rows, columns)
     invalid_column = None if invalid else next((each for each in header if each.lower() == "invalid_reason"), None)
     for number, row in rows:
         yield from _from_row(row, header, f"{path}, line {number}", damage, columns, invalid_column)
 
 
-def csv_header(path: Path, columns: Columns) -> list[str]:
-    """The header of such a table; it can be asked for before other files are read, which may take minutes.
+def check_csv(path: Path, columns: Columns) -> None:
+    """Look at the header of such a table alone, before other files are read, which may take minutes.
 
     Raises:
         ValueError: a column is missing or there twice, or the header is not UTF-8.
     """
-    _, header = next(rows_of_file(path, "surrogateescape"), (0, []))
+    _header(path, rows_of_file(path, "surrogateescape"), columns)
+
+
+def _header(path: Path, rows: Iterator[tuple[int, list[str]]], columns: Columns) -> list[str]:
+    _, header = next(rows, (0, []))
     with naming_other_encodings(str(path)):  # lines are damaged one by one, but no column is found by a damaged header
         ",".join(header).encode("utf-8", "surrogateescape").decode("utf-8")
     _check_columns(path, header, columns)

@@ -38,7 +38,8 @@ T = TypeVar("T")
 VOCABULARY = 20_480
 STEPS, RUNS = 4800, 2
 CANDIDATES = 25  # of a row
-CALIBRATED_ON = 1000  # questions of HPO, or as many as dev has; among ICD-10-CM's, other codes are as right as the one
+# Questions of HPO, or as many as dev has. Of ICD-10-CM's, often another code is as right as the one that counts.
+CALIBRATED_ON = 1000
 MEANING = 128  # entries of a token vector that tell what it means; the others tell its letters
 
 

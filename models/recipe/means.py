@@ -100,9 +100,8 @@ def likeness(query: torch.Tensor, document: torch.Tensor) -> torch.Tensor:
 def told_directions(meaning: torch.Tensor, taught: Taught) -> torch.Tensor:
     """The map (teacher's width, width) under which the teacher's vectors come nearest to the texts' own."""
     found = F.normalize(means(meaning, make_bags(taught.ids[:DIRECTING])), dim=1)
-    return torch.linalg.lstsq(
-        taught.vectors[:DIRECTING].float(), found, driver="gelsd"
-    ).solution  # others want full rank
+    # The other drivers want full rank.
+    return torch.linalg.lstsq(taught.vectors[:DIRECTING].float(), found, driver="gelsd").solution
 
 
 def train_words(
