@@ -1,6 +1,7 @@
 """CSV as people save it: rows with their line numbers, whatever separates the fields and however long they are."""
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 _DELIMITERS = ",;\t"
+_SAID = re.compile(r'"?sep=([^\w" \r\n])"?[\r\n]*', re.IGNORECASE)  # how a file tells Excel what separates its fields
 csv.field_size_limit(2**31 - 1)  # the module's own limit is 131,072 characters
 
 
@@ -18,11 +20,15 @@ def numbered_rows(stream: IO[str], name: str, delimiter: str | None = None) -> I
         stream: the open file, its line ends as they are.
         name: what to call it in an error.
         delimiter: what separates the fields; None is a comma, a semicolon or a tab: what the header has most of.
+            A first line such as `sep=;` is no row, and says it in any case.
 
     Raises:
         ValueError: with the line, a quote is left open, which hides where the rows end.
     """
-    lines: Iterator[str] = iter(stream)
+    first = next(stream, "")
+    if said := _SAID.fullmatch(first):
+        delimiter, first = said[1], "\n"
+    lines: Iterator[str] = chain([first], stream)
     if delimiter is None:
         begun = _up_to_header(lines)
         delimiter, lines = max(_DELIMITERS, key=begun[-1].count), chain(begun, lines)

@@ -148,8 +148,11 @@ def test_further_fields_are_kept_whatever_they_are_called(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("way", ["file", "pipe"])
-def test_csv_is_read_as_spreadsheets_of_all_countries_save_it(tmp_path: Path, separator: str, way: str) -> None:
-    lines = ("\ufeff", " ", "query@candidate@note", 'kidney@"Pain, acute; or\tnot"@1', "kidney@Kidney@2")
+@pytest.mark.parametrize("first", ["", "sep=@"])
+def test_csv_is_read_as_spreadsheets_of_all_countries_save_it(
+    tmp_path: Path, separator: str, way: str, first: str
+) -> None:
+    lines = ("\ufeff" + first, " ", "query@candidate@note", 'kidney@"Pain, acute; or\tnot"@1', "kidney@Kidney@2")
     text = "\r\n".join(lines).replace("@", separator)
     path = tmp_path / ("in.tsv" if separator == "\t" else "in.csv")
     path.write_text(text, "utf-8", newline="")

@@ -11,9 +11,10 @@ from click.testing import CliRunner, Result
 
 from aatm_onnx.cli.evaluate import command as evaluate
 from aatm_onnx.cli.map import command
+from aatm_onnx.mapping.abbreviations import read_abbreviations
 from aatm_onnx.mapping.gold import read_gold
 from aatm_onnx.mapping.terms import TermColumns, read_terms
-from aatm_onnx.vocabulary import Concept, Vocabulary, build_vocabulary
+from aatm_onnx.vocabulary import Concept, Damage, Vocabulary, build_vocabulary, read_sources
 
 USAGI = (
     "sourceCode,sourceName,sourceFrequency,sourceAutoAssignedConceptIds,ADD_INFO:note,matchScore,mappingStatus,equivalence,"
@@ -237,6 +238,25 @@ def test_what_a_spreadsheet_saves_around_a_table_is_no_term(tmp_path: Path) -> N
     path.write_text("name;code;code\nhtn;1;2\n", "utf-8")
     with pytest.raises(ValueError, match="more than one column 'code'; give each a name of its own"):
         list(read_terms(path))
+
+
+@pytest.mark.parametrize("said", ["sep=;\r\n", '"sep=;"\n', "SEP=|\n", "sep=\t\n", "sep=,\n", "sep=;"])
+def test_the_line_that_tells_excel_the_separator_is_understood_in_every_table(tmp_path: Path, said: str) -> None:
+    path, mark = tmp_path / "table.csv", said.strip('"\r\n')[-1]
+
+    def write(text: str) -> Path:
+        path.write_bytes(f"\ufeff{said}{text.replace('@', mark)}".encode())
+        return path
+
+    if said == "sep=;":  # it is all that the file has
+        with pytest.raises(ValueError, match="is empty"):
+            list(read_terms(write("")))
+        return
+    assert [(term.code, term.name) for term in read_terms(write("code@name\n7@htn\n"))] == [("7", "htn")]
+    with pytest.raises(ValueError, match="line 4: 3 fields, but the header has 2"):
+        list(read_terms(write("code@name\n7@htn\n8@htn@\n")))
+    assert list(read_sources([write("id@name\n7@Pain\n")], Damage())) == [Concept("7", "Pain")]
+    assert read_abbreviations(write("pt@prothrombin time\n")) == {"pt": "prothrombin time"}
 
 
 def test_frequencies_are_numbers_that_fit(tmp_path: Path, vocabulary: Vocabulary) -> None:
