@@ -10,11 +10,14 @@ from typing import IO, Any
 
 _DELIMITERS = ",;\t"
 _SAID = re.compile(r'"?sep=([^\w" \r\n])"?[\r\n]*', re.IGNORECASE)  # how a file tells Excel what separates its fields
+_METADATA = re.compile(r"#\s*\w+:")  # how an SSSOM file begins, whose header comes after lines that begin with #
 csv.field_size_limit(2**31 - 1)  # the module's own limit is 131,072 characters
 
 
 def numbered_rows(stream: IO[str], name: str, delimiter: str | None = None) -> Iterator[tuple[int, list[str]]]:
-    """Read the header, then the rows, each with its line number; rows without any text are left out.
+    """Read the header, then the rows, each with its line number.
+
+    Rows without any text are left out, and so are SSSOM's metadata.
 
     Args:
         stream: the open file, its line ends as they are.
@@ -29,6 +32,8 @@ def numbered_rows(stream: IO[str], name: str, delimiter: str | None = None) -> I
     if said := _SAID.fullmatch(first):
         delimiter, first = said[1], "\n"
     lines: Iterator[str] = chain([first], stream)
+    if _METADATA.match(first):
+        lines = _without_metadata(lines)
     if delimiter is None:
         begun = _up_to_header(lines)
         delimiter, lines = max(_DELIMITERS, key=begun[-1].count), chain(begun, lines)
@@ -39,6 +44,14 @@ def numbered_rows(stream: IO[str], name: str, delimiter: str | None = None) -> I
                 yield reader.line_num, row
     except csv.Error as error:
         raise ValueError(f"{name}, line {reader.line_num}: not CSV ({error}); is a quote left open?") from None
+
+
+def _without_metadata(lines: Iterator[str]) -> Iterator[str]:
+    """The lines, with blank ones in place of those that begin with # and stand before all others."""
+    begun = False
+    for line in lines:
+        begun = begun or not line.startswith("#")
+        yield line if begun else "\n"
 
 
 def _up_to_header(lines: Iterator[str]) -> list[str]:

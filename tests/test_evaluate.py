@@ -68,6 +68,16 @@ def test_the_command_compares_models_and_draws(tmp_path: Path, vocabulary: Path)
     assert "'fever' is mapped to 77, which" in said and "does not have, nor 1 more of its concepts." in said
 
 
+def test_terms_are_read_as_map_reads_them(tmp_path: Path, vocabulary: Path) -> None:  # noqa: F811
+    """What is measured is what map would do with the same options."""
+    gold, short = tmp_path / "gold.csv", tmp_path / "short.csv"
+    gold.write_text("name,concept_id\nqqzz,2000000787\n", "utf-8")
+    short.write_text("qqzz,kidney stones\n", "utf-8")
+    given = ("evaluate", "--gold", gold, "--vocabulary", vocabulary, "--model", "retriever")
+    hits = [run(*given, *more).stdout.splitlines()[2].split()[1] for more in ((), ("--abbreviations", short))]
+    assert hits == ["0.000", "1.000"]
+
+
 def test_a_threshold_can_be_typed_as_it_is_printed() -> None:
     scores = [0.9997 + each * 1e-5 for each in range(10)] + [0.5] * 10
     found = Outcome(np.array([1] * 10 + [0] * 10), np.array(scores))

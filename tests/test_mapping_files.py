@@ -129,6 +129,51 @@ def test_what_this_tool_accepted_is_not_called_reviewed(tmp_path: Path, vocabula
         read_gold(gold, vocabulary, str)
 
 
+@pytest.mark.parametrize("more", [(), ("--target-prefix", "CDM")])
+def test_reviewed_terms_are_the_same_in_sssom_and_in_usagi(
+    tmp_path: Path, vocabulary: Vocabulary, more: tuple[str, ...]
+) -> None:
+    """What this tool accepted, and what is still to review, no person stands for."""
+    given = DECIDED.replace(",77,Elsewhere", ",1,Nephrolithiasis") + (
+        "5,hypertension,7,,,0.33,APPROVED,UNREVIEWED,aatm-onnx 1,5,2,Hypertension,Condition,MAPS_TO,,aatm-onnx 1,5,\n"
+        "6,renal cysts,7,,,0.33,UNCHECKED,UNREVIEWED,,0,4,Renal cyst,Condition,MAPS_TO,,,0,\n"
+    )
+    sssom = tmp_path / "gold.sssom.tsv"
+    sssom.write_text(mapped(vocabulary, tmp_path, given, "sssom", *more), "utf-8")
+    assert sssom.read_text("utf-8").count("SemanticSimilarityThresholdMatching") == 2
+    expected = read_gold(tmp_path / "terms.csv", vocabulary, str)
+    assert [(each.text, sorted(each.right)) for each in expected] == [("htn", ["4"]), ("two things", ["1", "4"])]
+    assert read_gold(sssom, vocabulary, str) == expected
+
+
+def test_rows_of_sssom_that_no_person_stands_for_are_not_reviewed(tmp_path: Path, ontology: Vocabulary) -> None:
+    path = tmp_path / "gold.tsv"
+    columns = (
+        "subject_id\tsubject_label\tpredicate_modifier\tpredicate_id\tobject_id\tmapping_justification\treviewer_id\n"
+    )
+    rows = [
+        ("htn", "", "HP:2", "semapv:ManualMappingCuration", ""),
+        ("high bp", "", "HP:2", "semapv:LexicalMatching", "orcid:1"),
+        ("low bp", "Not", "HP:2", "semapv:ManualMappingCuration", ""),
+        ("pressure", "", "HP:2", "semapv:LexicalMatching", ""),
+        ("zzzz", "", "sssom:NoTermFound", "semapv:ManualMappingCuration", ""),
+        ("", "", "HP:2", "semapv:ManualMappingCuration", ""),
+    ]
+    path.write_text(
+        "# license: x\n#curie_map:\n#  HP: http://x/\n"
+        + columns
+        + "".join(f"a:1\t{name}\t{no}\tskos:exactMatch\t{to}\t{why}\t{by}\n" for name, no, to, why, by in rows),
+        "utf-8",
+    )
+    assert [question.text for question in read_gold(path, ontology, str)] == ["htn", "high bp"]
+    path.write_text(path.read_text("utf-8").replace("ManualMappingCuration", "LexicalMatching").replace("orcid:1", ""))
+    with pytest.raises(ValueError, match=r"no reviewed term.*in SSSOM: semapv:ManualMappingCuration"):
+        read_gold(path, ontology, str)
+    path.write_text(path.read_text("utf-8") + "a:1\n", "utf-8")
+    with pytest.raises(ValueError, match="line 11: 1 fields, but the header has 7"):
+        read_gold(path, ontology, str)
+
+
 def test_terms_whose_concepts_may_not_be_found_are_counted(tmp_path: Path) -> None:
     concepts = [Concept("1", "Renal cyst", "SNOMED", standard="S"), Concept("2", "Cyst of kidney", "ICD10CM")]
     build_vocabulary(concepts, tmp_path / "vocabulary")

@@ -8,12 +8,10 @@ import click
 
 from ..bm25 import BM25Reranker
 from ..load import BM25_NAMES, load_reranker
-from ..mapping.cleaning import Reading, TermReader
 from ..mapping.evaluate import Outcome
 from ..mapping.gold import out_of_reach, read_gold
 from ..mapping.propose import TEXTS_AT_ONCE, Proposer
 from ..mapping.report import picture, tables
-from ..mapping.run import Read
 from ..models import find_bundle
 from ..vocabulary import Vocabulary
 from . import options, sink
@@ -24,7 +22,7 @@ from . import options, sink
     "--gold",
     required=True,
     type=options.EXISTING_FILE,
-    help="Reviewed terms: a file saved by Usagi, SOURCE_TO_CONCEPT_MAP, or a CSV.",
+    help="Reviewed terms: a file saved by Usagi, SOURCE_TO_CONCEPT_MAP, SSSOM, or a CSV.",
 )
 @options.vocabulary
 @click.option("--model", "models", multiple=True, default=("default", "bm25", options.SEARCH), show_default=True)
@@ -34,7 +32,7 @@ from . import options, sink
 @options.candidates
 @click.option("--name-column", help="CSV column of the term.")
 @click.option("--concept-column", help="CSV column of the right concept's id.")
-@click.option("--clean/--no-clean", default=True, show_default=True, help="Read terms as a mapper would.")
+@options.reading
 @click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=Path), help="An SVG to write: precision against coverage."
 )
@@ -47,6 +45,7 @@ def command(
     name_column: str | None,
     concept_column: str | None,
     clean: bool,
+    abbreviations: Path | None,
     plot: Path | None,
     provider: str,
     threads: int | None,
@@ -63,7 +62,7 @@ def command(
         sink.check_folder(plot)
     opened = Vocabulary(vocabulary)
     filters = options.filters_of(opened, any_standard, more)
-    read: Read = TermReader(is_name=lambda text: opened.has_name(text, filters)) if clean else Reading
+    read = options.read_of(opened, filters, clean, abbreviations)
     questions = read_gold(gold, opened, lambda name: read(name).text, name_column, concept_column)
     if lost := out_of_reach(questions, opened, filters):
         warnings.warn(

@@ -15,15 +15,13 @@ import click
 from .. import __version__
 from ..bm25 import BM25Reranker
 from ..load import load_reranker
-from ..mapping.abbreviations import read_abbreviations
 from ..mapping.checks import checked
-from ..mapping.cleaning import Reading, TermReader
 from ..mapping.decide import Rules
 from ..mapping.exchange import AatmWriter, StcmWriter, UsagiWriter
 from ..mapping.journal import Journal
 from ..mapping.mapped import MappedTerm
 from ..mapping.propose import Proposer
-from ..mapping.run import Read, mapped_terms, score_texts, texts_to_score, write_all
+from ..mapping.run import mapped_terms, score_texts, texts_to_score, write_all
 from ..mapping.sssom import SssomWriter
 from ..mapping.summary import Summary
 from ..mapping.term import TOOL
@@ -75,8 +73,7 @@ _PROBABILITIES = ("usagi", "sssom", "aatm")  # their scores lie between 0 and 1
 @click.option("--name-column", help="CSV column of the text to map.")
 @click.option("--code-column", help="CSV column of its code.")
 @click.option("--frequency-column", help="CSV column of how often it occurs.")
-@click.option("--clean/--no-clean", default=True, show_default=True, help="Read terms as a mapper would.")
-@click.option("--abbreviations", type=options.EXISTING_FILE, help="A CSV of your own shorthand: short form, meaning.")
+@options.reading
 @click.option("--source-vocabulary", default="", help="The vocabulary of the source codes (stcm, sssom, aatm).")
 @click.option("--target-prefix", default="OMOP", show_default=True, help="The prefix of concept ids in SSSOM.")
 @click.option("--restart", is_flag=True, help="Forget what an earlier run has scored.")
@@ -117,8 +114,7 @@ def command(
     filters = options.filters_of(opened, any_standard, more)
     reranker = _reranker(model, output_format, **more)
     proposer = Proposer(opened, reranker, retrieved, max(kept, 2), filters)  # the margin is to the second
-    own = read_abbreviations(abbreviations) if abbreviations else {}
-    read: Read = TermReader(own, lambda text: opened.has_name(text, filters)) if clean else Reading
+    read = options.read_of(opened, filters, clean, abbreviations)
     given = checked(read_terms(terms, columns), output_format, source_vocabulary, opened.ids(filters))
     texts = texts_to_score(given, read)
     origin = Origin(

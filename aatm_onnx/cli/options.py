@@ -14,6 +14,7 @@ from ..load import RERANKER_NAMES
 from ..runtime.providers import Provider
 
 if TYPE_CHECKING:  # commands that need no vocabulary don't wait for it
+    from ..mapping.run import Read
     from ..vocabulary import Filters, Vocabulary
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -109,6 +110,27 @@ def filters_of(opened: "Vocabulary", any_standard: bool, given: dict[str, Any]) 
         cure = f"{others} do that are not standard: give --any-standard" if others else "leave one out"
         raise ValueError(f"No concept of the vocabulary meets all filters together; {cure}.")
     return found
+
+
+def reading(command: _Function) -> _Function:
+    """The options that say how terms are read."""
+    own = "A CSV of your own shorthand: short form, meaning."
+    command = click.option("--abbreviations", type=EXISTING_FILE, help=own)(command)
+    clean = "Read terms as a mapper would."
+    return click.option("--clean/--no-clean", default=True, show_default=True, help=clean)(command)
+
+
+def read_of(opened: "Vocabulary", chosen: "Filters", clean: bool, abbreviations: Path | None) -> "Read":
+    """How these options mean that a term is read; `chosen` says which concepts may be found.
+
+    Raises:
+        ValueError: the abbreviations can't be read.
+    """
+    from ..mapping.abbreviations import read_abbreviations
+    from ..mapping.cleaning import Reading, TermReader
+
+    own = read_abbreviations(abbreviations) if abbreviations else {}
+    return TermReader(own, lambda text: opened.has_name(text, chosen)) if clean else Reading
 
 
 @contextmanager

@@ -16,6 +16,7 @@ _COLUMNS = (
     *("subject_id", "subject_label", "predicate_id", "object_id", "object_label", "mapping_justification"),
     *("mapping_tool", "mapping_date", "similarity_score", "similarity_measure", "match_string", "comment"),
 )
+ATHENA = "https://athena.ohdsi.org/search-terms/terms/"  # what the prefix of OMOP's concept ids stands for
 _CURIE = re.compile(r"([A-Za-z][\w.-]*):(?!//)[^\s:]+")
 _SAME = "skos:exactMatch"
 _BY_THRESHOLD = "semapv:SemanticSimilarityThresholdMatching"
@@ -34,7 +35,7 @@ class SssomWriter(Writer):
         """Hold all rows back in a temporary file: metadata that name every prefix come before them."""
         self._stream, self._origin = stream, origin
         self._fixed = {
-            origin.target_prefix: "https://athena.ohdsi.org/search-terms/terms/",
+            origin.target_prefix: ATHENA,
             "skos": "http://www.w3.org/2004/02/skos/core#",
             "semapv": "https://w3id.org/semapv/vocab/",
             "sssom": "https://w3id.org/sssom/",
