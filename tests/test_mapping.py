@@ -105,7 +105,7 @@ def test_usagi_opens_what_is_written(terms: Path, vocabulary: Path) -> None:
 def test_decisions_in_a_usagi_file_are_never_touched(tmp_path: Path, vocabulary: Path) -> None:
     """Approved, ignored, flagged rows and mappings of several targets keep every field; the others are proposed."""
     lines = (
-        r'1|a "b", c|7||0.33|APPROVED|EQUAL|me|5|4|My\\Name|X|MAPS_TO||me|5|',
+        r'1|a "b", c|7||0.33|APPROVED|EQUAL|me|5|2000000107|My\\Name|X|MAPS_TO||me|5|',
         r"2|fever|7||0.10|IGNORED|UNMATCHED|me|5|0|Unmapped||MAPS_TO|n\no||0|B",
         "3|cough|7|9|1.00|FLAGGED|INEXACT|me|5|4|N|X|MAPS_TO_VALUE||me|5|",
         "4|two things|7||1.00|UNCHECKED|UNREVIEWED||0|4|N|X|MAPS_TO||me|5|",
@@ -126,7 +126,7 @@ def test_decisions_in_a_usagi_file_are_never_touched(tmp_path: Path, vocabulary:
     again, _ = mapped(output.rename(tmp_path / "again.csv"), vocabulary, "usagi")
     assert [[row[column] for column in USAGI] for row in rows(again)[:-1]] == kept
     stcm, _ = mapped(path, vocabulary, "stcm", "--source-vocabulary", "MINE")
-    assert [row["target_concept_id"] for row in rows(stcm)] == ["4"]
+    assert [row["target_concept_id"] for row in rows(stcm)] == ["2000000107"]
 
 
 def test_source_to_concept_map_holds_only_what_was_accepted(terms: Path, vocabulary: Path) -> None:

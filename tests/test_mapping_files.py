@@ -96,8 +96,11 @@ def test_every_format_holds_what_a_person_decided(tmp_path: Path, vocabulary: Vo
         *(("1", "4", "HP:4", "Condition"), ("2", "4", "HP:4", "Condition"), ("2", "77", "", "")),
         *(("3", "", "", ""), ("4", "", "", "")),
     ]
-    stcm = mapped(vocabulary, tmp_path, DECIDED, "stcm", "--source-vocabulary", "MINE")
-    assert picked(stcm, "source_code", "target_concept_id") == [("1", "4"), ("2", "4"), ("2", "77")]
+    with pytest.warns(UserWarning, match="1 of the approved concepts are left out, the first is 77 for 'two things'"):
+        stcm = mapped(vocabulary, tmp_path, DECIDED, "stcm", "--source-vocabulary", "MINE")
+    assert picked(stcm, "source_code", "target_concept_id", "target_vocabulary_id") == [
+        *(("1", "4", "HPO"), ("2", "4", "HPO")),  # with an empty vocabulary the table would not be loaded
+    ]
     sssom = mapped(vocabulary, tmp_path, DECIDED, "sssom")
     columns = ("subject_id", "predicate_id", "object_id", "mapping_justification", "comment")
     assert picked(sssom, *columns, delimiter="\t") == [
@@ -328,7 +331,9 @@ def test_what_a_format_cannot_hold_is_said_before_anything_is_scored(
     terms = tmp_path / "terms.csv"
     terms.write_text("name\nhypertension\n", "utf-8")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
+    unnamed = build_vocabulary([Concept("1", "Hypertension")], tmp_path.with_name("unnamed"))
     for index, kind, words in (
+        (unnamed, "stcm", "SOURCE_TO_CONCEPT_MAP needs the vocabulary of every concept"),
         (ontology, "usagi", "The concept id 'HP:2' is not a number"),
         (ontology, "stcm", "The concept id 'HP:2' is not a number"),
         (vocabulary, "stcm", "give --source-vocabulary"),

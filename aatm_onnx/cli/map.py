@@ -115,7 +115,7 @@ def command(
     reranker = _reranker(model, output_format, **more)
     proposer = Proposer(opened, reranker, retrieved, max(kept, 2), filters)  # the margin is to the second
     read = options.read_of(opened, filters, clean, abbreviations)
-    given = checked(read_terms(terms, columns), output_format, source_vocabulary, opened.ids(filters))
+    given = checked(read_terms(terms, columns), output_format, source_vocabulary, opened, filters)
     texts = texts_to_score(given, read)
     origin = Origin(
         *(f"{TOOL} {__version__}", model, source_vocabulary, target_prefix, date.today()),

@@ -2,8 +2,11 @@
 
 import io
 import re
+import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
+from ..vocabulary import Filters, Vocabulary
 from .term import Term
 from .writers import ParquetWriter
 
@@ -11,7 +14,7 @@ _NUMBER = re.compile(r"-?[0-9]+")
 
 
 def checked(
-    terms: Iterable[Term], output_format: str, source_vocabulary: str, concept_ids: Iterable[str]
+    terms: Iterable[Term], output_format: str, source_vocabulary: str, vocabulary: Vocabulary, filters: Filters
 ) -> Iterator[Term]:
     """Pass terms on that can be written in a format, whatever will be found for them.
 
@@ -19,21 +22,47 @@ def checked(
         terms: the terms.
         output_format: as `map --format` names it.
         source_vocabulary: of terms that don't say theirs.
-        concept_ids: those of all concepts that may be found.
+        vocabulary: where concepts are found.
+        filters: which of them.
 
     Raises:
-        ValueError: a concept's id is not a number, or a term has no vocabulary.
+        ValueError: a concept's id is not a number, or a concept or a term has no vocabulary.
         ImportError: pyarrow is not installed.
     """
     if output_format == "parquet":
         ParquetWriter(io.BytesIO()).close()
     if output_format in ("usagi", "stcm"):
-        for concept_id in concept_ids:
+        for concept_id in vocabulary.ids(filters):
             if not _NUMBER.fullmatch(concept_id):
                 raise ValueError(
                     f"The concept id {concept_id!r} is not a number, as OMOP's are; use --format sssom, csv or jsonl."
                 )
+    yield from terms if output_format != "stcm" else _checked_stcm(terms, source_vocabulary, vocabulary, filters)
+
+
+def _checked_stcm(
+    terms: Iterable[Term], source_vocabulary: str, vocabulary: Vocabulary, filters: Filters
+) -> Iterator[Term]:
+    """Pass terms on, and warn of concepts that were approved for some and can't be written."""
+    if not filters.vocabularies and "" in vocabulary.categories["vocabulary"]:
+        for concept_id in vocabulary.ids(replace(filters, vocabularies=("",))):
+            raise ValueError(
+                f"SOURCE_TO_CONCEPT_MAP needs the vocabulary of every concept, and {vocabulary.path} has none for"
+                f" {concept_id}; index it with one, name others with --target-vocabulary, or use --format csv."
+            )
+    left_out: list[tuple[str, str]] = []
     for term in terms:
-        if output_format == "stcm" and not (term.vocabulary or source_vocabulary):
+        if not (term.vocabulary or source_vocabulary):
             raise ValueError("SOURCE_TO_CONCEPT_MAP needs the source's vocabulary: give --source-vocabulary.")
+        for each in term.approved:
+            concept = vocabulary.concept(each.concept_id)
+            if concept is None or not concept.vocabulary:
+                left_out.append((term.name, each.concept_id))
         yield term
+    if left_out:
+        name, concept_id = left_out[0]
+        warnings.warn(
+            f"{len(left_out)} of the approved concepts are left out, the first is {concept_id} for {name!r}:"
+            f" SOURCE_TO_CONCEPT_MAP needs their vocabulary, which {vocabulary.path} does not say.",
+            stacklevel=2,
+        )

@@ -108,7 +108,11 @@ _STCM = (
 
 
 class StcmWriter(Writer):
-    """SOURCE_TO_CONCEPT_MAP (OMOP CDM 5.4): only mappings that were accepted, now or before."""
+    """SOURCE_TO_CONCEPT_MAP (OMOP CDM 5.4): only mappings that were accepted, now or before.
+
+    Its `target_vocabulary_id` must not be empty, or the table is not loaded: a concept that the vocabulary does not
+    have is left out, as by Usagi.
+    """
 
     def __init__(self, stream: IO[str], origin: Origin) -> None:
         """Write the header."""
@@ -123,7 +127,7 @@ class StcmWriter(Writer):
             return
         term, vocabulary = mapped.term, mapped.term.vocabulary or self._origin.source_vocabulary
         for target in mapped.targets:
-            if (key := (vocabulary, term.code, target.id)) in self._written:
+            if not target.vocabulary or (key := (vocabulary, term.code, target.id)) in self._written:
                 continue
             self._written.add(key)
             row = {
