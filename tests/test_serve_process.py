@@ -83,7 +83,8 @@ def run(*arguments: str | Path, **environment: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def test_sigterm_finishes_what_was_admitted_and_refuses_what_comes_after(tmp_path: Path) -> None:
+@pytest.mark.parametrize("numbers", [[signal.SIGTERM], [signal.SIGHUP, signal.SIGHUP]])  # a closed terminal sends two
+def test_a_signal_finishes_what_was_admitted_and_refuses_what_comes_after(numbers: list[signal.Signals]) -> None:
     with serve("--model", "default", "--model", "words=bm25") as (process, url):
         answers: list[httpx.Response] = []
         large = {"query": "kidney stones", "documents": [f"stone {number} of the kidney" for number in range(10_000)]}
@@ -92,8 +93,9 @@ def test_sigterm_finishes_what_was_admitted_and_refuses_what_comes_after(tmp_pat
         with httpx.Client(base_url=url) as client:
             while "aatm_queue_pairs 10000" not in client.get("/metrics").text:
                 time.sleep(0.01)
-            process.popen.send_signal(signal.SIGTERM)
-            time.sleep(0.2)
+            for number in numbers:
+                process.popen.send_signal(number)
+                time.sleep(0.2)
             late = client.post("/rerank", json=ASK)
             assert (late.status_code, late.json()["error_type"]) == (503, "Unhealthy")
             assert client.get("/ready").status_code == 503
@@ -104,6 +106,17 @@ def test_sigterm_finishes_what_was_admitted_and_refuses_what_comes_after(tmp_pat
         requests = [line for line in process.lines if line["message"] == "request" and line["status"] == 200]
         assert [line["pairs"] for line in requests if "pairs" in line] == [10_000]
         assert all("stone" not in json.dumps(line) for line in requests)
+
+
+def test_under_nohup_a_server_goes_on_when_its_terminal_closes() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does, for the process that is started
+    try:
+        with serve("--model", "bm25") as (process, url):
+            process.popen.send_signal(signal.SIGHUP)
+            time.sleep(0.3)
+            assert httpx.post(f"{url}/rerank", json=ASK).status_code == 200
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_the_second_signal_ends_at_once() -> None:

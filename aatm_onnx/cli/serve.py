@@ -93,7 +93,7 @@ def command(
 ) -> None:
     """Serve rerankers over HTTP, in the forms of TEI, Cohere, Jina, vLLM, infinity, llama.cpp and Voyage.
 
-    The first SIGTERM or Ctrl-C finishes what was admitted; the second ends at once.
+    The first SIGTERM, SIGHUP or Ctrl-C finishes what was admitted; a second SIGTERM or Ctrl-C ends at once.
     """
     try:
         from ..serve.auth import KEYS_VARIABLE, is_loopback, read_keys

@@ -19,11 +19,13 @@ from starlette.types import ASGIApp
 from .service import Service
 
 _SILENT_SECONDS = 30.0  # how long a connection may stay open without a whole request's head, or an answer be unread
-_HANDLED_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
 class Server(uvicorn.Server):
-    """Uvicorn, which on the first signal finishes what was admitted and on the second ends at once.
+    """Uvicorn, which on the first signal finishes what was admitted and on a second ends at once.
+
+    A terminal that closes may send SIGHUP twice, so that never is the second.
 
     Attributes:
         failure: why the models could not be loaded.
@@ -54,7 +56,10 @@ class Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():  # only that one can
             yield
             return
-        before = {number: signal.signal(number, self._on_signal) for number in _HANDLED_SIGNALS}
+        handled = [signal.SIGINT, signal.SIGTERM]
+        if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:  # nohup's stays ignored
+            handled.append(_HANGUP)
+        before = {number: signal.signal(number, self._on_signal) for number in handled}
         try:
             yield
         finally:
@@ -62,10 +67,11 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._drain_until is not None:
+        if self._drain_until is None:
+            self.drain()
+        elif number != _HANGUP:
             sys.stderr.flush()
             os._exit(128 + number)  # threads that compute would be waited for otherwise
-        self.drain()
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second: whether to end."""
