@@ -199,9 +199,10 @@ class _Stream:
 
     async def _score(self, model: Model, group: Group, truncate: bool) -> Sequence[PairScore]:
         admission, lane = self.service.admission, self.lanes[model.name]
-        admission.check_size([group])
-        with admission.counted([group], model.name, lane):
-            scored = await self.service.wait_for(self.request, model, Job([group], truncate), lane)
+        groups = model.sized([group])
+        admission.check_size(groups)
+        with admission.counted(groups, model.name, lane):
+            scored = await self.service.wait_for(self.request, model, Job(groups, truncate), lane)
         self.pairs, self.tokens = self.pairs + scored.pairs, self.tokens + scored.tokens
         return scored.scores[0]
 

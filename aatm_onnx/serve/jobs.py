@@ -11,6 +11,8 @@ from functools import cached_property
 from ..prompt import DEFAULT_MAX_LENGTH
 from ..ranking import PairScore
 
+ASCII_TOKENS_A_BYTE = 0.25
+LEAST_WORK = 12  # what every prompt adds of its own, in estimated tokens
 _SLICE_TOKENS = 384
 _AS_MUCH = 2048  # so many tokens take as long for what they attend to as for themselves, roughly
 _SLICE_SECONDS = 0.01  # how long a fast model's slices may take, because every call costs something too
@@ -18,21 +20,29 @@ _SLICE_SECONDS = 0.01  # how long a fast model's slices may take, because every 
 
 @dataclass(frozen=True)
 class Group:
-    """Documents to be scored against one query."""
+    """Documents to be scored against one query.
+
+    Attributes:
+        query: the query.
+        documents: the documents.
+        task: the instruction; None is the model's own.
+        tokens_a_byte: how many tokens the model's tokenizer makes of a byte of text that is not ASCII.
+    """
 
     query: str
     documents: Sequence[str]
     task: str | None = None
+    tokens_a_byte: float = ASCII_TOKENS_A_BYTE
 
     @cached_property
     def work(self) -> int:
         """Estimated tokens of all its documents."""
-        return sum(map(work_of, self.documents))
+        return sum(map(self.work_of, self.documents))
 
     @cached_property
     def shared(self) -> int:
         """Estimated tokens of instruction and query, which every slice reads once more."""
-        return _work((_size(self.query) + _size(self.task or "")) // 4)
+        return _work(self._tokens(self.query) + self._tokens(self.task or ""))
 
     @property
     def cost(self) -> int:
@@ -40,19 +50,21 @@ class Group:
         slices = min(1 + self.work // _SLICE_TOKENS, len(self.documents))
         return self.work + self.shared * slices
 
+    def work_of(self, document: str) -> int:
+        """Estimated tokens of a document in its prompt, with what every prompt adds of its own."""
+        return LEAST_WORK + _work(self._tokens(document))
+
+    def _tokens(self, text: str) -> int:
+        if text.isascii():
+            return int(len(text) * ASCII_TOKENS_A_BYTE)
+        ascii_bytes = len(text.encode("ascii", "ignore"))
+        others = len(text.encode()) - ascii_bytes
+        return int(ascii_bytes * ASCII_TOKENS_A_BYTE + others * self.tokens_a_byte)
+
 
 def slice_tokens(rate: float) -> int:
     """Estimated tokens of a slice at a measured rate, tokens a second: about a batch, or more where that is quick."""
     return max(_SLICE_TOKENS, int(rate * _SLICE_SECONDS))
-
-
-def work_of(text: str) -> int:
-    """Estimated tokens of a document in its prompt: four bytes each, and what every prompt adds of its own."""
-    return 12 + _work(_size(text) // 4)
-
-
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
 
 
 def _work(tokens: int) -> int:
@@ -98,14 +110,15 @@ class Job:
         """
         while self._start == len(self.groups[self._group].documents):
             self._group, self._start = self._group + 1, 0
-        documents, start, work = self.groups[self._group].documents, self._start, 0
+        group = self.groups[self._group]
+        documents, start, work = group.documents, self._start, 0
         budget -= 0 if least else self.shared  # a slice's first query is read in any case
         stop = start
-        while stop < len(documents) and (stop - start < least or work + work_of(documents[stop]) <= budget):
-            work += work_of(documents[stop])
+        while stop < len(documents) and (stop - start < least or work + group.work_of(documents[stop]) <= budget):
+            work += group.work_of(documents[stop])
             stop += 1
         if whole and stop < len(documents):
-            stop, work = (len(documents), self.groups[self._group].work) if least else (start, 0)
+            stop, work = (len(documents), group.work) if least else (start, 0)
         if stop == start:
             return None
         self._start = stop

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..bm25 import BM25Reranker
@@ -14,13 +14,15 @@ from ..load import load_reranker
 from ..models import DEFAULT_MODEL
 from ..reranker import Reranker
 from ..rerankers import Qwen3Reranker
-from .jobs import Group, Job
+from .jobs import ASCII_TOKENS_A_BYTE, Group, Job
 from .metrics import Metrics
 from .queue import WorkQueue
 
 logger = logging.getLogger("aatm_onnx.serve")
 
 _WARM_UP = Group("kidney stones", ["Nephrolithiasis", "Gallstones", "Renal cyst", "Bladder stones"] * 4)
+# In scripts that differ in how many tokens they take.
+_KIDNEY_STONES = "腎結石じんけっせき신장결석камни в почкахحصى الكلىगुर्दे की पथरीνεφρολιθίαση"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Model:
         provider: what runs it.
         max_length: the most tokens of a pair's prompt.
         token_budget: the most tokens of one batch.
+        tokens_a_byte: how many tokens its tokenizer makes of a byte of text that is not ASCII.
         note: what every answer must say, where another model answers than the one asked for.
         loaded: when it was loaded, in seconds since 1970.
     """
@@ -50,6 +53,7 @@ class Model:
     provider: str
     max_length: int
     token_budget: int
+    tokens_a_byte: float = ASCII_TOKENS_A_BYTE
     note: str | None = None
     loaded: int = field(default_factory=lambda: int(time.time()))
 
@@ -57,6 +61,10 @@ class Model:
     def bounded(self) -> bool:
         """Whether its scores are probabilities; BM25's are not."""
         return not isinstance(self.reranker, BM25Reranker)
+
+    def sized(self, groups: Sequence[Group]) -> list[Group]:
+        """The groups, their work estimated for this model."""
+        return [replace(group, tokens_a_byte=self.tokens_a_byte) for group in groups]
 
 
 @dataclass(frozen=True)
@@ -133,7 +141,7 @@ def _describe(wanted: Wanted, reranker: Reranker, metrics: Metrics, note: str | 
     if not isinstance(reranker, Qwen3Reranker):
         name = "bm25" if note else wanted.name
         queue = WorkQueue(reranker, metrics, name)
-        return Model(name, reranker, queue, "bm25", "none", "none", "cpu", sys.maxsize, sys.maxsize, note)
+        return Model(name, reranker, queue, "bm25", "none", "none", "cpu", sys.maxsize, sys.maxsize, note=note)
     manifest = reranker.bundle.manifest
     name = manifest.source.checkpoint if wanted.name == DEFAULT_MODEL else wanted.name
     return Model(
@@ -146,7 +154,14 @@ def _describe(wanted: Wanted, reranker: Reranker, metrics: Metrics, note: str | 
         provider=reranker.provider,
         max_length=reranker.max_length,
         token_budget=reranker.token_budget,
+        tokens_a_byte=_tokens_a_byte(reranker),
     )
+
+
+def _tokens_a_byte(reranker: Qwen3Reranker) -> float:
+    """Measured, as tokenizers differ: of Chinese the default model's makes 3 tokens a character, Qwen3's 0.7."""
+    without, with_text = reranker.score_pairs([""], [["", _KIDNEY_STONES]])[0]
+    return (with_text.tokens - without.tokens) / len(_KIDNEY_STONES.encode())
 
 
 class Models:

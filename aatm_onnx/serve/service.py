@@ -12,7 +12,7 @@ from ..ranking import PairScore
 from .admission import Admission
 from .answers import Bodies
 from .errors import ClientGone, overloaded, shutting_down
-from .jobs import Group, Job, Lane, work_of
+from .jobs import LEAST_WORK, Group, Job, Lane
 from .metrics import Metrics
 from .models import Model, Models
 from .settings import Settings
@@ -91,7 +91,7 @@ class Service:
     def check_room(self) -> None:
         """Refuse a request that was not read yet, if every model would refuse even the smallest one."""
         self.admission.check_state()
-        self.admission.check_room(1, work_of(""), {model.name: model.queue.rate for model in self.models})
+        self.admission.check_room(1, LEAST_WORK, {model.name: model.queue.rate for model in self.models})
 
     def check_connections(self) -> None:
         """Refuse a request on a connection too many."""
@@ -114,6 +114,7 @@ class Service:
             TimeoutError: it took longer than `answer_seconds`; the rest is dropped.
             Exception: what the reranker raised.
         """
+        groups = model.sized(groups)
         with self.admission.request(groups, model.name, model.queue.rate):
             return await self.wait_for(request, model, Job(groups, truncate))
 
