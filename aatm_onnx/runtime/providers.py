@@ -1,6 +1,5 @@
 """ONNX Runtime: how it is imported, its execution providers, and how a graph is opened on each."""
 
-import math
 import os
 import warnings
 from functools import cache
@@ -12,6 +11,7 @@ from ..bundle import GraphFiles
 from ..errors import INSTALL, BundleError, ProviderError
 from ..interrupts import delaying_interrupts
 from .cuda import why_no_cuda
+from .plan import ceil_div
 from .saturation import EXACT_PRODUCTS, products_saturate
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def usable_cpus() -> int:
         quota, period = map(int, _CPU_QUOTA.read_text().split())  # microseconds of a period, for all CPUs together
     except (OSError, ValueError):  # no cgroups here, or "max": no quota
         return cpus
-    return max(1, min(cpus, math.ceil(quota / period)))
+    return max(1, min(cpus, ceil_div(quota, period)))
 
 
 def check_provider(provider: str) -> None:

@@ -1,6 +1,5 @@
 """The external data of a graph: its large weights, streamed to one file beside it."""
 
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import onnx
 from numpy.typing import DTypeLike, NDArray
 
 from aatm_onnx.errors import ExportError
+from aatm_onnx.runtime.plan import ceil_div
 
 DATA_SUFFIX = ".data"  # the data file is named as the graph, with this appended
 _PAGE = 4096  # external tensors start on a page, so that ONNX Runtime can map them
@@ -60,7 +60,7 @@ class WeightFile:
         self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], row_blocks: Iterable[NDArray[Any]]
     ) -> tuple[int, int]:
         """Write rows from the next page on; the offset and the number of bytes."""
-        self._stream.seek(offset := math.ceil(self._stream.tell() / _PAGE) * _PAGE)
+        self._stream.seek(offset := ceil_div(self._stream.tell(), _PAGE) * _PAGE)
         for rows in row_blocks:
             self._stream.write(as_type(rows, dtype, name).data)
         length = self._stream.tell() - offset

@@ -4,11 +4,12 @@ As it is; with smoothing, which costs nothing at run time; with a few layers in 
 what lowers the error of every layer alike.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+
+from aatm_onnx.runtime.plan import ceil_div
 
 from .fidelity import Comparison, standard_error
 
@@ -105,7 +106,7 @@ class Search:
         error is spread over all layers, and no few of them can help. Where one does and is not good enough, neither is
         a part of it.
         """
-        most = math.ceil(self.layers / _LAYERS_PER_FLOAT_LAYER)
+        most = ceil_div(self.layers, _LAYERS_PER_FLOAT_LAYER)
         quarters = [frozenset(range(max(0, end - most), end)) for end in range(self.layers, 0, -most)]
         found = None
         for quarter in quarters:
