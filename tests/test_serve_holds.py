@@ -7,7 +7,9 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -347,18 +349,26 @@ def test_when_the_models_folder_vanishes_a_loaded_model_goes_on(tmp_path: Path) 
 
 
 def test_a_small_request_is_let_in_where_a_large_one_would_wait_too_long() -> None:
-    watched = Watched(seconds=0.05)
+    """Half of what the large one takes at the measured rate is too long; meanwhile nothing is scored or measured."""
+    watched = Watched()
     first, second = requests(2, 3000)
     (small,) = requests(1, 5)
-    with serving(watched, Settings(Limits(wait_seconds=0.2))) as server:  # at the rate before it was slowed, too
-        sender = threading.Thread(target=server.client.post, args=("/rerank",), kwargs={"json": first})
-        sender.start()
-        while len(watched.calls) < 3:
+    with serving(watched) as server, ThreadPoolExecutor(2) as pool:
+        (model,), admission = server.service.models, server.service.admission
+        while not model.queue.rate:  # measured just after the server is ready
             time.sleep(0.005)
+        watched.open.clear()
+        large = pool.submit(server.client.post, "/rerank", json=first)
+        while not admission.requests:
+            time.sleep(0.005)
+        admission.limits = replace(admission.limits, wait_seconds=admission.tokens / model.queue.rate / 2)
         refused = server.client.post("/rerank", json=second)
         assert (refused.status_code, 1 <= int(refused.headers["retry-after"]) <= 60) == (429, True)
-        assert server.client.post("/rerank", json=small).status_code == 200
-        sender.join()
+        let_in = pool.submit(server.client.post, "/rerank", json=small)
+        while admission.requests < 2 and not let_in.done():
+            time.sleep(0.005)
+        watched.open.set()
+        assert (let_in.result().status_code, large.result().status_code) == (200, 200)
 
 
 def test_an_answer_does_not_wait_for_the_clients_acknowledgement(server: Running) -> None:
