@@ -1,6 +1,7 @@
 """Any reranker by any of its names, with an optional fallback where the neural one can't run."""
 
 import os
+import threading
 import warnings
 from inspect import signature
 from typing import Any
@@ -14,6 +15,7 @@ from .runtime.providers import check_provider
 
 BM25_NAMES = ("bm25-reranker", "bm25")  # aatm's name and the short one
 RERANKER_NAMES = (*BM25_NAMES, DEFAULT_MODEL, *SHORT_NAMES)
+_locks: dict[int, threading.Lock] = {}  # of each process
 
 
 def load_reranker(name: ModelName = DEFAULT_MODEL, fallback: str | None = None, **kwargs: Any) -> Reranker:
@@ -48,6 +50,14 @@ def load_reranker(name: ModelName = DEFAULT_MODEL, fallback: str | None = None, 
             raise
         warnings.warn(f"{_named(name)} can't run here, so BM25 takes its place: {error}", RuntimeWarning, stacklevel=2)
         return BM25Reranker()
+
+
+def opening() -> threading.Lock:
+    """The lock to hold while opening what threads share, or each that comes first would open one of its own.
+
+    A forked child has its own lock: nobody in it would release one that a thread of its parent held.
+    """
+    return _locks.setdefault(os.getpid(), threading.Lock())
 
 
 def _named(name: ModelName) -> str:

@@ -9,9 +9,9 @@ import os
 from collections.abc import Iterator, Sequence, Set
 from typing import Any, TypeVar
 
-from .load import load_reranker
+from .load import load_reranker, opening
 from .models import ModelName, Qwen3RerankerModels
-from .ranking import RankedDocument
+from .ranking import RankedDocument, check_top_k
 from .reranker import Reranker
 
 T = TypeVar("T")
@@ -62,11 +62,16 @@ class TableReranker:
             score: what to call the column of scores.
             **options: further arguments of `load_reranker`. Where several workers share a machine, give each its
                 `threads`: otherwise each takes all CPUs.
+
+        Raises:
+            ValueError: a `fallback` is given, `top_k` is less than 1, or both new columns have one name.
         """
         if options.get("fallback") is not None:
             raise ValueError("A TableReranker has no fallback: the rows of one job must not have scores of two kinds.")
+        if index == score:
+            raise ValueError(f"The new columns can't both be called {index!r}; give index and score two names.")
         self.query, self.candidates, self.text, self.task = query, candidates, text, task
-        self.top_k, self.truncate = top_k, truncate
+        self.top_k, self.truncate = check_top_k(top_k), truncate
         self.index, self.score = index, score
         self._model, self._options = model, options
 
@@ -77,7 +82,8 @@ class TableReranker:
             return self._model
         model = self._model
         name = model if model is None or isinstance(model, Qwen3RerankerModels) else os.fspath(model)
-        return _opened(name, tuple(sorted(self._options.items())))
+        with opening():
+            return _opened(name, tuple(sorted(self._options.items())))
 
     def __call__(self, table: T) -> T:
         """Rank every row.
@@ -151,8 +157,10 @@ def _opened(model: str | Qwen3RerankerModels | None, options: tuple[tuple[str, A
 
 def _names(table: Any) -> list[str]:
     """The names of a table's columns."""
-    schema = getattr(table, "schema", None)
-    names = getattr(table, "columns", None) if _is_pandas(table) else getattr(schema, "names", None)
+    if _is_pandas(table):
+        names = getattr(table, "columns", None)
+    else:  # a RecordBatchReader and a Dataset have a schema too, but no columns
+        names = getattr(getattr(table, "schema", None), "names", None) if hasattr(table, "column") else None
     if names is None or callable(names):  # as in polars
         raise TypeError(
             f"A table must be a pyarrow Table or RecordBatch, or a pandas DataFrame, not {type(table).__name__};"
@@ -162,7 +170,7 @@ def _names(table: Any) -> list[str]:
 
 
 def _is_pandas(table: object) -> bool:
-    return type(table).__module__.partition(".")[0] == "pandas"
+    return any(each.__module__.partition(".")[0] == "pandas" for each in type(table).__mro__)  # GeoPandas' frames too
 
 
 def _values(table: Any, name: str) -> list[Any]:

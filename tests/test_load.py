@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aatm_onnx import BM25Reranker, BundleError, Qwen3Reranker, Qwen3RerankerModels, load_reranker
-from aatm_onnx.load import RERANKER_NAMES
+from aatm_onnx.load import RERANKER_NAMES, opening
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +80,13 @@ def test_the_fallback_takes_over_where_a_library_is_missing(monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.warns(RuntimeWarning, match="BM25 takes its place: .* can't be imported"):
         assert isinstance(load_reranker("default", fallback="bm25"), BM25Reranker)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_a_child_forked_while_a_thread_opens_a_reranker_can_open_its_own() -> None:
+    with opening():
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if opening().acquire(timeout=10) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert not opening().locked()

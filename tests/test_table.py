@@ -1,12 +1,14 @@
 """Tables in, the same tables out with a ranking more."""
 
 import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aatm_onnx import Qwen3Reranker
+from aatm_onnx import BM25Reranker, Qwen3Reranker
 from aatm_onnx.table import TableReranker
 
 pa = pytest.importorskip("pyarrow")
@@ -49,6 +51,21 @@ def rankings_of(table: Any) -> list[list[tuple[int, Any]]]:
 def test_what_is_no_table_is_refused_in_a_sentence(kind: Any) -> None:
     with pytest.raises(TypeError, match="must be a pyarrow Table or RecordBatch, or a pandas DataFrame, not"):
         TableReranker()(kind and kind())
+
+
+def test_what_has_a_schema_and_no_columns_is_refused_too() -> None:
+    with pytest.raises(TypeError, match="or a pandas DataFrame, not RecordBatchReader"):
+        TableReranker("bm25")(arrow().to_reader())
+
+
+def test_a_kind_of_data_frame_of_ones_own_stays_what_it_is() -> None:
+    class Frame(pd.DataFrame):  # type: ignore[name-defined]  # as GeoPandas has one
+        @property
+        def _constructor(self) -> Any:
+            return Frame
+
+    ranked = TableReranker("bm25")(Frame({"query": ["a"], "candidates": [["b", "a"]]}))
+    assert type(ranked) is Frame and len(ranked["rank_index"][0]) == 2
 
 
 @pytest.mark.parametrize("structs", [False, True])
@@ -149,5 +166,31 @@ def test_pickled_ones_share_one_reranker_and_no_fallback_mixes_scores() -> None:
     assert again.reranker is rank.reranker
     assert again(arrow()).equals(rank(arrow()))
     assert len(pickle.dumps(rank)) < 1000
-    with pytest.raises(ValueError, match="no fallback"):
-        TableReranker(fallback="bm25")
+
+
+def test_threads_that_come_first_together_open_one_reranker(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    def load(*arguments: Any, **options: Any) -> BM25Reranker:
+        opened.append(arguments)
+        time.sleep(0.1)
+        return BM25Reranker()
+
+    monkeypatch.setattr("aatm_onnx.table.load_reranker", load)
+    rank = TableReranker("a model that nothing else opens")
+    with ThreadPoolExecutor(4) as threads:  # of a Dask worker
+        assert len(list(threads.map(rank, [arrow()] * 4))) == 4
+    assert len(opened) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fallback": "bm25"}, "no fallback"),
+        ({"index": "rank", "score": "rank"}, "can't both be called 'rank'"),
+        ({"top_k": 0}, "must be at least 1, not 0"),
+    ],
+)
+def test_what_no_table_could_change_is_refused_before_a_worker_has_it(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TableReranker(**options)

@@ -1,21 +1,18 @@
 """Haystack: a ranker component."""
 
 import asyncio
-import threading
 from dataclasses import replace
 from typing import Any
 
-from ..load import load_reranker
+from ..load import load_reranker, opening
 from ..models import DEFAULT_MODEL
-from ..ranking import check_top_k
+from ..ranking import check_list, check_top_k
 from ..reranker import Reranker
 
 try:
     from haystack import Document, component, default_from_dict, default_to_dict
 except ImportError as error:
     raise ImportError(f"Haystack can't be imported ({error}): pip install haystack-ai") from error
-
-_LOADING = threading.Lock()  # of all components: an own lock would keep one from being copied
 
 
 @component
@@ -46,9 +43,10 @@ class OnnxRanker:
             **options: further arguments of `load_reranker`.
 
         Raises:
-            ValueError: `top_k` is less than 1.
+            ValueError: `top_k` is less than 1, or `meta_fields_to_embed` is not a list.
         """
         check_top_k(top_k)
+        check_list(meta_fields_to_embed or [], "meta_fields_to_embed")
         self.model = model
         self.top_k = top_k
         self.score_threshold = score_threshold
@@ -78,7 +76,7 @@ class OnnxRanker:
 
     def warm_up(self) -> None:
         """Load the reranker, once."""
-        with _LOADING:
+        with opening():  # a lock of the component's own would keep it from being copied
             if self._reranker is None:
                 self._reranker = load_reranker(self.model, **self.options)
 

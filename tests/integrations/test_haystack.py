@@ -104,6 +104,8 @@ def test_threshold_metadata_and_what_is_wrong(ranked: Ranked) -> None:
         OnnxRanker(top_k=0)
     with pytest.raises(ValueError, match=r"top_k \(None returns all\) must be a whole number, not '2'"):
         OnnxRanker(top_k="2")
+    with pytest.raises(ValueError, match="meta_fields_to_embed must be a list of strings, not one string"):
+        OnnxRanker(meta_fields_to_embed="code")
     with pytest.raises(ValueError, match="Document none has no text"):
         OnnxRanker(provider="cpu").run(QUERY, [Document("none")])
     assert OnnxRanker(provider="cpu").run(QUERY, [])["documents"] == []
