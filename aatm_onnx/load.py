@@ -8,7 +8,7 @@ from typing import Any
 
 from .bm25 import BM25Reranker
 from .errors import BundleError, ProviderError
-from .models import DEFAULT_MODEL, SHORT_NAMES, ModelName, Qwen3RerankerModels
+from .models import DEFAULT_MODEL, SHORT_NAMES, ModelName, plain_name
 from .reranker import Reranker
 from .rerankers import Qwen3Reranker
 from .runtime.providers import check_provider
@@ -30,7 +30,7 @@ def load_reranker(name: ModelName = DEFAULT_MODEL, fallback: str | None = None, 
 
     Raises:
         TypeError: there is no such argument.
-        ValueError: the fallback is unknown, or an argument has a wrong value.
+        ValueError: the fallback is unknown, the name is not one, or an argument has a wrong value.
         BundleError, ImportError, ProviderError: as Qwen3Reranker, without a fallback.
 
     Example:
@@ -40,6 +40,7 @@ def load_reranker(name: ModelName = DEFAULT_MODEL, fallback: str | None = None, 
     if fallback not in (None, *BM25_NAMES):
         raise ValueError(f"fallback must be 'bm25' or None, not {fallback!r}.")
     check_provider(kwargs.get("provider", "auto"))
+    name = plain_name(name)
     if name in BM25_NAMES:
         signature(Qwen3Reranker).bind_partial(**kwargs)  # what one takes is accepted by both, and nothing else
         return BM25Reranker()
@@ -48,7 +49,8 @@ def load_reranker(name: ModelName = DEFAULT_MODEL, fallback: str | None = None, 
     except (BundleError, ImportError, ProviderError) as error:
         if fallback is None:
             raise
-        warnings.warn(f"{_named(name)} can't run here, so BM25 takes its place: {error}", RuntimeWarning, stacklevel=2)
+        named = DEFAULT_MODEL if name is None else os.fspath(name)
+        warnings.warn(f"{named} can't run here, so BM25 takes its place: {error}", RuntimeWarning, stacklevel=2)
         return BM25Reranker()
 
 
@@ -58,9 +60,3 @@ def opening() -> threading.Lock:
     A forked child has its own lock: nobody in it would release one that a thread of its parent held.
     """
     return _locks.setdefault(os.getpid(), threading.Lock())
-
-
-def _named(name: ModelName) -> str:
-    if isinstance(name, Qwen3RerankerModels):
-        return name.value
-    return DEFAULT_MODEL if name is None else os.fspath(name)

@@ -28,12 +28,25 @@ SHORT_NAMES = {
 ModelName = str | os.PathLike[str] | Qwen3RerankerModels | None
 
 
+def plain_name(model: ModelName) -> str | os.PathLike[str] | None:
+    """A model's name without the enum around it: this package's Qwen3RerankerModels, aatm's, or a user's own.
+
+    Raises:
+        ValueError: it is neither a name nor a path.
+    """
+    name = model.value if isinstance(model, Enum) else model
+    if name is None or isinstance(name, str | os.PathLike):
+        return name
+    raise ValueError(f"A model is named by a string or a path, not by {name!r:.80} of type {type(name).__name__}.")
+
+
 def hub_id(model: ModelName) -> str | None:
     """The hub id that a short name, a hub id or a Qwen3RerankerModels means; None for any other name."""
-    known = SHORT_NAMES.get(model, model) if isinstance(model, str) else model
-    if isinstance(known, Qwen3RerankerModels):
-        return known.value
-    return known if isinstance(known, str) and known in {each.value for each in Qwen3RerankerModels} else None
+    name = plain_name(model)
+    if not isinstance(name, str):
+        return None
+    known = SHORT_NAMES[name].value if name in SHORT_NAMES else name
+    return known if known in {each.value for each in Qwen3RerankerModels} else None
 
 
 def find_bundle(model: ModelName = None) -> Path:
@@ -45,13 +58,14 @@ def find_bundle(model: ModelName = None) -> Path:
 
     Raises:
         BundleError: there is none; the message says how to get one.
+        ValueError: it is neither a name nor a path.
     """
-    if model is None or model == DEFAULT_MODEL:
+    name = plain_name(model)
+    if name is None or name == DEFAULT_MODEL:
         return _default_bundle()
-    if name := hub_id(model):
-        return _exported_bundle(name)
-    assert not isinstance(model, Qwen3RerankerModels)  # these have hub ids
-    folder = with_home(os.fspath(model))
+    if known_id := hub_id(name):
+        return _exported_bundle(known_id)
+    folder = with_home(os.fspath(name))
     try:
         is_folder = folder.is_dir()
     except OSError as error:  # in a folder that this user may not enter, or of a name that is too long
@@ -59,7 +73,7 @@ def find_bundle(model: ModelName = None) -> Path:
     if is_folder:
         return folder
     known = ", ".join([DEFAULT_MODEL, *SHORT_NAMES, *(each.value for each in Qwen3RerankerModels)])
-    raise BundleError(f"There is no bundle folder {os.fspath(model)!r}, and it is not one of the models {known}.")
+    raise BundleError(f"There is no bundle folder {os.fspath(name)!r}, and it is not one of the models {known}.")
 
 
 def default_output(checkpoint: str) -> Path:

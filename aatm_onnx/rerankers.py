@@ -14,7 +14,7 @@ from . import prompt as prompts
 from .bm25 import BM25Reranker
 from .bundle import Bundle, open_bundle
 from .errors import BundleError, ScoreError, TooLongError
-from .models import DEFAULT_MODEL, ModelName, Qwen3RerankerModels, find_bundle, hub_id
+from .models import DEFAULT_MODEL, ModelName, find_bundle, hub_id, plain_name
 from .pipeline import BatchMethods
 from .ranking import PairScore, check_count, check_text
 from .reranker import Documents, Reranker
@@ -92,9 +92,10 @@ class Qwen3Reranker(Reranker, BatchMethods):
             BundleError: there is no such bundle, or it is damaged.
             ImportError: ONNX Runtime is not installed.
             ProviderError: CUDA was asked for and can't be used.
-            ValueError: `max_length` leaves no room for query and document, or an argument is not a number that it can
-                be.
+            ValueError: `max_length` leaves no room for query and document, `model_id` is neither a name nor a path, or
+                an argument is not a number that it can be.
         """
+        self.model_id = model_id = plain_name(model_id)
         self._options: dict[str, Any] = {
             "model_id": model_id,
             "max_length": max_length,
@@ -112,7 +113,6 @@ class Qwen3Reranker(Reranker, BatchMethods):
         for name, least in _LEAST_COUNTS.items():
             if self._options[name] is not None:
                 check_count(self._options[name], name, least)
-        self.model_id = model_id.value if isinstance(model_id, Qwen3RerankerModels) else model_id
         self.bundle = bundle = open_bundle(find_bundle(model_id).absolute())  # a child may have another current folder
         if model_id not in (None, DEFAULT_MODEL) and not hub_id(model_id):
             self._options["model_id"] = str(bundle.path)  # found from any folder when it is opened again

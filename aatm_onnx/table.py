@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence, Set
 from typing import Any, TypeVar
 
 from .load import load_reranker, opening
-from .models import ModelName, Qwen3RerankerModels
+from .models import ModelName, plain_name
 from .ranking import RankedDocument, check_top_k
 from .reranker import Reranker
 
@@ -80,10 +80,9 @@ class TableReranker:
         """The reranker, opened when it is first asked for."""
         if isinstance(self._model, Reranker):
             return self._model
-        model = self._model
-        name = model if model is None or isinstance(model, Qwen3RerankerModels) else os.fspath(model)
+        name = plain_name(self._model)
         with opening():
-            return _opened(name, tuple(sorted(self._options.items())))
+            return _opened(None if name is None else os.fspath(name), tuple(sorted(self._options.items())))
 
     def __call__(self, table: T) -> T:
         """Rank every row.
@@ -151,7 +150,7 @@ class TableReranker:
 
 
 @functools.lru_cache(maxsize=4)
-def _opened(model: str | Qwen3RerankerModels | None, options: tuple[tuple[str, Any], ...]) -> Reranker:
+def _opened(model: str | None, options: tuple[tuple[str, Any], ...]) -> Reranker:
     return load_reranker(model, **dict(options))
 
 

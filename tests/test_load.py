@@ -3,12 +3,14 @@
 import os
 import shutil
 import sys
+from enum import Enum
 from pathlib import Path
 
 import pytest
 
 from aatm_onnx import BM25Reranker, BundleError, Qwen3Reranker, Qwen3RerankerModels, load_reranker
 from aatm_onnx.load import RERANKER_NAMES, opening
+from aatm_onnx.table import TableReranker
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +30,16 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         load_reranker("qwen4")
     with pytest.raises(ValueError, match="fallback"):
         load_reranker("default", fallback="tf-idf")
+    for wrong in (5, b"default", BM25Reranker()):
+        with pytest.raises(ValueError, match=f"named by a string or a path, not by .* of type {type(wrong).__name__}"):
+            load_reranker(wrong, fallback="bm25")
+
+
+def test_an_enum_of_another_package_names_a_model_too() -> None:
+    aatms = Enum("Qwen3RerankerModels", {each.name: each.value for each in Qwen3RerankerModels})  # type: ignore[misc]
+    for make in (load_reranker, Qwen3Reranker, lambda name: TableReranker(name).reranker):
+        with pytest.raises(BundleError, match=r"no bundle of Qwen/Qwen3-Reranker-0\.6B"):
+            make(aatms["QWEN3_06B"])
 
 
 def test_without_a_bundle_the_error_names_the_export_command() -> None:
