@@ -139,7 +139,7 @@ test-ontoaligner: .venv-ontoaligner/ready  ## OntoAligner's pipeline with our re
 	$(PYTHON) -m venv .venv-integrations
 	.venv-integrations/bin/pip install --quiet --disable-pip-version-check \
 		--constraint tests/integrations/constraints.txt --editable '.[cpu]' \
-		langchain-core langchain-classic llama-index-core haystack-ai lancedb tqdm pytest pytest-timeout
+		langchain-core langchain-classic llama-index-core haystack-ai lancedb tqdm mypy pytest pytest-timeout
 	.venv-integrations/bin/pip install --quiet --disable-pip-version-check \
 		--constraint tests/integrations/constraints.txt --no-deps beir  # its other parts need PyTorch
 	touch $@

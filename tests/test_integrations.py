@@ -22,7 +22,7 @@ CANDIDATES = ["Bladder stones", "Gallstones", "Renal cyst", "Nephrolithiasis", "
     [
         ("haystack", "haystack", "haystack-ai"),
         ("lancedb", "lancedb", "lancedb"),
-        ("langchain", "langchain_core", "langchain-core"),
+        ("langchain", "langchain_core", "'langchain-core>=1.2.19'"),
         ("llama_index", "llama_index", "llama-index-core"),
         ("ontoaligner", "ontoaligner", "ontoaligner"),
     ],

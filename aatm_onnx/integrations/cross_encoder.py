@@ -88,7 +88,7 @@ class CrossEncoder:
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         **ignored: Any,
-    ) -> NDArray[np.float32] | np.float32:
+    ) -> NDArray[np.float32]:
         """Score (query, document) pairs.
 
         Args:
@@ -124,7 +124,9 @@ class CrossEncoder:
         )
         given: list[Any] = list(pairs)
         if len(given) == 2 and all(isinstance(text, str) for text in given):
-            return np.float32(score_pairs(self.reranker, [given], prompt)[0])
+            # A number, which [()] makes of it; sentence-transformers declares it as an array too.
+            one: NDArray[np.float32] = np.array(score_pairs(self.reranker, [given], prompt)[0], np.float32)[()]
+            return one
         return np.array(score_pairs(self.reranker, given, prompt), np.float32)
 
     def rank(

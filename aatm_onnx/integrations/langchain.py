@@ -1,7 +1,7 @@
 """LangChain: a cross encoder for its own reranker, and a document compressor that keeps the score."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..load import load_reranker
 from ..models import DEFAULT_MODEL
@@ -14,7 +14,7 @@ try:
     from langchain_core.documents import BaseDocumentCompressor, Document
     from pydantic import ConfigDict, Field, PrivateAttr
 except ImportError as error:
-    raise ImportError(f"LangChain can't be imported ({error}): pip install langchain-core") from error
+    raise ImportError(f"LangChain can't be imported ({error}): pip install 'langchain-core>=1.2.19'") from error
 
 
 class OnnxCrossEncoder(BaseCrossEncoder):
@@ -54,6 +54,10 @@ class OnnxReranker(BaseDocumentCompressor):
     model: str = DEFAULT_MODEL
     top_n: int | None = Field(default=None, ge=1)
     _reranker: Reranker = PrivateAttr()
+
+    if TYPE_CHECKING:  # which knows of pydantic's fields, but not of extra="allow"
+
+        def __init__(self, *, model: str = DEFAULT_MODEL, top_n: int | None = None, **options: Any) -> None: ...
 
     def model_post_init(self, context: Any, /) -> None:
         """Load the reranker; pydantic calls this after the fields are set."""

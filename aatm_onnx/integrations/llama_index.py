@@ -1,6 +1,6 @@
 """LlamaIndex: a node postprocessor."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..load import load_reranker
 from ..models import DEFAULT_MODEL
@@ -35,10 +35,16 @@ class OnnxReranker(BaseNodePostprocessor):
     top_n: int | None = Field(default=None, ge=1)
     _reranker: Reranker = PrivateAttr()
 
+    if TYPE_CHECKING:  # which knows of pydantic's fields, but not of extra="allow"
+
+        def __init__(self, *, model: str = DEFAULT_MODEL, top_n: int | None = None, **options: Any) -> None: ...
+
     def model_post_init(self, context: Any, /) -> None:
         """Load the reranker; pydantic calls this after the fields are set."""
         super().model_post_init(context)
-        self._reranker = load_reranker(self.model, **(self.model_extra or {}))
+        options = dict(self.model_extra or {})
+        options.pop("class_name", None)  # LlamaIndex's model_dump writes it, and the other components ignore it
+        self._reranker = load_reranker(self.model, **options)
 
     @classmethod
     def class_name(cls) -> str:

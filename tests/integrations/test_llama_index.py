@@ -69,7 +69,8 @@ def test_it_is_serialized_as_a_component_and_says_what_it_does() -> None:
             events.append(type(event).__name__)
 
     get_dispatcher().add_event_handler(Listener())
-    for each in (OnnxReranker.from_dict(data), pickle.loads(pickle.dumps(reranker))):
+    dumped = OnnxReranker.model_validate_json(reranker.model_dump_json())  # with its class_name
+    for each in (OnnxReranker.from_dict(data), dumped, pickle.loads(pickle.dumps(reranker))):
         events.clear()
         assert len(engine(each)[0].query(QUERY).source_nodes) == 2
         assert [name for name in events if name.startswith("ReRank")] == ["ReRankStartEvent", "ReRankEndEvent"]
