@@ -51,7 +51,8 @@ class TableReranker:
         """Remember what to do; nothing is opened yet.
 
         Args:
-            model: as `load_reranker` takes it, or a reranker.
+            model: as `load_reranker` takes it, or a reranker. Give workers a name: they open it once in a process, and
+                a reranker with every copy that they are sent.
             query: the column of queries.
             candidates: the column of candidates.
             text: the field of a candidate that is a struct.
