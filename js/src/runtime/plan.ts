@@ -90,7 +90,7 @@ class Planner {
       // The largest comes last, when no other node waits for this one's prefix. So no more prefixes are in memory at a
       // time than the prompts can be halved.
       const children = [...node.children].sort((a, b) => b.size - a.size);
-      pending.push(...children.map((child): [PrefixNode, number | null] => [child, continued]));
+      for (const child of children) pending.push([child, continued]);
       // The other workers take the next groups. Where none follow, this one is shared out among them.
       const workers = pending.length ? 1 : this.budgets.workers;
       yield* batches(this.prompts, node.prompts, prefix, node.stop, this.budgets, workers);
@@ -105,7 +105,9 @@ class Planner {
     const groups = new Map<number, number[]>();
     this.prompts.forEach((_, index) => {
       const start = this.ownStart(index);
-      groups.set(start, [...(groups.get(start) ?? []), index]);
+      const group = groups.get(start);
+      if (group) group.push(index);
+      else groups.set(start, [index]);
     });
     const starts = [...groups.keys()].sort((a, b) => a - b);
     return starts.map((start) => prefixTree(this.prompts, groups.get(start)!, start));
