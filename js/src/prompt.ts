@@ -34,7 +34,7 @@ export class PromptTokenizer {
     maxLength: number,
   ) {
     const around = prefixIds.length + suffixIds.length;
-    if (!(Number.isInteger(maxLength) && maxLength > around)) {
+    if (maxLength <= around) {
       throw new RangeError(
         `maxLength is ${maxLength}, but the prompt's prefix and suffix alone take ${around} tokens;` +
           ` give at least ${around + 1}.`,

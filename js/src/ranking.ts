@@ -58,11 +58,12 @@ export function checkPairs(
 /** A copy, as what was given may be changed while the model runs. */
 function checkList<Item>(values: Iterable<Item>, what: string, kind: string): Item[] {
   if (typeof values === "string" || typeof values?.[Symbol.iterator] !== "function") {
-    throw new TypeError(`${what} must be ${kind}, not ${nameOf(values)}.`);
+    throw new TypeError(`${what} must be ${kind}, not ${typeof values === "string" ? "one string" : nameOf(values)}.`);
   }
   return Array.from(values);
 }
 
-function nameOf(value: unknown): string {
-  return value === null ? "null" : typeof value === "string" ? "one string" : typeof value;
+/** What an error calls a value. */
+export function nameOf(value: unknown): string {
+  return value === null ? "null" : Array.isArray(value) ? "list" : typeof value;
 }

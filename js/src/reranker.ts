@@ -1,9 +1,19 @@
 /** The reranker: check texts, score them, rank. */
 
 import { loadRuntime, openSource, usableThreads } from "#platform";
-import { Bundle, type Progress } from "./bundle/bundle.js";
+import { Bundle } from "./bundle/bundle.js";
 import { type Manifest, TOKENIZER_FILE } from "./bundle/manifest.js";
 import { BundleError, ProviderError, ScoreError, TooLongError } from "./errors.js";
+import {
+  checkCount,
+  checkOptions,
+  OPEN_OPTIONS,
+  type OpenOptions,
+  RANK_OPTIONS,
+  type RankOptions,
+  SCORE_OPTIONS,
+  type ScoreOptions,
+} from "./options.js";
 import { type EncodedPrompt, formatInstruction, PromptTokenizer } from "./prompt.js";
 import { checkDocuments, checkPairs, checkText, type PairScore, type RankedDocument, rankingOf } from "./ranking.js";
 import { REMEMBERED_TOKENS } from "./runtime/plan.js";
@@ -13,43 +23,6 @@ import { probabilityOfYes, TOKEN_BUDGETS } from "./runtime/scoring.js";
 import { openSession } from "./runtime/session.js";
 import { checkConformance, type Conformance } from "./runtime/verify.js";
 import { TokenizerReader } from "./tokenizer.js";
-
-export interface OpenOptions {
-  /** "cpu" (the default; WebAssembly in browsers) or "webgpu". */
-  provider?: Provider;
-  /** Threads that compute; by default as many as there are, and one where a browser does not allow more. */
-  threads?: number;
-  /** The instruction of calls that give none; by default the bundle's. */
-  task?: string;
-  /** The most tokens of a whole prompt; what is over is cut from the document's end. By default the bundle's. */
-  maxLength?: number;
-  /** The text before every pair; by default the bundle's. */
-  prefix?: string;
-  /** The text after every pair; by default the bundle's. */
-  suffix?: string;
-  /** Read `<|im_end|>`, `<think>` and their like inside a query or document as control tokens, not as text. */
-  allowSpecialTokens?: boolean;
-  /** The most tokens of a batch; memory grows with it. */
-  tokenBudget?: number;
-  /** How many tokens of shared prefixes to keep between calls. */
-  cachedTokens?: number;
-  /** Files of a bundle below a URL that lie there packed with gzip, as NAME.packed: some hosts compress nothing. */
-  packed?: readonly string[];
-  /** Told as the bundle's files arrive. */
-  onProgress?: (progress: Progress) => void;
-}
-
-export interface ScoreOptions {
-  /** The instruction; by default the reranker's own. */
-  task?: string;
-  /** Cut a pair that is too long for the model (the default). false refuses it. */
-  truncate?: boolean;
-}
-
-export interface RankOptions extends ScoreOptions {
-  /** Return only this many of the best. */
-  topK?: number;
-}
 
 /** Gives every document the probability that a Qwen3 reranker answers "yes" for a query and that document. */
 export class Reranker {
@@ -73,26 +46,27 @@ export class Reranker {
    * @throws ProviderError the provider can't be used here, or does not compute the bundle's conformance vectors.
    */
   static async open(place: string | URL, options: OpenOptions = {}): Promise<Reranker> {
-    const provider = options.provider ?? "cpu";
+    if (!place) throw new TypeError(`The bundle's place must be a path or a URL, not ${JSON.stringify(place)}.`);
+    const given = checkOptions(options, OPEN_OPTIONS);
+    const provider = given.provider ?? "cpu";
     checkProvider(provider);
-    const threads = checkedCount(options.threads ?? usableThreads(), "threads");
-    const tokenBudget = checkedCount(options.tokenBudget ?? TOKEN_BUDGETS[provider], "tokenBudget");
-    const cachedTokens = checkedCount(options.cachedTokens ?? REMEMBERED_TOKENS, "cachedTokens", 0);
-    const bundle = await Bundle.open(openSource(place, options.packed ?? []), options.onProgress);
+    const threads = checkCount(given.threads ?? usableThreads(), "threads");
+    const tokenBudget = checkCount(given.tokenBudget ?? TOKEN_BUDGETS[provider], "tokenBudget");
+    const cachedTokens = checkCount(given.cachedTokens ?? REMEMBERED_TOKENS, "cachedTokens", 0);
+    if (given.maxLength !== undefined) checkCount(given.maxLength, "maxLength");
+    const bundle = await Bundle.open(openSource(place, given.packed ?? []), given.onProgress);
     const { manifest } = bundle;
+    const task = checkText(given.task ?? manifest.prompt.task, "The task");
+    const maxLength = given.maxLength ?? manifest.max_length;
     const loadSession = async () => openSession(bundle, await loadRuntime(provider, threads), provider, threads);
-    const [session, json] = await Promise.all([loadSession(), bundle.read(TOKENIZER_FILE)]);
-    const tokenizer = new TokenizerReader(json, `${bundle.source.place}${TOKENIZER_FILE}`);
-    const task = checkText(options.task ?? manifest.prompt.task, "The task");
-    const maxLength = options.maxLength ?? manifest.max_length;
-    const prompts = promptTokenizer(manifest, tokenizer, options, maxLength);
-    if (prompts.fillsRoom(formatInstruction(task, "", ""))) {
-      throw new RangeError(
-        `maxLength is ${maxLength}, which prefix, task and suffix take alone; give more, so that query and document` +
-          " have room.",
-      );
+    const [session, text] = await Promise.allSettled([loadSession(), readTexts(bundle, task, given, maxLength)]);
+    if (session.status === "rejected") throw session.reason;
+    if (text.status === "rejected") {
+      await session.value.release(); // in browsers nothing else gives its memory back
+      throw text.reason;
     }
-    const scorer = new Scorer(session, manifest.pad_token_id, tokenBudget, cachedTokens);
+    const { tokenizer, prompts } = text.value;
+    const scorer = new Scorer(session.value, manifest.pad_token_id, tokenBudget, cachedTokens);
     const reranker = new Reranker(bundle, tokenizer, prompts, scorer, task, maxLength);
     if (provider !== "cpu") await reranker.proveProvider();
     return reranker;
@@ -131,7 +105,8 @@ export class Reranker {
   /** Prove that the bundle computes here the scores that it was exported with. */
   async verify(): Promise<Conformance> {
     this.checkOpen();
-    return checkConformance(this.bundle, this.scorer.session, this.tokenizer, this.scorer.tokenBudget);
+    const { session, tokenBudget } = this.scorer;
+    return this.scorer.alone(() => checkConformance(this.bundle, session, this.tokenizer, tokenBudget));
   }
 
   /** Give back the session's memory, when the calls before this have ended; the reranker can't be used any more. */
@@ -148,19 +123,21 @@ export class Reranker {
   private async rankChecked(
     queries: readonly string[],
     documents: readonly (readonly string[])[],
-    { topK, ...options }: RankOptions,
+    options: RankOptions,
   ): Promise<RankedDocument[][]> {
-    const count = topK === undefined ? undefined : checkedCount(topK, "topK");
-    const scored = await this.scoreChecked(queries, documents, options);
+    const { topK, ...others } = checkOptions(options, RANK_OPTIONS);
+    const count = topK === undefined ? undefined : checkCount(topK, "topK");
+    const scored = await this.scoreChecked(queries, documents, others);
     return scored.map((pairs, index) => rankingOf(documents[index]!, pairs).slice(0, count));
   }
 
   private async scoreChecked(
     queries: readonly string[],
     documents: readonly (readonly string[])[],
-    { task = this.task, truncate = true }: ScoreOptions,
+    options: ScoreOptions,
   ): Promise<PairScore[][]> {
     this.checkOpen();
+    const { task = this.task, truncate = true } = checkOptions(options, SCORE_OPTIONS);
     checkText(task, "The task");
     const encoded = queries.map((query, index) =>
       documents[index]!.map((document) => this.prompts.encode(formatInstruction(task, query, document))),
@@ -211,18 +188,34 @@ export class Reranker {
 
   private async proveProvider(): Promise<void> {
     const { provider } = this.scorer.session;
-    let found: string;
-    try {
-      const { passed, largestDifference } = await this.verify();
-      if (passed) return;
-      found = `its scores are ${largestDifference.toPrecision(2)} from the bundle's conformance vectors`;
-    } catch (error) {
-      if (error instanceof BundleError) throw error;
-      found = (error as Error).message;
-    }
+    const failure = await this.verify().then(
+      ({ passed, largestDifference }) =>
+        passed ? undefined : new Error(`its scores are ${largestDifference.toPrecision(2)} from the bundle's conformance vectors`),
+      (error: Error) => error,
+    );
+    if (!failure) return;
     await this.close();
-    throw new ProviderError(`${provider} can't be used for ${this.bundle.source.place} here (${found}); take "cpu".`);
+    if (failure instanceof BundleError) throw failure;
+    throw new ProviderError(`${provider} can't be used for ${this.bundle.source.place} here (${failure.message}); take "cpu".`);
   }
+}
+
+/** The tokenizer of a bundle, and that of its prompts. */
+async function readTexts(
+  bundle: Bundle,
+  task: string,
+  options: OpenOptions,
+  maxLength: number,
+): Promise<{ tokenizer: TokenizerReader; prompts: PromptTokenizer }> {
+  const tokenizer = new TokenizerReader(await bundle.read(TOKENIZER_FILE), `${bundle.source.place}${TOKENIZER_FILE}`);
+  const prompts = promptTokenizer(bundle.manifest, tokenizer, options, maxLength);
+  if (prompts.fillsRoom(formatInstruction(task, "", ""))) {
+    throw new RangeError(
+      `maxLength is ${maxLength}, which prefix, task and suffix take alone; give more, so that query and document` +
+        " have room.",
+    );
+  }
+  return { tokenizer, prompts };
 }
 
 function promptTokenizer(
@@ -239,9 +232,4 @@ function promptTokenizer(
     ? [prompt.prefix_ids, prompt.suffix_ids]
     : [around.encode(prefix), around.encode(suffix)];
   return new PromptTokenizer(tokenizer.tokenizer(options.allowSpecialTokens ?? false), prefixIds, suffixIds, maxLength);
-}
-
-function checkedCount(count: number, name: string, least = 1): number {
-  if (Number.isInteger(count) && count >= least) return count;
-  throw new RangeError(`${name} must be a whole number from ${least}, not ${count}.`);
 }

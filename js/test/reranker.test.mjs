@@ -1,6 +1,7 @@
 // The same scores as the Python package, in Node.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { InferenceSession } from "onnxruntime-node";
 import { Reranker } from "../dist/index.js";
 import { DEFAULT_MODEL, largestDifference, vectors } from "./setup.mjs";
 
@@ -61,6 +62,7 @@ test("a ranking's documents are those of the call, whatever becomes of the calle
 test("a closed reranker says so, once the calls before have ended", async () => {
   const closed = await Reranker.open(DEFAULT_MODEL, { threads: 1 });
   const before = closed.score("kidney stones", ["Gallstones"]);
+  const verifying = closed.verify();
   const closing = closed.close();
   for (const call of [() => closed.rank("pain", ["a"]), () => closed.verify()]) {
     await assert.rejects(call, /default\/ is closed; open another one/);
@@ -68,6 +70,7 @@ test("a closed reranker says so, once the calls before have ended", async () => 
   await closing;
   await closed.close();
   assert.equal((await before).length, 1);
+  assert.ok((await verifying).passed);
 });
 
 test("a query that leaves its documents no token is warned of", async (context) => {
@@ -101,17 +104,47 @@ test("control tokens in a document are text unless they are allowed", async () =
   await allowing.close();
 });
 
+test("a session is given back where its bundle can't be opened as asked", async (context) => {
+  const { create } = InferenceSession;
+  const released = context.mock.fn();
+  context.mock.method(InferenceSession, "create", async (...given) => {
+    const session = await create.apply(InferenceSession, given);
+    context.mock.method(session, "release", released);
+    return session;
+  });
+  await assert.rejects(Reranker.open(DEFAULT_MODEL, { maxLength: 12 }), /which prefix, task and suffix take alone/);
+  assert.equal(released.mock.callCount(), 1);
+});
+
+test("null, which JSON has for what is not there, is no option", async () => {
+  const documents = ["Gallstones", "Nephrolithiasis"];
+  const expected = await reranker.rank("kidney stones", documents);
+  for (const options of [null, { topK: null, task: null, truncate: null }, Object.create({ topK: 5 })]) {
+    assert.deepEqual(await reranker.rank("kidney stones", documents, options), expected);
+  }
+});
+
 test("bad input is refused in one sentence", async () => {
   const refused = [
-    [() => reranker.rank("pain", ["a", null]), /Document 1 of query 0 must be a string|Document 1 must be a string/],
+    [() => reranker.rank("pain", ["a", null]), /Document 1 must be a string, not null/],
     [() => reranker.rank("pain", "a"), /must be a list of strings/],
     [() => reranker.rank(undefined, ["a"]), /The query must be a string/],
     [() => reranker.rank("pain", ["\ud800"]), /not valid Unicode/],
-    [() => reranker.rank("pain", ["a"], { topK: 0 }), /topK must be/],
+    [() => reranker.rank("pain", ["a"], { topK: 0 }), /topK must be a whole number from 1, not 0/],
+    [() => reranker.rank("pain", ["a"], { topK: "1" }), /topK must be a number, not string/],
+    [() => reranker.rank("pain", ["a"], { truncate: "false" }), /truncate must be a boolean, not string/],
+    [() => reranker.rank("pain", ["a"], { top_k: 1 }), /There is no option top_k; the options here are task, truncate, topK/],
+    [() => reranker.rank("pain", ["a"], 1), /The options must be an object with task, truncate, topK, not number/],
+    [() => reranker.score("pain", ["a"], { topK: 1 }), /There is no option topK/],
     [() => reranker.rankMany(["pain"], []), /1 queries but 0 lists/],
     [() => reranker.rankMany("ab", [["a"], ["b"]]), /The queries must be a list of strings, not one string/],
     [() => reranker.scorePairs(["pain"], null), /The documents of all queries must be a list of lists of strings, not null/],
     [() => reranker.rank("pain", ["a ".repeat(9000)], { truncate: false }), /Document 0 of query 0 does not fit 8192 tokens/],
+    [() => Reranker.open(undefined), /The bundle's place must be a path or a URL, not undefined/],
+    [() => Reranker.open(DEFAULT_MODEL, { model: "default" }), /There is no option model/],
+    [() => Reranker.open(DEFAULT_MODEL, { packed: "model.onnx" }), /packed must be a list, not string/],
+    [() => Reranker.open(DEFAULT_MODEL, { maxLength: "512" }), /maxLength must be a number, not string/],
+    [() => Reranker.open(DEFAULT_MODEL, { maxLength: 100.5 }), /maxLength must be a whole number from 1, not 100.5/],
     [() => Reranker.open(DEFAULT_MODEL, { maxLength: 3 }), /give at least 4/],
     [() => Reranker.open(DEFAULT_MODEL, { maxLength: 12 }), /maxLength is 12, which prefix, task and suffix take alone/],
     [() => Reranker.open(DEFAULT_MODEL, { threads: 0 }), /threads must be/],

@@ -1,7 +1,7 @@
 /** A bundle: everything a score depends on, and its conformance vectors. */
 
 import { BundleError } from "../errors.js";
-import { CONFORMANCE_FILE, type Manifest, MANIFEST_FILE, readManifest, sha256Hex } from "./manifest.js";
+import { CONFORMANCE_FILE, type FileEntry, type Manifest, MANIFEST_FILE, readManifest, sha256Hex } from "./manifest.js";
 import type { Source } from "./source.js";
 import { readAs } from "./typed-json.js";
 
@@ -111,7 +111,7 @@ export class Bundle {
     return vectors;
   }
 
-  private entry(name: string): { size: number; sha256: string } {
+  private entry(name: string): FileEntry {
     const entry = this.manifest.files[name];
     if (!entry) throw new BundleError(`${this.source.place}${MANIFEST_FILE} does not list ${name}; export again.`);
     return entry;

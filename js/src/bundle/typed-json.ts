@@ -1,6 +1,6 @@
 /** JSON of the shape that is declared, or one phrase that names the field that is not. */
 
-type Plain = "string" | "number" | "boolean";
+type Plain = "string" | "number";
 /**
  * A type as a value: a plain type's name, [type of the items], {"*": type of every member}, or members by name; the
  * type of a member that may be missing is {"?": type}.
@@ -11,15 +11,13 @@ export type TypeOf<S> = S extends "string"
   ? string
   : S extends "number"
     ? number
-    : S extends "boolean"
-      ? boolean
-      : S extends readonly [infer Item]
-        ? TypeOf<Item>[]
-        : S extends { readonly "*": infer Member }
-          ? Record<string, TypeOf<Member>>
-          : S extends { readonly "?": infer Value }
-            ? TypeOf<Value> | undefined
-            : { [Name in keyof S]: TypeOf<S[Name]> };
+    : S extends readonly [infer Item]
+      ? TypeOf<Item>[]
+      : S extends { readonly "*": infer Member }
+        ? Record<string, TypeOf<Member>>
+        : S extends { readonly "?": infer Value }
+          ? TypeOf<Value> | undefined
+          : { [Name in keyof S]: TypeOf<S[Name]> };
 
 /**
  * What `JSON.parse` gave, as the declared shape. Members that it does not have are left out.

@@ -38,9 +38,20 @@ export class Scorer {
     });
   }
 
+  /** Do something else with the session, when the calls before have ended; later ones wait for it. */
+  async alone<Result>(work: () => Promise<Result>): Promise<Result> {
+    while (this.running) await this.running;
+    const done = work();
+    this.running = done.then(
+      () => this.runAll(),
+      () => this.runAll(),
+    );
+    return done;
+  }
+
   /** Give the session's memory back, when all calls have ended. */
   async close(): Promise<void> {
-    await this.running;
+    while (this.running) await this.running;
     await this.session.release();
   }
 
