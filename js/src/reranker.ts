@@ -58,7 +58,7 @@ export class Reranker {
     const { manifest } = bundle;
     const task = checkText(given.task ?? manifest.prompt.task, "The task");
     const maxLength = given.maxLength ?? manifest.max_length;
-    const loadSession = async () => openSession(bundle, await loadRuntime(provider, threads), provider, threads);
+    const loadSession = async () => openSession(bundle, await loadRuntime(provider, threads), provider);
     const [session, text] = await Promise.allSettled([loadSession(), readTexts(bundle, task, given, maxLength)]);
     if (session.status === "rejected") throw session.reason;
     if (text.status === "rejected") {

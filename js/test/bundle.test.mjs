@@ -1,8 +1,10 @@
 // Bundles that are missing, damaged or altered are refused, from a folder and over http.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -81,6 +83,16 @@ test("files that lie packed are unpacked, and refused if they are cut off, somet
     await assert.rejects(open, (error) => error.name === "BundleError" && message.test(error.message));
   }
   await rm(file);
+});
+
+test("what the network did is said", async () => {
+  const cutting = createServer((_, response) => response.writeHead(200, { "content-length": 9 }).write("{", () => response.destroy()));
+  await once(cutting.listen(0, "127.0.0.1"), "listening");
+  const url = `http://127.0.0.1:${cutting.address().port}`;
+  const cut = await Reranker.open(url).catch((error) => error);
+  await new Promise((resolve) => cutting.close(resolve));
+  assert.match(String(cut), /^BundleError: .*bundle\.json was cut off \(other side closed\); copy/);
+  await assert.rejects(Reranker.open(url), { name: "BundleError", message: /can't be fetched \(connect ECONNREFUSED .*\); is the server up/ });
 });
 
 const cases = [

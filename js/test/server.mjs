@@ -7,18 +7,15 @@ import { extname, join, normalize } from "node:path";
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css",
   ".json": "application/json", ".wasm": "application/wasm", ".svg": "image/svg+xml" }; // prettier-ignore
 
-/** Serve a folder; `requests` are the paths that were asked for, `bytes` what was sent. */
+/** Serve a folder. */
 export async function serveFolder(folder, headers = {}) {
-  const seen = { requests: [], bytes: 0 };
   const server = createServer(async (request, response) => {
     const path = normalize(decodeURIComponent(new URL(request.url, "http://localhost").pathname));
     const file = join(folder, path.endsWith("/") ? `${path}index.html` : path);
-    seen.requests.push(path);
     const found = await stat(file).catch(() => undefined);
     if (!found?.isFile()) return response.writeHead(404).end();
     const type = TYPES[extname(file)] ?? "application/octet-stream";
     response.writeHead(200, { "content-type": type, "content-length": found.size, ...headers });
-    seen.bytes += found.size;
     createReadStream(file).pipe(response);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -26,5 +23,5 @@ export async function serveFolder(folder, headers = {}) {
     server.closeAllConnections();
     server.close();
   };
-  return { url: `http://127.0.0.1:${server.address().port}/`, seen, close };
+  return { url: `http://127.0.0.1:${server.address().port}/`, close };
 }

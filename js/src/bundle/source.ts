@@ -22,58 +22,70 @@ const PACKED = ".packed";
 /** A bundle below a URL. */
 export class UrlSource implements Source {
   readonly place: string;
+  private readonly search: string; // a token or a version, which the files' URLs have too
 
   /** @param packed the names of files that lie there packed. */
   constructor(
     url: URL,
     private readonly packed: readonly string[] = [],
   ) {
-    this.place = url.href.replace(/\/?$/, "/"); // relative names resolve below it
+    const folder = new URL(url);
+    folder.pathname = url.pathname.replace(/\/?$/, "/"); // relative names resolve below it
+    folder.search = folder.hash = "";
+    this.place = folder.href;
+    this.search = url.search;
   }
 
   async read(name: string, size?: number, onBytes?: OnBytes): Promise<Uint8Array<ArrayBuffer>> {
     const packed = this.packed.includes(name);
-    const url = new URL(packed ? name + PACKED : name, this.place);
+    const file = this.place + (packed ? name + PACKED : name);
     let response: Response;
     try {
-      response = await fetch(url);
+      response = await fetch(file + this.search);
     } catch (error) {
-      throw new BundleError(`${url} can't be fetched (${(error as Error).message}); is the server up?`);
+      throw new BundleError(`${file} can't be fetched (${reasonOf(error as Error)}); is the server up?`);
     }
     if (!response.ok || !response.body) {
-      throw new BundleError(`${url} can't be fetched (status ${response.status}); is the bundle there?`);
+      throw new BundleError(`${file} can't be fetched (status ${response.status}); is the bundle there?`);
     }
     const body = packed ? response.body.pipeThrough(new DecompressionStream("gzip")) : response.body;
-    if (size === undefined) return new Uint8Array(await new Response(body).arrayBuffer());
-    return collect(body, url, size, packed, onBytes);
+    try {
+      if (size === undefined) return new Uint8Array(await new Response(body).arrayBuffer());
+      return await collect(body, file, size, onBytes);
+    } catch (error) {
+      if (error instanceof BundleError) throw error;
+      const said = packed ? "can't be unpacked, or was cut off" : "was cut off";
+      throw new BundleError(`${file} ${said} (${reasonOf(error as Error)}); copy the bundle again.`);
+    }
   }
+}
+
+/** What Node's "fetch failed" and "terminated" come from. */
+function reasonOf({ message, cause }: Error): string {
+  return (cause instanceof Error && cause.message) || message;
 }
 
 async function collect(
   body: ReadableStream<Uint8Array>,
-  url: URL,
+  file: string,
   size: number,
-  packed: boolean,
   onBytes?: OnBytes,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(size);
   const reader = body.getReader();
   let loaded = 0;
   for (;;) {
-    const { done, value } = await reader.read().catch((error: Error) => {
-      const said = packed ? "can't be unpacked, or was cut off" : "was cut off";
-      throw new BundleError(`${url} ${said} (${error.message}); copy the bundle again.`);
-    });
+    const { done, value } = await reader.read();
     if (done) break;
     if (loaded + value.length > size) {
       await reader.cancel();
-      throw wrongSize(String(url), `more than ${size}`, size);
+      throw wrongSize(file, `more than ${size}`, size);
     }
     bytes.set(value, loaded);
     loaded += value.length;
     onBytes?.(loaded);
   }
-  if (loaded !== size) throw wrongSize(String(url), String(loaded), size);
+  if (loaded !== size) throw wrongSize(file, String(loaded), size);
   return bytes;
 }
 

@@ -14,11 +14,11 @@ import { type Ort, type Provider, Runtime } from "../runtime/providers.js";
 /** ONNX Runtime reports to its maker from 1.29 on unless this is set before it is loaded. "0" allows the reports. */
 const NO_TELEMETRY = "ORT_DISABLE_TELEMETRY";
 
-export async function loadRuntime(provider: Provider, _threads: number): Promise<Runtime> {
+export async function loadRuntime(provider: Provider, threads: number): Promise<Runtime> {
   if (provider !== "cpu") throw new ProviderError('In Node only provider "cpu" can be used.');
   switchTelemetryOff();
   try {
-    return new Runtime((await import("onnxruntime-node")) as Ort, { cpu: "cpu" });
+    return new Runtime((await import("onnxruntime-node")) as Ort, { cpu: "cpu" }, threads);
   } catch (error) {
     throw new ProviderError(
       `onnxruntime-node can't be loaded (${(error as Error).message}): npm install onnxruntime-node`,

@@ -20,19 +20,21 @@ export class Runtime {
   /**
    * @param ort the package.
    * @param executionProviders its names of the providers that it has.
+   * @param threads how many compute.
    */
   constructor(
     readonly ort: Ort,
     private readonly executionProviders: Partial<Record<Provider, string>>,
+    readonly threads: number,
   ) {}
 
-  /** How a bundle's graph is opened, for `threads` threads that compute. */
-  async options(precision: string, provider: Provider, threads: number): Promise<InferenceSession.SessionOptions> {
+  /** How a bundle's graph is opened. */
+  async options(precision: string, provider: Provider): Promise<InferenceSession.SessionOptions> {
     const saturates = precision === "int8" && provider === "cpu" && (await productsSaturate(this.ort));
     const extra = precision === "int4" ? NO_KLEIDIAI : saturates ? EXACT_PRODUCTS : undefined;
     return {
       executionProviders: [this.executionProviders[provider]!],
-      intraOpNumThreads: threads,
+      intraOpNumThreads: this.threads,
       logSeverityLevel: 3, // errors only
       enableMemPattern: false, // ONNX Runtime would plan the memory of each shape of batch as one block, beside others
       ...(extra && { extra }),

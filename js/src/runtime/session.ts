@@ -10,6 +10,8 @@ import type { Provider, Runtime } from "./providers.js";
 
 const STANDARD_INPUTS = ["attention_mask", "input_ids"];
 const SHARING_INPUTS = ["attention_mask", "input_ids", "keep_rows", "past"];
+/** How onnxruntime-common begins to say that WebAssembly could not be loaded. */
+const NOT_STARTED = "no available backend";
 
 /** A graph that is ready to run. */
 export class Session {
@@ -24,7 +26,6 @@ export class Session {
     private readonly runtime: Runtime,
     private readonly session: InferenceSession,
     readonly provider: Provider,
-    readonly threads: number,
     readonly prefix: PrefixKV | null,
     private readonly joinsPast: boolean,
   ) {}
@@ -47,6 +48,11 @@ export class Session {
     const values = valuesOf(present!);
     if (!this.joinsPast) return prefix.followedBy(ids, values);
     return new PrefixKV(ids, values, present!.dims.slice(1) as unknown as Shape);
+  }
+
+  /** How many threads compute. */
+  get threads(): number {
+    return this.runtime.threads;
   }
 
   /** Give back the session's memory. */
@@ -80,46 +86,48 @@ function valuesOf(tensor: Tensor): Values {
  * Load a bundle's graph into ONNX Runtime.
  *
  * @throws BundleError the graph can't be loaded or does not have the inputs and outputs of a reranker.
+ * @throws ProviderError ONNX Runtime can't be started here, or can't load the graph on this provider.
  */
-export async function openSession(
-  bundle: Bundle,
-  runtime: Runtime,
-  provider: Provider,
-  threads: number,
-): Promise<Session> {
+export async function openSession(bundle: Bundle, runtime: Runtime, provider: Provider): Promise<Session> {
   const { graph, files } = bundle.manifest;
   const place = `${bundle.source.place}${graph.file}`;
-  const opened = await openGraph(bundle, runtime, provider, threads, place);
+  const opened = await openGraph(bundle, runtime, provider, place);
   const joinsPast = graph.kind === "cuda";
   if (graph.kind === "standard") {
     checkNames(opened, STANDARD_INPUTS, place);
-    return new Session(runtime, opened, provider, threads, null, joinsPast);
+    return new Session(runtime, opened, provider, null, joinsPast);
   }
   checkNames(opened, SHARING_INPUTS, place);
   const empty = emptyPrefix(opened, place);
   const own = PREFIX_KV_FILE in files;
   const prefix = own ? readPrefix(await bundle.read(PREFIX_KV_FILE), empty, `${bundle.source.place}${PREFIX_KV_FILE}`) : empty;
-  return new Session(runtime, opened, provider, threads, prefix, joinsPast);
+  return new Session(runtime, opened, provider, prefix, joinsPast);
 }
 
 async function openGraph(
   bundle: Bundle,
   runtime: Runtime,
   provider: Provider,
-  threads: number,
   place: string,
 ): Promise<InferenceSession> {
   const { source, manifest } = bundle;
   const { InferenceSession } = runtime.ort;
   const [graph, ...weights] = await Promise.all([manifest.graph.file, ...bundle.weightFiles].map((name) => bundle.check(name)));
-  const options = await runtime.options(manifest.graph.precision, provider, threads);
   try {
+    const options = await runtime.options(manifest.graph.precision, provider);
     if (!graph) return await InferenceSession.create(source.path!(manifest.graph.file), options);
     const externalData = bundle.weightFiles.map((path, index) => ({ path, data: weights[index]! }));
     return await InferenceSession.create(graph, { ...options, externalData });
   } catch (error) {
-    const reason = `ONNX Runtime can't load ${place} (${(error as Error).message})`;
+    const { message } = error as Error;
+    const reason = `ONNX Runtime can't load ${place} (${message})`;
     if (provider !== "cpu") throw new ProviderError(`${reason} on ${provider}; take provider "cpu".`);
+    if (message.startsWith(NOT_STARTED)) {
+      throw new ProviderError(
+        `ONNX Runtime can't be started (${message}): put its .mjs and .wasm files beside your script, and allow` +
+          " 'wasm-unsafe-eval' in script-src where the page has a Content-Security-Policy.",
+      );
+    }
     throw new BundleError(`${reason}; export the bundle again.`);
   }
 }
