@@ -1,6 +1,8 @@
 // The page in Chromium, by real clicks and keys: what `make web` built, from a host that sends no headers of its own.
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { after, before, test } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
@@ -81,8 +83,18 @@ test("a CSV that is chosen, one with several queries that is dropped, and the ra
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save as CSV" }).click()]);
   const saved = await (await download.createReadStream()).toArray();
   assert.match(Buffer.concat(saved).toString(), /^query,rank,score,candidate\r\nwt loss,1,0\.\d+,Weight loss\r\nwt loss,2,/);
-  await page.locator("#file").setInputFiles(csv('candidate\n"open quote\n'));
-  await page.getByRole("alert").filter({ hasText: "quote that does not end" }).waitFor();
+  await page.locator("#file").setInputFiles(csv("\nquery;candidate\nkidney stones;Stroke, acute\nkidney stones;Nephrolithiasis\n"));
+  await firstIs(page, "Nephrolithiasis");
+  assert.equal(await page.getByLabel("Term", { exact: true }).inputValue(), "kidney stones");
+  assert.match(await page.getByLabel("Candidates, one a line").inputValue(), /^Stroke, acute\nNephrolithiasis$/);
+  for (const [content, problem] of [
+    [`candidate\n"open quote\n${"abc, def\n".repeat(1e6)}`, "quote that does not end"],
+    [Buffer.from("candidate\nM\xe9ni\xe8re\n", "latin1"), "terms.csv is not UTF-8"],
+    ["query,candidate\n", "terms.csv has no candidates"],
+  ]) {
+    await page.locator("#file").setInputFiles(csv(content));
+    await page.getByRole("alert").filter({ hasText: problem }).waitFor();
+  }
   page.noProblems();
   await page.close();
 });
@@ -111,6 +123,44 @@ test("the page answers while the worker computes, and shows the latest ranking o
   assert.equal(await rows(page).count(), 2);
   page.noProblems();
   await page.close();
+});
+
+test("while the worker computes, only the latest of what is asked meanwhile waits for it", async () => {
+  const page = await openPage();
+  const sent = await page.evaluate(async () => {
+    const sent = [];
+    const { postMessage } = Worker.prototype;
+    Worker.prototype.postMessage = function (request) {
+      sent.push(request.query);
+      postMessage.call(this, request);
+    };
+    for (const query of ["k", "ki", "kid", "kidney stones"]) {
+      document.getElementById("term").value = query;
+      document.getElementById("input").requestSubmit();
+    }
+    while (sent.length < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+    return sent;
+  });
+  assert.deepEqual(sent, ["k", "kidney stones"]);
+  await page.getByText(/^50 candidates ranked/).waitFor();
+  await page.close();
+});
+
+test("other pages of the same host are left alone", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "page-"));
+  cpSync(BUILT, folder, { recursive: true });
+  mkdirSync(join(folder, "other"));
+  writeFileSync(join(folder, "other", "index.html"), "<!doctype html><h1>Another page</h1>");
+  const [host, context] = [await serveFolder(folder), await browser.newContext()];
+  const page = await context.newPage();
+  await page.goto(host.url);
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  await page.goto(`${host.url}other`); // redirected, as hosts do
+  await page.getByRole("heading", { name: "Another page" }).waitFor();
+  assert.equal(await page.evaluate(() => crossOriginIsolated), false);
+  await context.close();
+  host.close();
+  rmSync(folder, { recursive: true });
 });
 
 test("without a network after the first visit, and with threads", async () => {

@@ -13,6 +13,7 @@ export async function serveFolder(folder, headers = {}) {
     const path = normalize(decodeURIComponent(new URL(request.url, "http://localhost").pathname));
     const file = join(folder, path.endsWith("/") ? `${path}index.html` : path);
     const found = await stat(file).catch(() => undefined);
+    if (found?.isDirectory()) return response.writeHead(301, { location: `${path}/` }).end();
     if (!found?.isFile()) return response.writeHead(404).end();
     const type = TYPES[extname(file)] ?? "application/octet-stream";
     response.writeHead(200, { "content-type": type, "content-length": found.size, ...headers });

@@ -1,11 +1,16 @@
-/** CSV and TSV: rows of fields in, columns of terms out. */
+/** CSV as people save it: rows of fields in, columns of terms out. */
 
-/** The rows of a CSV text; quotes may hold separators, line ends and doubled quotes. */
+/**
+ * The rows of a CSV text; quotes may hold separators, line ends and doubled quotes. What separates the fields is a comma,
+ * a semicolon or a tab: what the first line that has text has most of, as in the Python package.
+ */
 export function parseCsv(text: string): string[][] {
-  const separator = text.split("\n", 1)[0]!.includes("\t") ? "\t" : ",";
+  const header = /^.*[^,;\s].*$/m.exec(text)?.[0] ?? "";
+  const count = (character: string): number => header.split(character).length;
+  const separator = [",", ";", "\t"].reduce((most, other) => (count(other) > count(most) ? other : most));
   const rows: string[][] = [];
   let row: string[] = [];
-  const field = new RegExp(`(?:"((?:[^"]|"")*)"|(?!")([^${separator}\\r\\n]*))(${separator}|\\r\\n|\\n|\\r|$)`, "gy");
+  const field = new RegExp(`(?:"([^"]*(?:""[^"]*)*)"|(?!")([^${separator}\\r\\n]*))(${separator}|\\r\\n|\\n|\\r|$)`, "gy");
   const clean = text.replace(/^\ufeff/, "");
   while (field.lastIndex < clean.length) {
     const at = field.lastIndex;

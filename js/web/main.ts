@@ -20,6 +20,8 @@ const PAUSE = 150;
 const worker = new Worker("worker.js", { type: "module" });
 let ready = false;
 let asked = 0; // the id of the latest request; answers to older ones are not shown
+let busy = false; // the worker has a request that it has not answered
+let next: Request | undefined; // the latest request meanwhile, in place of those before
 let shown: RankedDocument[] = [];
 let groups = new Map<string, string[]>(); // of a dropped file: candidates by query
 let pause: ReturnType<typeof setTimeout> | undefined;
@@ -36,10 +38,12 @@ worker.addEventListener("message", ({ data }: MessageEvent<Reply>) => {
       void keepOffline();
       break;
     case "ranking":
+      answered();
       if (data.id === asked) showRanking(data.ranking, data.milliseconds);
       break;
     case "error":
       if (data.id === undefined) loading.hidden = true;
+      else answered();
       if (data.id === undefined || data.id === asked) showProblem(data.message);
   }
 });
@@ -93,21 +97,37 @@ function rank(): void {
   const request: Request = { id: ++asked, query: text, documents };
   if (text && documents.length) {
     if (ready) status.textContent = `Ranking ${documents.length} candidates …`;
-    worker.postMessage(request); // waits there until the model is loaded
+    send(request); // waits there until the model is loaded
   } else if (ready) {
     showRanking([], 0);
     status.textContent = text ? "Give some candidates, one a line." : "Give a term.";
   }
 }
 
+/** Only one request at a time is the worker's: it could not be told that those waiting there are out of date. */
+function send(request: Request): void {
+  if (busy) next = request;
+  else worker.postMessage(request);
+  busy = true;
+}
+
+function answered(): void {
+  busy = false;
+  if (next) send(next);
+  next = undefined;
+}
+
 async function takeFile(file: File | undefined): Promise<void> {
   if (!file) return;
+  let found: Map<string, string[]>;
   try {
-    groups = candidatesOf(parseCsv(await file.text()));
+    found = candidatesOf(parseCsv(new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer())));
   } catch (error) {
-    return showProblem((error as Error).message);
+    if (error instanceof SyntaxError) return showProblem(error.message);
+    return showProblem(`${file.name} is not UTF-8, or can't be read; save it as UTF-8 CSV.`);
   }
-  if (!groups.size) return showProblem(`${file.name} has no candidates.`);
+  if (!found.size) return showProblem(`${file.name} has no candidates.`);
+  groups = found;
   find("queries").hidden = groups.size < 2;
   query.replaceChildren(...[...groups.keys()].map((name) => new Option(name)));
   const [[name, texts]] = groups as unknown as [[string, string[]]];

@@ -10,6 +10,7 @@ declare const VERSION: string;
 
 const worker = self as unknown as ServiceWorkerGlobalScope;
 const NAME = `rerank-${VERSION}`;
+const KEPT = new Set(FILES.map((file) => new URL(file, location.href).pathname));
 
 worker.addEventListener("install", (event) => {
   // "no-cache" asks the host whether a copy is still right: files of two versions would not fit each other.
@@ -24,7 +25,9 @@ worker.addEventListener("activate", (event) => {
 
 worker.addEventListener("fetch", (event) => {
   const { request } = event;
-  if (request.method === "GET" && new URL(request.url).origin === location.origin) event.respondWith(answer(request));
+  const { origin, pathname } = new URL(request.url);
+  if (request.method !== "GET" || origin !== location.origin || !KEPT.has(pathname)) return; // another page's
+  event.respondWith(answer(request));
 });
 
 async function removeOthers(): Promise<void> {
