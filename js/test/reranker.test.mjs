@@ -1,5 +1,8 @@
 // The same scores as the Python package, in Node.
 import assert from "node:assert/strict";
+import fs from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import { availableParallelism } from "node:os";
 import { after, before, test } from "node:test";
 import { InferenceSession } from "onnxruntime-node";
 import { Reranker } from "../dist/index.js";
@@ -114,6 +117,18 @@ test("a session is given back where its bundle can't be opened as asked", async 
   });
   await assert.rejects(Reranker.open(DEFAULT_MODEL, { maxLength: 12 }), /which prefix, task and suffix take alone/);
   assert.equal(released.mock.callCount(), 1);
+});
+
+test("no more threads than a container's quota allows", async (context) => {
+  for (const [quota, threads] of [["50000 100000\n", 1], ["max 100000\n", availableParallelism()]]) {
+    context.mock.method(fs, "readFileSync", () => quota);
+    syncBuiltinESMExports();
+    const opened = await Reranker.open(DEFAULT_MODEL);
+    context.mock.restoreAll();
+    syncBuiltinESMExports();
+    assert.equal(opened.description.threads, threads);
+    await opened.close();
+  }
 });
 
 test("null, which JSON has for what is not there, is no option", async () => {

@@ -1,7 +1,7 @@
 /** Node: onnxruntime-node, bundles in a folder or below a URL. */
 
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { createReadStream, readFileSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
@@ -13,6 +13,9 @@ import { type Ort, type Provider, Runtime } from "../runtime/providers.js";
 
 /** ONNX Runtime reports to its maker from 1.29 on unless this is set before it is loaded. "0" allows the reports. */
 const NO_TELEMETRY = "ORT_DISABLE_TELEMETRY";
+
+/** A container's quota in Linux's second version of cgroups, which Node 20 does not know. */
+const CPU_QUOTA = "/sys/fs/cgroup/cpu.max";
 
 export async function loadRuntime(provider: Provider, threads: number): Promise<Runtime> {
   if (provider !== "cpu") throw new ProviderError('In Node only provider "cpu" can be used.');
@@ -44,8 +47,15 @@ export function openSource(place: string | URL, packed: readonly string[]): Sour
   return new FolderSource(url ? fileURLToPath(url) : String(place));
 }
 
+/** CPUs that this process may use: fewer than the machine's in a container with a quota. */
 export function usableThreads(): number {
-  return availableParallelism();
+  const cpus = availableParallelism();
+  try {
+    const [quota, period] = readFileSync(CPU_QUOTA, "utf8").split(" ").map(Number); // microseconds of a period
+    return Math.max(1, Math.min(cpus, Math.ceil(quota! / period!) || cpus)); // "max" is no quota
+  } catch {
+    return cpus; // no cgroups here
+  }
 }
 
 /** A bundle in a folder; ONNX Runtime opens the graph there itself. */
