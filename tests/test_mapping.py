@@ -229,6 +229,9 @@ def test_no_clean_and_own_abbreviations(terms: Path, vocabulary: Path, tmp_path:
     (tmp_path / "short.csv").write_text("zzzz,renal\nqqqq,cyst\n", "utf-8")
     output, _ = mapped(terms, vocabulary, "csv", *COLUMNS, "--abbreviations", str(tmp_path / "short.csv"))
     assert rows(output)[-1]["concept_name"] == "Renal cyst"
+    both = run("map", terms, "--vocabulary", vocabulary, "--format", "csv", "--output", tmp_path / "both.csv", *COLUMNS,
+               "--no-clean", "--abbreviations", tmp_path / "short.csv")  # fmt: skip
+    assert both.returncode == 2 and "leave one out" in both.stderr
 
 
 def test_map_reads_no_term_that_is_a_name(tmp_path: Path, vocabulary: Path) -> None:

@@ -125,7 +125,10 @@ def read_of(opened: "Vocabulary", chosen: "Filters", clean: bool, abbreviations:
 
     Raises:
         ValueError: the abbreviations can't be read.
+        click.UsageError: there are some, but terms are not read.
     """
+    if abbreviations and not clean:
+        raise click.UsageError("--abbreviations says how terms are read, and --no-clean that they aren't; leave one out.")
     from ..mapping.abbreviations import read_abbreviations
     from ..mapping.cleaning import Reading, TermReader
 
