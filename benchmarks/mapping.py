@@ -27,7 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
 from process_memory import kibibytes  # noqa: E402
-from recipe.sources import asked_synonyms, fold, load_hpo, load_icd  # noqa: E402
+from recipe.asked import asked_synonyms  # noqa: E402
+from recipe.sources import fold, load_hpo, load_icd  # noqa: E402
 from recipe.unseen import UNSEEN  # noqa: E402
 
 from aatm_onnx import load_reranker  # noqa: E402

@@ -35,8 +35,9 @@ SLOW, LONG = 50, 1_000_000  # ms a query, names
 
 def recall(only: list[str]) -> None:
     """Print recall@50 of every way on the terminologies of the model card."""
+    from recipe.asked import asked_synonyms
     from recipe.pool import NgramIndex, questions
-    from recipe.sources import asked_synonyms, load_hpo, load_icd
+    from recipe.sources import load_hpo, load_icd
     from recipe.unseen import UNSEEN
 
     columns = {}
@@ -45,8 +46,8 @@ def recall(only: list[str]) -> None:
         names = [concept.name for concept in concepts]
         unseen = name in UNSEEN
         splits = ("test", "train") if unseen else ("test",)
-        items = questions(concepts, NgramIndex(names), splits, 500 if unseen else 1000)
-        answers = asked_synonyms(concepts, splits, len(items))
+        count = 500 if unseen else 1000
+        items, answers = questions(concepts, NgramIndex(names), splits, count), asked_synonyms(concepts, splits, count)
         column = {"the n-gram pool": float(np.mean([item.gold is not None for item in items]))}
         for way in only:
             with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,7 @@
 """The default model's recipe: an honest split, rows that are what they say, and a network that is transformers' own."""
 
 import random
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -18,13 +19,16 @@ from aatm_onnx.tokenizer import read_tokenizer, token_ids
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "models"))
 
+from recipe.asked import asked_synonyms
 from recipe.batches import Encoder, make_bags
 from recipe.calibrate import Scale, fit_scale, with_scale
 from recipe.checkpoint import Config, open_model, save_checkpoint
+from recipe.composed import joined, load_composed
 from recipe.foreign import as_salt, foreign, in_two
+from recipe.laboratory import Analyte, laboratory, usual_analytes
 from recipe.means import Joints, Start, Taught, likeness, means, train_words
+from recipe.medicines import FORMS, STRENGTHS, Product, medicines, prescription
 from recipe.ontologies import apart_from, different, without_words
-from recipe.patterns import laboratory, medicines
 from recipe.pool import Question
 from recipe.rows import Draw, make_terminology
 from recipe.sources import Concept, fold, held_out_strings, load_hpo, refuse_forbidden, split_of, training_concepts
@@ -38,6 +42,12 @@ from reliability import reliability_plot
 
 WORDS = ["renal", "calculus", "stone", "kidney", "left", "failure", "acute", "chronic", "of", "the", "ear", "Pain"]
 TERMS = st.lists(st.sampled_from(WORDS), min_size=1, max_size=4).map(" ".join)
+
+
+def shares_of_words(text: str) -> frozenset[tuple[str, float]]:
+    """What a mean of a text's words can tell: "renal renal" is "renal" to it."""
+    words = text.lower().split()
+    return frozenset((word, words.count(word) / len(words)) for word in words)
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +211,7 @@ def test_letters_that_meet_where_a_word_is_cut_count(encoder: Encoder) -> None:
 
 
 @settings(deadline=None, max_examples=10)
-@given(st.lists(TERMS, min_size=2, max_size=5, unique_by=lambda text: " ".join(sorted(text.lower().split()))))
+@given(st.lists(TERMS, min_size=2, max_size=5, unique_by=shares_of_words))
 def test_nothing_is_more_like_a_term_than_itself(encoder: Encoder, names: list[str]) -> None:
     found = network_logits(encoder, word_vectors(encoder), Question(names[0], names, 0), Scale())
     assert found.argmax() == 0 and found[0] > 0.98
@@ -272,12 +282,52 @@ def test_words_of_like_letters_have_like_spelling(encoder: Encoder) -> None:
 
 
 def test_names_by_pattern_differ_and_say_what_they_are() -> None:
-    tests, drugs = laboratory(["Sodium", "Lactate"], "x"), medicines(["amoxal", "betin"], "x")
+    tests, drugs = laboratory([Analyte("Sodium"), Analyte("Lactate")], "x"), medicines(["amoxal", "betin"], "x")
     for concepts in (tests, drugs):
         assert len({c.name for c in concepts}) == len(concepts) > 4
         assert all(len(c.exact) > 0 for c in concepts)
-    assert all(c.name.startswith(("Sodium [", "Lactate [")) for c in tests)
+    assert all(c.name.startswith(("Sodium ", "Lactate ")) for c in tests)
     assert concepts == medicines(["amoxal", "betin"], "x")  # equal seeds, equal names
+
+
+@given(st.integers(0, 10**6))
+def test_a_prescription_of_a_liquid_says_the_product_s_concentration(seed: int) -> None:
+    draw = random.Random(seed)
+    form = next(form for form in FORMS if form.name == "Injectable Solution")
+    amount, per, volume = draw.choice(STRENGTHS), draw.choice((1, 5, 10)), draw.choice((0, 2, 10))
+    product = Product(("amoxal",), "", "", (amount,), "MG", form, per, volume)
+    said = re.search(r"([\d,.]+) ?(mgs?|gm?|mcg|ug)(?: ?/ ?| per )(\d*) ?mL", prescription(product, draw))
+    if said:  # not if it says a percentage, or no volume
+        milligrams = float(said[1].replace(",", "")) * {"m": 1, "g": 1000, "u": 0.001}[said[2][0]]
+        milligrams = milligrams / 1000 if said[2] == "mcg" else milligrams
+        assert milligrams / int(said[3] or 1) == pytest.approx(amount / per)
+    assert product.name.startswith(f"{volume} ML amoxal {amount:g} MG/" if volume else f"amoxal {amount:g} MG/")
+
+
+def test_the_usual_test_is_asked_for_without_its_place() -> None:
+    white_cells = next(a for a in usual_analytes() if a.name == "Leukocytes")
+    usual, *others = laboratory([white_cells], "x")
+    assert usual.name.endswith(" in Blood") and {"WBC", "white count"} & set(usual.exact)
+    assert not {said for test in others for said in test.exact} & set(white_cells.said)
+
+
+@pytest.mark.parametrize(
+    ("root", "ending", "word"),
+    [("gastr", "scopy", "gastroscopy"), ("cardi", "itis", "carditis"), ("nephr", "ectomy", "nephrectomy")],
+)
+def test_words_are_put_together_from_their_parts(root: str, ending: str, word: str) -> None:
+    assert joined(root, ending) == word
+
+
+def test_words_put_together_say_what_they_mean() -> None:
+    concepts = {text: set(c.strings) for c in load_composed() for text in c.strings}
+    assert concepts["nephrectomy"] & {"removal of kidney", "kidney removal", "excision of kidney", "renal resection"}
+    assert concepts["hyperkalemia"] & {"high blood potassium", "high potassium in blood", "elevated potassium"}
+
+
+def test_what_the_lists_of_words_have_is_not_asked() -> None:
+    concepts = [Concept("1", "leukocyte", [("WBC", "EXACT"), ("white corpuscle", "EXACT")])]
+    assert asked_synonyms(concepts, ("train", "dev", "test"), 5) == [("white corpuscle", 0)]
 
 
 def test_a_word_that_two_names_differ_in_makes_another_thing() -> None:

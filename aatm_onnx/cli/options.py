@@ -128,7 +128,7 @@ def read_of(opened: "Vocabulary", chosen: "Filters", clean: bool, abbreviations:
         click.UsageError: there are some, but terms are not read.
     """
     if abbreviations and not clean:
-        raise click.UsageError("--abbreviations says how terms are read, and --no-clean that they aren't; leave one out.")
+        raise click.UsageError("--abbreviations is how terms are read, and --no-clean reads none; leave one out.")
     from ..mapping.abbreviations import read_abbreviations
     from ..mapping.cleaning import Reading, TermReader
 

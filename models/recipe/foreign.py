@@ -2,7 +2,7 @@
 
 import random
 
-from recipe.patterns import SALTS
+from recipe.medicines import SALTS
 
 ENDINGS = {
     "ine": ("in", "ina", "inum", "ene"),

@@ -4,23 +4,24 @@ import random
 import re
 
 from recipe.foreign import as_salt, foreign, in_two
+from recipe.laboratory import Analyte, laboratory, usual_analytes
+from recipe.medicines import invent, medicines
 from recipe.ontologies import load_substances, read_mesh
-from recipe.patterns import invent, laboratory, medicines
-from recipe.sources import Concept, read_words
+from recipe.sources import Concept
 from recipe.spelling import as_read
 
-ORGANISMS, SUBSTANCES, INVENTED = 500, 1500, 700
+ORGANISMS, SUBSTANCES, INVENTED = 300, 1500, 700
 SPELT_REAL, SPELT_INVENTED = 5000, 2500
 ONE_WORD = re.compile(r"[A-Za-z]{5,14}")
 OF_ORGANISMS = ("Ab", "Ab.IgG", "Ab.IgM", "Ag", "DNA", "RNA", "identified", "Ab.IgE", "rRNA")
 
 
 def load_laboratory() -> list[Concept]:
-    """Tests for common analytes, and for traces of organisms."""
+    """Tests for what laboratories usually measure, and for traces of organisms."""
     draw = random.Random(0)
     organisms = [c.name for trees, c in read_mesh() if "B" in trees and "," not in c.name and len(c.name) < 30]
     traces = [f"{name} {draw.choice(OF_ORGANISMS)}" for name in draw.sample(organisms, ORGANISMS)]
-    return laboratory(read_words("analytes_learned.txt") + traces, "learned")
+    return laboratory([*usual_analytes(), *map(Analyte, traces)], "learned")
 
 
 def load_medicines(drugs: set[str]) -> list[Concept]:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from recipe.coding import load_operations, short_titles
+from recipe.composed import load_composed
 from recipe.generated import load_laboratory, load_medicines, load_spellings
+from recipe.laboratory import usual_analytes
 from recipe.ontologies import apart_from, load_go, load_mesh, load_mondo, load_substances, without_words
 from recipe.sources import Concept, held_out_strings, load_hpo, load_icd, refuse_forbidden, training_concepts
 from recipe.spelling import as_read
@@ -13,6 +15,7 @@ from recipe.unseen import LONG_WORD, unseen_strings
 from recipe.wording import telegram
 
 VOTING, VOTING_PATTERNS, TYPED = 20_000, 4_000, 20_000  # strings of a source that have a say in tokenizer and rarity
+SAID = 20  # votes of what people call an analyte, so that "WBC" is one token
 
 
 @dataclass
@@ -25,18 +28,19 @@ class Source:
 
 
 SOURCES = {
-    "hpo": Source(0.45, 30_000, 25_000),
+    "hpo": Source(0.5, 30_000, 25_000),
     "icd": Source(0.65, 24_000, 25_000),
     "mondo": Source(0.35, 45_000, 40_000),
     "mesh": Source(0.2, 16_000, 31_000),
     "go": Source(0.06, 8_000, 12_000),
     "substances": Source(0.15, 15_000, 8_000),
     "operations": Source(0.04, 6_000, 4_000),
-    "laboratory": Source(0.08, 5_000, 3_000),
-    "medicines": Source(0.1, 9_000, 3_000),
+    "laboratory": Source(0.13, 12_000, 3_000),
+    "medicines": Source(0.13, 12_000, 3_000),
     "spellings": Source(0.25, 15_000, 0),
+    "composed": Source(0.12, 12_000, 5_000),
 }
-PATTERNS = ("operations", "laboratory", "medicines", "spellings")
+PATTERNS = ("operations", "laboratory", "medicines", "spellings", "composed")
 
 
 def learning_sources(tested: dict[str, list[Concept]]) -> dict[str, list[Concept]]:
@@ -57,6 +61,7 @@ def learning_sources(tested: dict[str, list[Concept]]) -> dict[str, list[Concept
         "laboratory": load_laboratory(),
         "medicines": load_medicines(drugs),
         "spellings": load_spellings(drugs),
+        "composed": apart_from(load_composed(), forbidden),
     }
 
 
@@ -73,7 +78,8 @@ def strings(concepts: list[Concept], count: int) -> list[str]:
 
 
 def voting_strings(learned: dict[str, list[Concept]]) -> list[str]:
-    """Strings of all sources, some of them also as clinics type them."""
+    """Strings of all sources, some of them also as clinics type them, and what people call analytes."""
     found = [t for n, c in learned.items() for t in strings(c, VOTING_PATTERNS if n in PATTERNS else VOTING)]
     draw = random.Random(0)
-    return found + [telegram(t, draw) for t in draw.sample(found, min(TYPED, len(found)))]
+    typed = [telegram(t, draw) for t in draw.sample(found, min(TYPED, len(found)))]
+    return found + typed + SAID * [t for analyte in usual_analytes() for t in (analyte.name, *analyte.said)]

@@ -36,7 +36,7 @@ from recipe.wording import telling_words
 
 T = TypeVar("T")
 VOCABULARY = 20_480
-STEPS, RUNS = 4800, 2
+STEPS, RUNS = 5200, 2
 CANDIDATES = 25  # of a row
 # Questions of HPO, or as many as dev has. Of ICD-10-CM's, often another code is as right as the one that counts.
 CALIBRATED_ON = 1000

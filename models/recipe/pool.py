@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from rank_bm25 import BM25Okapi
 
-from recipe.sources import Concept, asked_synonyms, fold
+from recipe.asked import asked_synonyms
+from recipe.sources import Concept, fold
 
 POOL_SIZE = 50
 AT_ONCE = 256  # queries
@@ -67,7 +68,7 @@ def ngrams(text: str) -> list[str]:
 
 
 def questions(concepts: list[Concept], index: NgramIndex, splits: Collection[str], count: int) -> list[Question]:
-    """`count` exact synonyms of the concepts of some splits with their pools out of all names."""
+    """Up to `count` exact synonyms of the concepts of some splits with their pools out of all names."""
     asked = asked_synonyms(concepts, splits, count)
     pools = index.nearest([text for text, _ in asked])
     return [

@@ -6,9 +6,7 @@ and all its synonyms out of training, and no held-out string may come back throu
 
 import hashlib
 import importlib.util
-import random
 import re
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,21 +91,15 @@ def package_folder(name: str) -> Path:
 
 
 def read_words(name: str) -> list[str]:
-    """The lines of a list in `words`."""
-    return (Path(__file__).parent / "words" / name).read_text(encoding="utf-8").splitlines()
+    """The lines of a list in `words`, without those that begin with a number sign."""
+    lines = (Path(__file__).parent / "words" / name).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if not line.startswith("#")]
 
 
 def split_of(concept: Concept) -> str:
     """'test', 'dev' or 'train', decided by the concept's id alone."""
     draw = int(hashlib.sha1(f"{SEED}:{concept.id}".encode()).hexdigest()[:8], 16) / 2**32
     return "test" if draw < TEST_SHARE else "dev" if draw < TEST_SHARE + DEV_SHARE else "train"
-
-
-def asked_synonyms(concepts: list[Concept], splits: Collection[str], count: int) -> list[tuple[str, int]]:
-    """`count` exact synonyms of the concepts of some splits, each with its concept's place among all."""
-    place = {c.id: i for i, c in enumerate(concepts)}
-    asked = [(text, place[c.id]) for c in concepts if split_of(c) in splits for text in c.exact]
-    return sorted(random.Random(0).sample(asked, min(count, len(asked))))
 
 
 def held_out_strings(concepts: list[Concept]) -> set[str]:

@@ -21,8 +21,9 @@ from pathlib import Path
 import zstandard
 
 from recipe.coding import load_index_keys
+from recipe.laboratory import Analyte, laboratory
+from recipe.medicines import medicines
 from recipe.ontologies import PROCEDURES, bag_of_words, different, read_mesh, resources
-from recipe.patterns import laboratory, medicines
 from recipe.sources import Concept, load_hpo, load_icd, package_folder, read_words, split_of
 from recipe.spelling import as_read
 from recipe.wording import telegram
@@ -82,7 +83,7 @@ def load_imaging() -> list[Concept]:
 
 def load_tests() -> list[Concept]:
     """Names of laboratory tests, built by a pattern."""
-    return laboratory(read_words("analytes_tested.txt"), "unseen")
+    return laboratory([Analyte(name) for name in read_words("analytes_tested.txt")], "unseen")
 
 
 def load_prescriptions() -> list[Concept]:
