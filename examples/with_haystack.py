@@ -7,7 +7,7 @@ from haystack.document_stores.in_memory import InMemoryDocumentStore
 from aatm_onnx.integrations.haystack import OnnxRanker
 
 store = InMemoryDocumentStore(index="terms")
-names = {"C1": "Bladder stones", "C2": "Stones in the kidney pelvis", "C3": "Kidney cyst"}
+names = {"C1": "Bladder stones", "C2": "Calculus of kidney", "C3": "Kidney cyst"}
 store.write_documents([Document(code, name) for code, name in names.items()])
 
 pipeline = Pipeline()
