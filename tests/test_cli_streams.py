@@ -106,6 +106,16 @@ def test_a_dash_is_standard_output_as_it_is_standard_input(tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="open streams have no names there")
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1"])
+def test_the_name_of_an_open_stream_is_not_that_of_the_file_behind_it(tmp_path: Path, name: str) -> None:
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    done = shell(f">> '{log}'", "q", "a", "--format", "csv", "--output", name)
+    assert done.returncode == 0, done.stderr
+    assert [line.split(",")[0] for line in log.read_text().splitlines()] == ["before", "query", "q"]
+
+
 def test_control_characters_and_newlines_never_reach_the_table() -> None:
     done = run("a\x1b]0;owned\x07", "b\nc", "\x9b31m", "\u202etxt")
     assert len(done.stdout.splitlines()) == 5

@@ -272,6 +272,19 @@ def test_results_on_standard_output_are_alone_there(terms: Path, vocabulary: Pat
     assert "to review" in done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="standard output has no name there")
+def test_so_they_are_where_standard_output_is_a_file(terms: Path, vocabulary: Path) -> None:
+    log = terms.with_name("log")
+    log.write_text("before\n", "utf-8")
+    command = [sys.executable, "-m", "aatm_onnx.cli", "map", terms, "--vocabulary", vocabulary, "--format", "csv",
+               "--output", "/dev/stdout", *COLUMNS, "--model", "retriever"]  # fmt: skip
+    with log.open("ab") as stdout:
+        done = subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    first, *table = log.read_text("utf-8").splitlines()
+    assert (first, len(table), "to review" in done.stderr) == ("before", 6, True)
+
+
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=4), st.floats(0, 1), st.floats(0, 1))
 def test_what_is_accepted_is_above_the_threshold_and_the_margin(

@@ -9,6 +9,9 @@ from typing import IO, BinaryIO
 
 from .. import atomic
 
+# What the caller has open. A redirection may have led it to a file, which is the caller's to append to or to replace.
+_OPEN_ALREADY = ("/dev/stdout", "/dev/stderr", "/dev/fd/", "/proc/self/fd/")
+
 
 @contextlib.contextmanager
 def writing(output: Path | None, *, replace: bool) -> Iterator[IO[str]]:
@@ -46,7 +49,7 @@ def opened(output: Path) -> Iterator[BinaryIO]:
         OSError: naming `output`: it can't be written.
     """
     if is_stream(output):
-        with atomic.named(output), output.open("wb") as stream:
+        with atomic.named(output), output.open("ab") as stream:  # after `>>`, what is there stays
             yield stream
     else:
         with atomic.whole_file(output) as stream:
@@ -64,8 +67,8 @@ def check_folder(output: Path) -> None:
 
 
 def is_stream(output: Path) -> bool:
-    """Whether something is there that must not be replaced by a file: a pipe or a device."""
-    return output.exists() and not output.is_file()
+    """Whether something is there that must not be replaced by a file: a pipe, a device, or an open stream."""
+    return output.exists() and (not output.is_file() or str(output.absolute()).startswith(_OPEN_ALREADY))
 
 
 def _standard_output(replace: bool) -> IO[str]:
