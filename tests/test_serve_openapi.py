@@ -88,3 +88,17 @@ def test_dashboard_and_alerts_ask_for_metrics_that_exist(server: Running) -> Non
         named = set(re.findall(r"\b(?:aatm|process)_\w+", (DEPLOY / file).read_text("utf-8")))
         assert len(named) > 4
         assert not [name for name in named if name not in served and name != "aatm_onnx"]
+
+
+def test_dashboard_and_alerts_see_every_path_that_scores(api: Any) -> None:
+    scoring = {path for path, methods in api["paths"].items() if "post" in methods and "rank" in path} - {
+        "/v1/rerank/batch"  # a stream lasts as long as its client wants
+    }
+    assert {"/rerank", "/v1/reranking"} <= scoring
+    for file in ("grafana/aatm-onnx.json", "prometheus/alerts.yml"):
+        patterns = re.findall(
+            r'aatm_request_seconds_bucket\{endpoint=~\\?"(.*?)\\?"', (DEPLOY / file).read_text("utf-8")
+        )
+        assert patterns
+        for pattern in patterns:
+            assert not [path for path in scoring if not re.fullmatch(pattern, path)]
