@@ -185,7 +185,7 @@ def test_tasks_details_and_pairs_that_are_cut(tmp_path: Path, bundle: Path) -> N
     assert scores[0][0] != scores[1][0]
     assert [[row.get("truncated", False) for row in sorted(line["results"], key=lambda row: row["index"])]
             for line in (own, usual)] == [[False, True]] * 2  # fmt: skip
-    assert b"2 of 4 pairs were cut" in done.stderr
+    assert b"2 of 4 pairs were cut to fit the model; JSONL marks them" in done.stderr
     alike = run(
         "--model",
         bundle,

@@ -188,7 +188,8 @@ def _ranked(items: Iterable[QueryCandidates], reranker: Reranker, no_truncate: b
         pairs, cut = pairs + len(ranking), cut + len(long)
         yield item, ranking
     if cut:
-        warnings.warn(f"{cut} of {pairs} pairs were cut to fit the model; --details says which.", stacklevel=2)
+        which = "JSONL marks them, and CSV does with --details"
+        warnings.warn(f"{cut} of {pairs} pairs were cut to fit the model; {which}.", stacklevel=2)
 
 
 def _writer(
