@@ -14,8 +14,9 @@ def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AATM_ONNX_CACHE", str(tmp_path))
     run_python(README)
-    first, *_ = capsys.readouterr().out.splitlines()
+    first, *_, last = capsys.readouterr().out.splitlines()
     assert first.endswith("Nephrolithiasis")
+    assert last.startswith("Hypoglycemia")
 
 
 def test_shell_blocks_run(tmp_path: Path) -> None:
