@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -88,6 +88,12 @@ def naming_other_encodings(name: str) -> Iterator[None]:
         raise ValueError(
             f"{name} is not UTF-8 ({error.reason}); convert it first: with iconv, or save a spreadsheet as UTF-8 CSV."
         ) from None
+
+
+def listed(columns: Iterable[str]) -> str:
+    """The names of columns, for an error. Where a file has no header, they are its texts: many, or long ones."""
+    names = [name if len(name) <= 60 else f"{name[:57]}..." for name in columns if name.strip()]
+    return ", ".join([*names[:30], *["..."] * (len(names) > 30)]) or "none"
 
 
 def refuse_doubled(name: Path | str, columns: Sequence[str]) -> None:

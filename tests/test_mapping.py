@@ -355,6 +355,24 @@ def test_columns_are_found_or_asked_for(tmp_path: Path) -> None:
         list(read_terms(path))
 
 
+@pytest.mark.parametrize("columns", [["x" * 50_000, "y"], [f"text {number}" for number in range(5_000)]])
+def test_an_error_stays_short_where_a_file_has_texts_for_a_header(
+    tmp_path: Path, vocabulary: Path, columns: list[str]
+) -> None:
+    path, output = tmp_path / "a.csv", tmp_path / "o"
+    path.write_text(f"{','.join(columns)}\n{','.join(columns)}\n", "utf-8")
+    for done in (
+        run("map", path, "--vocabulary", vocabulary, "--output", output, "--model", "retriever"),
+        run("map", path, "--vocabulary", vocabulary, "--output", output, "--code-column", "z"),
+        run("evaluate", "--gold", path, "--vocabulary", vocabulary, "--name-column", columns[-1]),
+        run("index", path, "--output", output),
+        run("rerank", "--input", path),
+    ):
+        assert done.returncode == 1
+        assert columns[0][:50] in done.stderr
+        assert len(done.stderr) < 1_000
+
+
 def test_filters_that_no_concept_meets_together_are_said_before_anything_is_scored(
     terms: Path, vocabulary: Path
 ) -> None:

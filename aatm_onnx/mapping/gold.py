@@ -6,6 +6,7 @@ from itertools import takewhile
 from pathlib import Path
 from urllib.parse import unquote
 
+from ..csv_rows import listed
 from ..vocabulary import Filters, Vocabulary
 from .evaluate import Question
 from .sssom import ATHENA
@@ -49,8 +50,7 @@ def read_gold(
                 continue
             column = concept_column or column_of(row, _CONCEPTS)
             if column not in row:
-                known = ", ".join(row)
-                raise ValueError(f"{path}: no column of concept ids; give --concept-column, one of {known}.")
+                raise ValueError(f"{path}: no column of concept ids; give --concept-column, one of {listed(row)}.")
             if (given := row[column].strip()) in _NOTHING:
                 continue
             concept_id = _without_prefix(given, omop) if vocabulary.concept(given) is None else given

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from ..csv_rows import naming_other_encodings, refuse_doubled, rows_of_file
+from ..csv_rows import listed, naming_other_encodings, refuse_doubled, rows_of_file
 from .term import Approved, Term, column_of, is_tool
 
 USAGI = {"sourceCode", "sourceName", "mappingStatus", "conceptId"}  # by these a file that Usagi saved is known
@@ -54,7 +54,7 @@ def read_terms(path: Path, columns: TermColumns | None = None) -> Iterator[Term]
     frequency = _chosen(path, "frequency", columns.frequency, _FREQUENCIES, names)
     vocabulary = column_of(names, ["source_vocabulary_id"])
     if name is None:
-        raise ValueError(f"{path}: no column is called a name; give --name-column, one of {_listed(names)}.")
+        raise ValueError(f"{path}: no column is called a name; give --name-column, one of {listed(names)}.")
     for number, row in rows:
         text = row[name].strip()
         yield Term(
@@ -83,12 +83,8 @@ def _check_usagi(path: Path, columns: TermColumns) -> None:
 
 def _chosen(path: Path, what: str, given: str | None, usual: tuple[str, ...], names: list[str]) -> str | None:
     if given is not None and given not in names:
-        raise ValueError(f"{path} has no column {given!r} (--{what}-column); its columns are {_listed(names)}.")
+        raise ValueError(f"{path} has no column {given!r} (--{what}-column); its columns are {listed(names)}.")
     return given or column_of(names, usual)
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(filter(str.strip, names)) or "none"
 
 
 def _frequency(path: Path, number: int, value: str) -> int | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..csv_rows import naming_other_encodings, refuse_doubled, rows_of_file
+from ..csv_rows import listed, naming_other_encodings, refuse_doubled, rows_of_file
 from .concept import Concept, Synonym
 from .damage import Damage
 
@@ -122,7 +122,7 @@ def _check_columns(path: Path, header: Sequence[str], columns: Columns) -> None:
     chosen = asdict(columns)
     for what, column in chosen.items():
         if column not in header and (what in ("id", "name") or column != getattr(Columns, what)):
-            given, option = ", ".join(header) or "none", what.removeprefix("concept_")
+            given, option = listed(header), what.removeprefix("concept_")
             raise ValueError(f"{path} has no column {column!r}; its columns are {given}. See --{option}-column.")
     refuse_doubled(path, [column for column in header if column in chosen.values()])
 

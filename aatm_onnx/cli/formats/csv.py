@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 
-from ...csv_rows import numbered_rows, refuse_doubled
+from ...csv_rows import listed, numbered_rows, refuse_doubled
 from ...ranking import RankedDocument
 from ..terminal import printable
 from .item import QueryCandidates, kept_as
@@ -38,7 +38,7 @@ def read(stream: IO[str], name: str, query_column: str, candidate_column: str) -
 def _check_columns(columns: Sequence[str], name: str, *wanted: str) -> None:
     for column in wanted:
         if column not in columns:
-            raise ValueError(f"{name} has no column {column!r}; its columns are {', '.join(columns) or 'none'}.")
+            raise ValueError(f"{name} has no column {column!r}; its columns are {listed(columns)}.")
     refuse_doubled(name, columns)
 
 
