@@ -6,7 +6,7 @@ Some of them nobody has a use for; they teach the parts, so that a word put toge
 import random
 from collections.abc import Iterator
 
-from recipe.sources import Concept, read_words
+from recipe.sources import Concept, read_parts
 
 SAID = 4  # synonyms of a word
 TURNED = 0.5  # of the concepts are named by what the word says, and the word asks for them
@@ -20,7 +20,7 @@ def load_composed() -> list[Concept]:
 
 def of_organs() -> Iterator[tuple[list[str], list[str]]]:
     """Words of each root and ending, and what they say."""
-    parts = word_parts()
+    parts = read_parts("word_parts.txt")
     for root, nouns, adjectives in (line.split(" = ") for line in parts["roots, nouns, adjectives"]):
         for ending, said in (line.split(" = ") for line in parts["endings"]):
             words = [joined(one, ending) for one in root.split()]
@@ -35,7 +35,7 @@ def pairs(nouns: str, adjectives: str) -> Iterator[tuple[str, str]]:
 
 def of_substances() -> Iterator[tuple[list[str], list[str]]]:
     """Too much or too little of each substance."""
-    parts = word_parts()
+    parts = read_parts("word_parts.txt")
     for root, nouns in (line.split(" = ") for line in parts["substances"]):
         for change, said in (line.split(" = ") for line in parts["changes"]):
             before, ending = change.split()
@@ -54,15 +54,3 @@ def one_of(words: list[str], said: list[str], draw: random.Random) -> Concept:
     texts = list(dict.fromkeys(draw.sample(said, min(SAID, len(said)))))
     name, *others = [texts[0], *words] if draw.random() < TURNED else [words[0], *words[1:], *texts]
     return Concept(f"composed:{words[0]}", name, [(text, "EXACT") for text in others])
-
-
-def word_parts() -> dict[str, list[str]]:
-    """The list of them; a line with a colon says what those below it are."""
-    found: dict[str, list[str]] = {}
-    for line in read_words("word_parts.txt"):
-        if line.startswith(": "):
-            kind = line.removeprefix(": ")
-            found[kind] = []
-        else:
-            found[kind].append(line)
-    return found

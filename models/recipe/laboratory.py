@@ -7,7 +7,7 @@ training and test never share it.
 import random
 from dataclasses import dataclass
 
-from recipe.sources import Concept, read_words
+from recipe.sources import Concept, read_parts
 
 OTHERWISE_CALLED = 0.6  # of what people ask for that has another name
 TOLD = 0.9  # of the names say which property is measured
@@ -86,15 +86,10 @@ METHODS = [
 
 
 def usual_analytes() -> list[Analyte]:
-    """What laboratories usually measure; in the list, a line with a colon says where those below it are measured."""
-    found, home = [], ""
-    for line in read_words("analytes.txt"):
-        if line.startswith(": "):
-            home = line.removeprefix(": ")
-        else:
-            name, said = line.split(" = ")
-            found.append(Analyte(name, tuple(said.split(", ")), home))
-    return found
+    """What laboratories usually measure."""
+    parts = read_parts("analytes.txt")
+    lines = ((home, *line.split(" = ")) for home, found in parts.items() for line in found)
+    return [Analyte(name, tuple(said.split(", ")), home) for home, name, said in lines]
 
 
 def laboratory(analytes: list[Analyte], seed: str) -> list[Concept]:

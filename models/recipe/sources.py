@@ -96,6 +96,17 @@ def read_words(name: str) -> list[str]:
     return [line for line in lines if not line.startswith("#")]
 
 
+def read_parts(name: str) -> dict[str, list[str]]:
+    """A list in `words` in parts; a line that begins with a colon names the lines below it."""
+    found: dict[str, list[str]] = {}
+    for line in read_words(name):
+        if line.startswith(": "):
+            found[line.removeprefix(": ")] = part = []
+        else:
+            part.append(line)
+    return found
+
+
 def split_of(concept: Concept) -> str:
     """'test', 'dev' or 'train', decided by the concept's id alone."""
     draw = int(hashlib.sha1(f"{SEED}:{concept.id}".encode()).hexdigest()[:8], 16) / 2**32
