@@ -121,14 +121,14 @@ def reading(command: _Function) -> _Function:
 
 
 def read_of(opened: "Vocabulary", chosen: "Filters", clean: bool, abbreviations: Path | None) -> "Read":
-    """How these options mean that a term is read; `chosen` says which concepts may be found.
+    """How terms are read with these options; `chosen` says which concepts may be found.
 
     Raises:
         ValueError: the abbreviations can't be read.
-        click.UsageError: there are some, but terms are not read.
+        click.UsageError: there are some, but terms are to be matched as they are.
     """
     if abbreviations and not clean:
-        raise click.UsageError("--abbreviations is how terms are read, and --no-clean reads none; leave one out.")
+        raise click.UsageError("--abbreviations does nothing with --no-clean; leave one out.")
     from ..mapping.abbreviations import read_abbreviations
     from ..mapping.cleaning import Reading, TermReader
 

@@ -45,7 +45,8 @@ def _checked_stcm(
 ) -> Iterator[Term]:
     """Pass terms on, and warn of concepts that were approved for some and can't be written."""
     if not filters.vocabularies and "" in vocabulary.categories["vocabulary"]:
-        for concept_id in vocabulary.ids(replace(filters, vocabularies=("",))):
+        concept_id = next(iter(vocabulary.ids(replace(filters, vocabularies=("",)))), None)
+        if concept_id is not None:
             raise ValueError(
                 f"SOURCE_TO_CONCEPT_MAP needs the vocabulary of every concept, and {vocabulary.path} has none for"
                 f" {concept_id}; index it with one, name others with --target-vocabulary, or use --format csv."

@@ -12,7 +12,6 @@ from recipe.sources import Concept, read_parts
 OTHERWISE_CALLED = 0.6  # of what people ask for that has another name
 TOLD = 0.9  # of the names say which property is measured
 UNSAID = 0.7  # of what people ask for says no place, if it is the usual one
-
 SCALES = ("Qn", "Ord", "Nom")
 
 
@@ -127,11 +126,9 @@ class Test:
 
     def formal(self, draw: random.Random) -> str:
         """A short name, a colon-separated one, or a measurement's."""
-        (prop, short_prop, _), (system, short_system, _), (method, short_method, _) = (
-            self.prop,
-            self.system,
-            self.method,
-        )
+        prop, short_prop, _ = self.prop
+        system, short_system, _ = self.system
+        method, short_method, _ = self.method
         return draw.choice(
             (
                 f"{self.analyte} {short_system}-{short_prop}{short_method.replace(' ', '-')}",
@@ -141,7 +138,7 @@ class Test:
         )
 
     def asked(self, called: str, unsaid: float, draw: random.Random) -> str:
-        """As people ask for it, in a share of the cases without the place and all that."""
+        """As people ask for it; a share of them, `unsaid`, gives its name alone."""
         if draw.random() < unsaid:
             return called
         people = [called, draw.choice(self.system[2]), draw.choice(self.method[2])]
