@@ -47,16 +47,25 @@ class Process:
 
 
 @contextmanager
-def serve(*arguments: str | Path, file_bytes: int = -1, **environment: str) -> Iterator[tuple[Process, str]]:
-    """A ready server; `file_bytes` is the most that the system lets it write into a file."""
+def serve(
+    *arguments: str | Path, file_bytes: int = -1, hangup: signal.Handlers = signal.SIG_DFL, **environment: str
+) -> Iterator[tuple[Process, str]]:
+    """A ready server; `file_bytes` is the most that the system lets it write into a file.
+
+    `hangup` is what SIGHUP does when it starts: these tests may themselves run under nohup.
+    """
+
+    def prepare() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+        signal.signal(signal.SIGHUP, hangup)
+
     command = [sys.executable, "-m", "aatm_onnx.cli", "serve", "--port", "0", "--provider", "cpu", *map(str, arguments)]
-    limit = (file_bytes, file_bytes)
     popen = subprocess.Popen(
         command,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **environment},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
+        preexec_fn=prepare,
     )
     process = Process(popen)
     reader = Thread(target=process.read)
@@ -109,14 +118,10 @@ def test_a_signal_finishes_what_was_admitted_and_refuses_what_comes_after(number
 
 
 def test_under_nohup_a_server_goes_on_when_its_terminal_closes() -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does, for the process that is started
-    try:
-        with serve("--model", "bm25") as (process, url):
-            process.popen.send_signal(signal.SIGHUP)
-            time.sleep(0.3)
-            assert httpx.post(f"{url}/rerank", json=ASK).status_code == 200
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    with serve("--model", "bm25", hangup=signal.SIG_IGN) as (process, url):
+        process.popen.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        assert httpx.post(f"{url}/rerank", json=ASK).status_code == 200
 
 
 def test_the_second_signal_ends_at_once() -> None:
