@@ -146,6 +146,19 @@ def test_further_fields_are_kept_whatever_they_are_called(tmp_path: Path) -> Non
     assert [second[name] for name in further] == ["7", '{"of": ["é"]}', "", "X7", "", ""]
 
 
+def test_the_output_is_of_the_format_that_its_name_says(tmp_path: Path) -> None:
+    command = ("rerank", "nails", "small nails", "big nails", "--model", "bm25", "--output")
+    for name in ("out.jsonl", "out.csv", "out.txt", "out.tsv"):
+        run(*command, tmp_path / name)
+    assert json.loads((tmp_path / "out.jsonl").read_text("utf-8"))["query"] == "nails"
+    assert (tmp_path / "out.csv").read_text("utf-8").startswith("query,rank,")
+    assert (tmp_path / "out.txt").read_text("utf-8") == (tmp_path / "out.tsv").read_text("utf-8")
+    run(*command, tmp_path / "told.csv", "--format", "jsonl")
+    assert json.loads((tmp_path / "told.csv").read_text("utf-8"))
+    refused = run(*command, tmp_path / "out.parquet", check=False)
+    assert refused.returncode == 2 and "Parquet is written from Parquet only" in refused.stderr
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 @pytest.mark.parametrize("way", ["file", "pipe"])
 @pytest.mark.parametrize("first", ["", "sep=@"])

@@ -21,7 +21,7 @@ from ..table import TableReranker
 from . import options, parquet
 from .formats import QueryCandidates, csv, further_names, jsonl, table
 from .sink import writing
-from .source import Format, Source, format_of, read_candidates
+from .source import Format, Source, format_of, named_format, read_candidates
 from .terminal import printable
 
 Ranked = tuple[QueryCandidates, list[RankedDocument]]
@@ -39,7 +39,7 @@ _READABLE = click.Path(exists=True, allow_dash=True, path_type=Path)
 @click.option("--query-column", default="query", show_default=True, help="CSV or Parquet column of the query.")
 @click.option("--candidate-column", help="Default: CSV's column candidate, Parquet's list column candidates.")
 @click.option(
-    "--format", "output_format", type=click.Choice(_FORMATS), help="Default: table; for Parquet input, parquet."
+    "--format", "output_format", type=click.Choice(_FORMATS), help="Default: by --output's name, or else table."
 )
 @click.option(
     "--output",
@@ -100,11 +100,11 @@ def command(
         return
     else:
         items = Source(source, chosen, query_column, candidate_column or "candidate")
+    output_format = output_format or _named_by(output) or "table"
     if output_format == "parquet":
         raise click.UsageError("Parquet is written from Parquet only; choose --format jsonl or csv.")
     if output is not None and output.is_dir():
         raise click.UsageError(f"--output {output} is a folder; name a file.")
-    output_format = output_format or "table"
     further, read = _begin(items, output_format, output)
     with (
         load() as reranker,
@@ -127,6 +127,11 @@ def _one_query(query: str | None, arguments: Sequence[str], file: Path | None) -
         raise click.UsageError("Give at least one candidate, as an argument or from --candidates-file.")
     texts = [check_text(text, f"Candidate {index}") for index, text in enumerate(candidates)]
     return QueryCandidates(check_text(query, "QUERY"), texts, [{} for _ in texts])
+
+
+def _named_by(output: Path | None) -> str | None:
+    """The format that the output's name asks for; CSV is written with commas, so ".tsv" asks for none."""
+    return None if output is None or output.suffix.lower() == ".tsv" else named_format(output)
 
 
 def _folder_of_parts(output: Path | None, output_format: str | None, details: bool) -> Path:

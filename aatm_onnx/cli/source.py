@@ -35,9 +35,14 @@ def format_of(path: Path) -> Format:
     """
     if path.is_dir():
         return "parquet"  # of many parts
-    if (chosen := _SUFFIXES.get(path.suffix.lower())) is None:
+    if (chosen := named_format(path)) is None:
         raise click.UsageError(f"Can't tell the format of {path}; give --input-format jsonl, csv or parquet.")
     return chosen
+
+
+def named_format(path: Path) -> Format | None:
+    """The format that a file's suffix names, if it names one."""
+    return _SUFFIXES.get(path.suffix.lower())
 
 
 class Source:
