@@ -7,7 +7,7 @@ import type { Provider } from "./runtime/providers.js";
 export interface OpenOptions {
   /** "cpu" (the default; WebAssembly in browsers) or "webgpu". */
   provider?: Provider;
-  /** Threads that compute; by default one for each CPU that may be used, and one where a browser does not allow more. */
+  /** Threads that compute, never more than CPUs that may be used (the default; browsers: at most four), or than a browser allows. */
   threads?: number;
   /** The instruction of calls that give none; by default the bundle's. */
   task?: string;

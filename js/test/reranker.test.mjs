@@ -123,11 +123,11 @@ test("no more threads than a container's quota allows", async (context) => {
   for (const [quota, threads] of [["50000 100000\n", 1], ["max 100000\n", availableParallelism()]]) {
     context.mock.method(fs, "readFileSync", () => quota);
     syncBuiltinESMExports();
-    const opened = await Reranker.open(DEFAULT_MODEL);
+    const opened = await Promise.all([undefined, 1e6].map((asked) => Reranker.open(DEFAULT_MODEL, { threads: asked })));
     context.mock.restoreAll();
     syncBuiltinESMExports();
-    assert.equal(opened.description.threads, threads);
-    await opened.close();
+    assert.deepEqual(opened.map((each) => each.description.threads), [threads, threads]);
+    for (const each of opened) await each.close();
   }
 });
 

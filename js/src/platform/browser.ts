@@ -4,8 +4,8 @@ import { type Source, UrlSource } from "../bundle/source.js";
 import { BundleError, ProviderError } from "../errors.js";
 import { type Ort, type Provider, Runtime } from "../runtime/providers.js";
 
-/** More threads than this only wait for each other at batches of a few hundred tokens. */
-const MOST_THREADS = 4;
+/** By default: more only wait for each other at batches of a few hundred tokens. */
+export const MOST_THREADS = 4;
 
 let started: number | undefined; // WebAssembly's threads, which start with the page's first session
 
@@ -34,5 +34,5 @@ export function openSource(place: string | URL, packed: readonly string[]): Sour
 
 /** One where the page is not isolated from others (COOP and COEP headers), which threads of WebAssembly need. */
 export function usableThreads(): number {
-  return globalThis.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1) : 1;
+  return globalThis.crossOriginIsolated ? navigator.hardwareConcurrency || 1 : 1;
 }
