@@ -110,6 +110,18 @@ def test_every_format_holds_what_a_person_decided(tmp_path: Path, vocabulary: Vo
     ]
 
 
+def test_codes_that_the_table_can_t_hold_are_named(tmp_path: Path, vocabulary: Vocabulary) -> None:
+    long = "Renal cyst " + "x" * 40
+    stcm = ("stcm", "--source-vocabulary", "MINE")
+    with pytest.warns(
+        UserWarning, match=f"1 of the source codes are longer than the 50 characters .* the first is '{long}'"
+    ):
+        mapped(vocabulary, tmp_path, f"name\n{long}\n{long}\n{long[:50]}\n", *stcm)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mapped(vocabulary, tmp_path, f"name,code\n{long},7\n", *stcm)
+
+
 def test_what_this_tool_accepted_is_not_called_reviewed(tmp_path: Path, vocabulary: Vocabulary) -> None:
     accepted = mapped(
         vocabulary, tmp_path, "code,name\n1,Renal cyst\n2,Hypertension\n", "usagi", "--accept-above", "0.9"

@@ -10,6 +10,7 @@ from ..vocabulary import Filters, Vocabulary
 from .term import Term
 from .writers import ParquetWriter
 
+_STCM_CODE = 50  # characters of source_code in OMOP CDM 5.4: varchar(50)
 _NUMBER = re.compile(r"-?[0-9]+")
 
 
@@ -43,7 +44,7 @@ def checked(
 def _checked_stcm(
     terms: Iterable[Term], source_vocabulary: str, vocabulary: Vocabulary, filters: Filters
 ) -> Iterator[Term]:
-    """Pass terms on, and warn of concepts that were approved for some and can't be written."""
+    """Pass terms on; warn of approved concepts that can't be written, and of codes that a database would not take."""
     if not filters.vocabularies and "" in vocabulary.categories["vocabulary"]:
         concept_id = next(iter(vocabulary.ids(replace(filters, vocabularies=("",)))), None)
         if concept_id is not None:
@@ -52,6 +53,7 @@ def _checked_stcm(
                 f" {concept_id}; index it with one, name others with --target-vocabulary, or use --format csv."
             )
     left_out: list[tuple[str, str]] = []
+    long_codes: dict[str, None] = {}
     for term in terms:
         if not (term.vocabulary or source_vocabulary):
             raise ValueError("SOURCE_TO_CONCEPT_MAP needs the source's vocabulary: give --source-vocabulary.")
@@ -59,7 +61,15 @@ def _checked_stcm(
             concept = vocabulary.concept(each.concept_id)
             if concept is None or not concept.vocabulary:
                 left_out.append((term.name, each.concept_id))
+        if len(term.code) > _STCM_CODE:
+            long_codes[term.code] = None
         yield term
+    if long_codes:
+        warnings.warn(
+            f"{len(long_codes)} of the source codes are longer than the {_STCM_CODE} characters of SOURCE_TO_CONCEPT_MAP's"
+            f" source_code, the first is {next(iter(long_codes))!r}: a database may refuse them; give a --code-column.",
+            stacklevel=2,
+        )
     if left_out:
         name, concept_id = left_out[0]
         warnings.warn(
