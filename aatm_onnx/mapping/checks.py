@@ -66,8 +66,9 @@ def _checked_stcm(
         yield term
     if long_codes:
         warnings.warn(
-            f"{len(long_codes)} of the source codes are longer than the {_STCM_CODE} characters of SOURCE_TO_CONCEPT_MAP's"
-            f" source_code, the first is {next(iter(long_codes))!r}: a database may refuse them; give a --code-column.",
+            f"{len(long_codes)} of the source codes are longer than the {_STCM_CODE} characters of"
+            f" SOURCE_TO_CONCEPT_MAP's source_code, the first is {next(iter(long_codes))!r}: a database may refuse"
+            " them; give a --code-column.",
             stacklevel=2,
         )
     if left_out:
