@@ -3,10 +3,11 @@
     python benchmarks/blend.py
 
 A candidate that was found by a synonym is asked about twice (aatm_onnx/vocabulary/both_names.py): "found" is the share
-of the found name's score beside the preferred name's, and "similarity" what the search's similarity adds; 0.5 and 0 is
-the order of `map`. A choice may only be made on terms that development may look at: concepts of HPO and ICD-10-CM held
-out for it ("dev"), of each one synonym, so that "all" keeps its others. The terminologies that training never saw show
-what a choice does to them. "names" and "all" are the vocabularies of benchmarks/mapping.py.
+of the found name's score beside the preferred name's, and "similarity" what the search's similarity adds. "decimals" of
+that count, and what agrees in them keeps the search's order; 0.5, 0 and all of them is the order of `map`. A choice may
+only be made on terms that development may look at: concepts of HPO, ICD-10-CM and drugs held out for it ("dev"), of
+each one synonym, so that "all" keeps its others. The terminologies that training never saw show what a choice does to
+them. "names" and "all" are the vocabularies of benchmarks/mapping.py.
 Needs what `make .venv/eval-ready` installs, for its data.
 """
 
@@ -26,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
 from mapping import drawn, items  # noqa: E402
+from recipe.drugs import load_drugs  # noqa: E402
 from recipe.sources import load_hpo, load_icd, split_of  # noqa: E402
 from recipe.unseen import UNSEEN  # noqa: E402
 
@@ -34,9 +36,10 @@ from aatm_onnx.mapping.propose import TEXTS_AT_ONCE  # noqa: E402
 from aatm_onnx.reranker import Reranker  # noqa: E402
 from aatm_onnx.vocabulary import Match, Vocabulary, build_vocabulary  # noqa: E402
 
-ORDERS = (  # share of the found name's score, share of the similarity
-    *((0.5, 0.0), (0.5, 0.02), (0.5, 0.1), (0.5, 0.3), (0.5, 1.0)),
-    *((0.25, 0.0), (0.25, 0.02), (0.25, 0.1), (0.0, 0.0), (0.0, 0.1)),
+ALL = 15  # decimals
+ORDERS = (  # share of the found name's score, share of the similarity, decimals
+    *((0.5, 0.0, ALL), (0.5, 0.0, 2), (0.5, 0.02, ALL), (0.5, 0.1, ALL), (0.5, 1.0, ALL)),
+    *((0.25, 0.0, ALL), (0.25, 0.0, 2), (0.25, 0.02, ALL), (0.0, 0.0, ALL)),
 )
 Answers = list[NDArray[np.float64]]  # of each term (candidates, 4): similarity, found name's, preferred name's, right
 
@@ -70,9 +73,10 @@ def _table(matches: list[Match], scores: list[float], right: str) -> NDArray[np.
     return np.array(rows, np.float64).reshape(-1, 4)
 
 
-def hit(answers: Answers, found: float, similarity: float) -> float:
+def hit(answers: Answers, found: float, similarity: float, decimals: int) -> float:
     """Hit@1 of an order."""
-    keys = [(1 - found) * row[:, 2] + found * row[:, 1] + similarity * row[:, 0] for row in answers]
+    sums = ((1 - found) * row[:, 2] + found * row[:, 1] + similarity * row[:, 0] for row in answers)
+    keys = [np.round(each, decimals) for each in sums]
     return float(np.mean([len(row) > 0 and row[np.argmax(key), 3] for row, key in zip(answers, keys, strict=True)]))
 
 
@@ -81,9 +85,9 @@ def main() -> None:
     parser.add_argument("--terms", type=int, default=500, help="of each terminology that training never saw")
     options = parser.parse_args()
     reranker = load_reranker("default", provider="cpu")
-    for number, label in enumerate(("found", "similarity")):
-        print(f"{label:<34}" + "".join(f"{order[number]:>7.2f}" for order in ORDERS) + f"{'search':>8}")
-    dev = {"HPO, dev": load_hpo, "ICD-10-CM, dev": load_icd}
+    for number, label in enumerate(("found", "similarity", "decimals")):
+        print(f"{label:<34}" + "".join(f"{order[number]:>7g}" for order in ORDERS) + f"{'search':>8}")
+    dev = {"HPO, dev": load_hpo, "ICD-10-CM, dev": load_icd, "drugs, dev": load_drugs}
     for name, load in {**dev, **UNSEEN}.items():
         concepts = load()
         terms = one_each(concepts) if name in dev else drawn(concepts, ("test", "train"), options.terms)

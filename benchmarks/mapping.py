@@ -3,8 +3,8 @@
     python benchmarks/mapping.py                     the default model, BM25 and the retriever alone
     ... --model DIR                                  also another bundle
 
-The terms are synonyms of the protocol of models/evaluate.py: of HPO's and ICD-10-CM's held-out concepts, and of the
-lists that training never saw. "names": the vocabulary holds only the concepts' names, the
+The terms are synonyms of the protocol of models/evaluate.py: of the held-out concepts of HPO, ICD-10-CM and drugs, and
+of the lists that training never saw. "names": the vocabulary holds only the concepts' names, the
 model card's protocol. "all": it also holds every synonym but the terms asked for, as a real vocabulary does.
 "found" is recall@50. "MB" is the most memory of the process until then, with the terminology's own data.
 "at 95 %" is the largest share of terms that can be accepted by a threshold with 95 % of them right: chosen with the
@@ -28,6 +28,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
 from process_memory import kibibytes  # noqa: E402
 from recipe.asked import asked_synonyms  # noqa: E402
+from recipe.drugs import load_drugs  # noqa: E402
 from recipe.sources import fold, load_hpo, load_icd  # noqa: E402
 from recipe.unseen import UNSEEN  # noqa: E402
 
@@ -71,7 +72,7 @@ def main() -> None:
     rerankers = {"the retriever alone": None, "BM25": load_reranker("bm25")}
     rerankers |= {name: load_reranker(name, provider="cpu") for name in ["default", *options.model]}
     heads = ("Hit@1", "Hit@5", "MRR", "found", "at 95 %", "above", "terms/s", "MB")
-    for name, load in {**UNSEEN, "HPO": load_hpo, "ICD-10-CM": load_icd}.items():
+    for name, load in {**UNSEEN, "drugs": load_drugs, "HPO": load_hpo, "ICD-10-CM": load_icd}.items():
         concepts = load()
         unseen = name in UNSEEN
         terms = drawn(concepts, ("test", "train") if unseen else ("test",), options.terms)

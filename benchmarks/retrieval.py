@@ -36,12 +36,13 @@ SLOW, LONG = 50, 1_000_000  # ms a query, names
 def recall(only: list[str]) -> None:
     """Print recall@50 of every way on the terminologies of the model card."""
     from recipe.asked import asked_synonyms
+    from recipe.drugs import load_drugs
     from recipe.pool import NgramIndex, questions
     from recipe.sources import load_hpo, load_icd
     from recipe.unseen import UNSEEN
 
     columns = {}
-    for name, load in {"HPO": load_hpo, "ICD-10-CM": load_icd, **UNSEEN}.items():
+    for name, load in {"HPO": load_hpo, "ICD-10-CM": load_icd, "drugs": load_drugs, **UNSEEN}.items():
         concepts = load()
         names = [concept.name for concept in concepts]
         unseen = name in UNSEEN

@@ -21,6 +21,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent
 sys.path[:0] = [str(ROOT), str(ROOT.parent)]
 
+from recipe.drugs import load_drugs  # noqa: E402
+from recipe.learning import learned_strings  # noqa: E402
 from recipe.pool import (  # noqa: E402
     NgramIndex,
     Question,
@@ -32,6 +34,7 @@ from recipe.pool import (  # noqa: E402
     questions,
 )
 from recipe.sources import load_hpo, load_icd  # noqa: E402
+from recipe.spelling import as_read  # noqa: E402
 from recipe.unseen import UNSEEN, wrong_pairs  # noqa: E402
 from reliability import Bins, write_plot  # noqa: E402
 
@@ -115,14 +118,15 @@ def sure_pairs(items: list[Question], scorer: Scorer) -> None:
 
 
 def wrong(scorer: Scorer) -> None:
-    """Print how many curated wrong pairs score above 0.9, without those whose texts are the same words."""
+    """Print how many curated wrong pairs score above 0.9, with and without what training knew or nothing can tell."""
     pairs = wrong_pairs()
     scores = np.array([row[0] for row in scorer([Question(a, [b], None) for a, b in pairs])])
-    print(f"\n{len(pairs)} curated wrong pairs (biomappings): {(scores > 0.9).mean():.2%} above 0.9", end="")
-    print(f", {(scores > 0.5).mean():.2%} above 0.5")
+    new = np.array([{as_read(a), as_read(b)}.isdisjoint(learned_strings()) for a, b in pairs])
     told = np.array([bare(a) != bare(b) for a, b in pairs])
-    print(f"without the {(~told).sum()} that differ in case, punctuation and spaces alone: ", end="")
-    print(f"{(scores[told] > 0.9).mean():.2%} above 0.9")
+    print("\ncurated wrong pairs (biomappings), and those that differ in more than case, punctuation and spaces")
+    for label, some in (("all", new | True), ("neither text in training", new)):
+        shares = (f"{which.sum()} pairs, {(scores[which] > 0.9).mean():.2%} above 0.9" for which in (some, some & told))
+        print(f"{label:<26}" + "; ".join(shares))
 
 
 def bare(text: str) -> str:
@@ -143,7 +147,12 @@ def main() -> None:
         scorers["all-MiniLM-L6-v2 cosine"] = minilm_scorer()
     scorers["this model"] = bundle_scorer(options.bundle)  # last: its scores are what figures() returns
     curves = {}
-    for name, load in (("HPO, held-out concepts", load_hpo), ("ICD-10-CM, held-out codes", load_icd)):
+    held_out = {
+        "HPO, held-out concepts": load_hpo,
+        "ICD-10-CM, held-out codes": load_icd,
+        "Drugs, held out": load_drugs,
+    }
+    for name, load in held_out.items():
         concepts = load()
         items = questions(concepts, NgramIndex([c.name for c in concepts]), (options.split,), options.queries)
         curves[name] = reliability(name, items, figures(name, items, scorers))

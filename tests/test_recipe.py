@@ -19,12 +19,13 @@ from aatm_onnx.tokenizer import read_tokenizer, token_ids
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "models"))
 
-from recipe.asked import asked_synonyms
+from recipe.asked import listed_words, to_ask
 from recipe.batches import Encoder, make_bags
 from recipe.calibrate import Scale, fit_scale, with_scale
 from recipe.checkpoint import Config, open_model, save_checkpoint
 from recipe.composed import joined, load_composed
 from recipe.foreign import as_salt, foreign, in_two
+from recipe.generated import load_medicines
 from recipe.laboratory import Analyte, laboratory, usual_analytes
 from recipe.means import Joints, Start, Taught, likeness, means, train_words
 from recipe.medicines import FORMS, STRENGTHS, Product, medicines, prescription
@@ -313,7 +314,12 @@ def test_the_usual_test_is_asked_for_without_its_place() -> None:
 
 @pytest.mark.parametrize(
     ("root", "ending", "word"),
-    [("gastr", "scopy", "gastroscopy"), ("cardi", "itis", "carditis"), ("nephr", "ectomy", "nephrectomy")],
+    [
+        ("gastr", "scopy", "gastroscopy"),
+        ("calci", "uria", "calciuria"),
+        ("cardi", "itis", "carditis"),
+        ("nephr", "ectomy", "nephrectomy"),
+    ],
 )
 def test_words_are_put_together_from_their_parts(root: str, ending: str, word: str) -> None:
     assert joined(root, ending) == word
@@ -322,12 +328,20 @@ def test_words_are_put_together_from_their_parts(root: str, ending: str, word: s
 def test_words_put_together_say_what_they_mean() -> None:
     concepts = {text: set(c.strings) for c in load_composed() for text in c.strings}
     assert concepts["nephrectomy"] & {"removal of kidney", "kidney removal", "excision of kidney", "renal resection"}
+    assert concepts["hypercalciuria"] & {"high calcium in urine", "elevated urine calcium", "increased urinary calcium"}
     assert concepts["hyperkalemia"] & {"high blood potassium", "high potassium in blood", "elevated potassium"}
 
 
-def test_what_the_lists_of_words_have_is_not_asked() -> None:
-    concepts = [Concept("1", "leukocyte", [("WBC", "EXACT"), ("white corpuscle", "EXACT")])]
-    assert asked_synonyms(concepts, ("train", "dev", "test"), 5) == [("white corpuscle", 0)]
+def test_what_training_has_is_not_asked() -> None:
+    concepts = [Concept("1", "leukocyte", [("Cells, white", "EXACT"), ("white corpuscle", "EXACT")])]
+    assert to_ask(concepts, ("train", "dev", "test"), 5, {as_read("white cell")}) == [("white corpuscle", 0)]
+    assert "wbc" in listed_words()
+
+
+def test_products_are_of_drugs_that_are_not_held_out() -> None:
+    concepts = load_medicines(["metoprolol", "warfarin"], held_out={as_read("metoprolol")})
+    texts = " ".join(text.lower() for c in concepts for text in c.strings)
+    assert "warfarin" in texts and "metoprolol" not in texts
 
 
 def test_a_word_that_two_names_differ_in_makes_another_thing() -> None:

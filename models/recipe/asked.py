@@ -5,20 +5,28 @@ from collections.abc import Collection
 from functools import cache
 
 from recipe.laboratory import usual_analytes
+from recipe.learning import learned_strings
 from recipe.sources import Concept, split_of
 from recipe.spelling import as_read
 from recipe.wording import BY_LONG
 
 
 def asked_synonyms(concepts: list[Concept], splits: Collection[str], count: int) -> list[tuple[str, int]]:
-    """Exact synonyms of the concepts of some splits, each with its concept's place among all.
+    """Up to `count` exact synonyms of the concepts of some splits, each with its concept's place among all.
 
-    `count` are drawn, and those that the recipe's lists of words have are not asked.
+    What training has is not asked.
     """
+    return to_ask(concepts, splits, count, learned_strings() | listed_words())
+
+
+def to_ask(
+    concepts: list[Concept], splits: Collection[str], count: int, learned: Collection[str]
+) -> list[tuple[str, int]]:
+    """The same without what these strings, as they are read, have."""
     place = {c.id: i for i, c in enumerate(concepts)}
-    asked = [(text, place[c.id]) for c in concepts if split_of(c) in splits for text in c.exact]
-    drawn = sorted(random.Random(0).sample(asked, min(count, len(asked))))
-    return [(text, at) for text, at in drawn if as_read(text) not in listed_words()]
+    of_splits = [(text, place[c.id]) for c in concepts if split_of(c) in splits for text in c.exact]
+    asked = [(text, at) for text, at in of_splits if as_read(text) not in learned]
+    return sorted(random.Random(0).sample(asked, min(count, len(asked))))
 
 
 @cache

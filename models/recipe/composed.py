@@ -39,12 +39,13 @@ def of_substances() -> Iterator[tuple[list[str], list[str]]]:
     for root, nouns in (line.split(" = ") for line in parts["substances"]):
         for change, said in (line.split(" = ") for line in parts["changes"]):
             before, ending = change.split()
-            yield [before + joined(root, ending)], [s.format(n=n) for s in said.split(", ") for n in nouns.split(", ")]
+            of_it = root.split()[-1 if ending == "uria" else 0]  # "kalemia", but "kaliuria"
+            yield [before + joined(of_it, ending)], [s.format(n=n) for s in said.split(", ") for n in nouns.split(", ")]
 
 
 def joined(root: str, ending: str) -> str:
     """A root with an ending, "gastr-o-scopy"."""
-    if ending[0] not in "aeio":
+    if ending[0] not in "aeiou":
         return f"{root}o{ending}"
     return root.removesuffix(ending[0]) + ending
 

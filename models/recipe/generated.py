@@ -1,4 +1,4 @@
-"""Training terminologies built by pattern: laboratory tests, medicines and substances that no test list has."""
+"""Training terminologies built by pattern: laboratory tests, medicines and spellings of substances."""
 
 import random
 import re
@@ -10,7 +10,7 @@ from recipe.ontologies import load_substances, read_mesh
 from recipe.sources import Concept
 from recipe.spelling import as_read
 
-ORGANISMS, SUBSTANCES, INVENTED = 300, 1500, 700
+ORGANISMS, DRUGS, SUBSTANCES, INVENTED = 300, 1200, 500, 500
 SPELT_REAL, SPELT_INVENTED = 5000, 2500
 ONE_WORD = re.compile(r"[A-Za-z]{5,14}")
 OF_ORGANISMS = ("Ab", "Ab.IgG", "Ab.IgM", "Ag", "DNA", "RNA", "identified", "Ab.IgE", "rRNA")
@@ -24,26 +24,26 @@ def load_laboratory() -> list[Concept]:
     return laboratory([*usual_analytes(), *map(Analyte, traces)], "learned")
 
 
-def load_medicines(drugs: set[str]) -> list[Concept]:
-    """Products of chemicals that are no drugs, and of substances that do not exist."""
+def load_medicines(drugs: list[str], held_out: set[str]) -> list[Concept]:
+    """Products of the first of these drugs, of other chemicals, and of substances that do not exist."""
     draw = random.Random(0)
-    real = [c.name.lower() for c in load_substances() if ONE_WORD.fullmatch(c.name) and as_read(c.name) not in drugs]
-    invented = [invent(draw) for _ in range(INVENTED)]
-    return medicines([*draw.sample(real, SUBSTANCES), *(n for n in invented if as_read(n) not in drugs)], "learned")
+    real = [c.name.lower() for c in load_substances() if ONE_WORD.fullmatch(c.name)]
+    names = [*drugs[:DRUGS], *draw.sample(real, SUBSTANCES), *(invent(draw) for _ in range(INVENTED))]
+    return medicines([name for name in dict.fromkeys(names) if as_read(name) not in held_out], "learned")
 
 
-def load_spellings(drugs: set[str]) -> list[Concept]:
-    """Chemicals that are no drugs, and substances that do not exist, with other spellings of theirs and their salts."""
+def load_spellings(held_out: set[str]) -> list[Concept]:
+    """Chemicals, and substances that do not exist, with other spellings of theirs and their salts."""
     draw = random.Random(1)
     real = {c.name.lower() for c in load_substances() if ONE_WORD.fullmatch(c.name)}
     names = [*draw.sample(sorted(real), min(SPELT_REAL, len(real))), *(invent(draw) for _ in range(SPELT_INVENTED))]
-    names = [name for name in dict.fromkeys(names) if len(name) > 6 and as_read(name) not in drugs]
+    names = [name for name in dict.fromkeys(names) if len(name) > 6 and as_read(name) not in held_out]
     concepts = []
     for name in names:
         salt = as_salt(name, draw)
         texts = {foreign(name, draw), foreign(salt, draw) if draw.random() < 0.2 else salt}
         texts |= {in_two(name, draw)} if draw.random() < 0.3 else set()
-        known = {as_read(name)} | (drugs & {as_read(t) for t in texts})
+        known = {as_read(name)} | (held_out & {as_read(t) for t in texts})
         concepts.append(
             Concept(f"spelt:{name}", name, [(t, "EXACT") for t in sorted(texts) if as_read(t) not in known])
         )

@@ -6,16 +6,18 @@ from functools import cache
 
 from recipe.coding import load_operations, short_titles
 from recipe.composed import load_composed
+from recipe.drugs import held_out_words, load_drugs, substances_of_drugs
 from recipe.generated import load_laboratory, load_medicines, load_spellings
 from recipe.laboratory import usual_analytes
-from recipe.ontologies import apart_from, load_go, load_mesh, load_mondo, load_substances, without_words
+from recipe.ontologies import apart_from, load_chemicals, load_go, load_mesh, load_mondo, load_substances, without_words
 from recipe.sources import Concept, held_out_strings, load_hpo, load_icd, refuse_forbidden, training_concepts
 from recipe.spelling import as_read
-from recipe.unseen import LONG_WORD, unseen_strings
+from recipe.unseen import tested_analytes, unseen_strings
 from recipe.wording import telegram
 
-VOTING, VOTING_PATTERNS, TYPED = 20_000, 4_000, 20_000  # strings of a source that have a say in tokenizer and rarity
+VOTING, VOTING_LESS, TYPED = 20_000, 5_000, 20_000  # strings of a source that have a say in tokenizer and rarity
 SAID = 20  # votes of what people call an analyte, so that "WBC" is one token
+SOLD, OFTEN = 8, 1000  # votes of a drug's name, and of how many drugs: those with most names are the commonest
 
 
 @dataclass
@@ -27,13 +29,16 @@ class Source:
     taught: int  # of its strings whose meaning MiniLM tells, at most
 
 
+HELD_OUT = {"hpo": load_hpo, "icd": load_icd, "drugs": load_drugs}  # of which some concepts are for testing
 SOURCES = {
     "hpo": Source(0.5, 30_000, 25_000),
     "icd": Source(0.65, 24_000, 25_000),
     "mondo": Source(0.35, 45_000, 40_000),
     "mesh": Source(0.2, 16_000, 31_000),
     "go": Source(0.06, 8_000, 12_000),
-    "substances": Source(0.15, 15_000, 8_000),
+    "drugs": Source(0.12, 30_000, 12_000),
+    "chemicals": Source(0.06, 16_000, 8_000),
+    "substances": Source(0.1, 15_000, 8_000),
     "operations": Source(0.04, 6_000, 4_000),
     "laboratory": Source(0.13, 12_000, 3_000),
     "medicines": Source(0.13, 12_000, 3_000),
@@ -41,25 +46,27 @@ SOURCES = {
     "composed": Source(0.12, 12_000, 5_000),
 }
 PATTERNS = ("operations", "laboratory", "medicines", "spellings", "composed")
+LESS_HEARD = (*PATTERNS, "drugs", "chemicals")  # tokens for their brands would be lost to other words
 
 
-def learning_sources(tested: dict[str, list[Concept]]) -> dict[str, list[Concept]]:
-    """What there is to learn from: nothing that is held out or stands in a terminology that is to stay unseen."""
-    forbidden = forbidden_strings()
-    drugs = {text for text in unseen_strings() if LONG_WORD.fullmatch(text)}
-    learned = {n: training_concepts(c, forbidden) for n, c in tested.items()}
+def learning_sources() -> dict[str, list[Concept]]:
+    """What there is to learn from: nothing that is held out."""
+    forbidden, drugs = forbidden_strings(), held_out_words()
+    learned = {n: training_concepts(load(), forbidden) for n, load in HELD_OUT.items()}
     short = short_titles()
     for concept in learned["icd"]:
         if (title := short.get(concept.id)) and as_read(title) not in forbidden:
             concept.synonyms.append((title, "EXACT"))
     more = {"mondo": load_mondo(), "mesh": load_mesh(), "go": load_go()}
+    more["chemicals"] = without_words(load_chemicals(), drugs)
     more["substances"] = without_words(load_substances(), drugs)[::3]
     learned |= {n: apart_from(c, forbidden) for n, c in more.items()}
+    learned["drugs"] = without_words(learned["drugs"], drugs)
     refuse_forbidden(learned, forbidden)
     return learned | {
         "operations": load_operations(),
         "laboratory": load_laboratory(),
-        "medicines": load_medicines(drugs),
+        "medicines": load_medicines(substances_of_drugs(held_out=False), drugs),
         "spellings": load_spellings(drugs),
         "composed": apart_from(load_composed(), forbidden),
     }
@@ -67,8 +74,20 @@ def learning_sources(tested: dict[str, list[Concept]]) -> dict[str, list[Concept
 
 @cache
 def forbidden_strings() -> set[str]:
-    """Every string that is held out, or stands in a terminology that is to stay unseen, as it is read."""
-    return set.union(*(held_out_strings(load()) for load in (load_hpo, load_icd))) | unseen_strings()
+    """Every string that is held out, as it is read."""
+    held_out = set.union(*(held_out_strings(load()) for load in HELD_OUT.values()))
+    return held_out | {as_read(name) for name in tested_analytes()}
+
+
+@cache
+def learned_strings() -> set[str]:
+    """Every string of what there is to learn from, as it is read: no test asks it."""
+    return {as_read(t) for concepts in learning_sources().values() for c in concepts for t in c.strings}
+
+
+def untold_strings() -> set[str]:
+    """What a test may ask, as it is read: MiniLM may not tell what it means."""
+    return forbidden_strings() | (unseen_strings() - learned_strings())
 
 
 def strings(concepts: list[Concept], count: int) -> list[str]:
@@ -79,7 +98,8 @@ def strings(concepts: list[Concept], count: int) -> list[str]:
 
 def voting_strings(learned: dict[str, list[Concept]]) -> list[str]:
     """Strings of all sources, some of them also as clinics type them, and what people call analytes."""
-    found = [t for n, c in learned.items() for t in strings(c, VOTING_PATTERNS if n in PATTERNS else VOTING)]
+    found = [t for n, c in learned.items() for t in strings(c, VOTING_LESS if n in LESS_HEARD else VOTING)]
     draw = random.Random(0)
     typed = [telegram(t, draw) for t in draw.sample(found, min(TYPED, len(found)))]
-    return found + typed + SAID * [t for analyte in usual_analytes() for t in (analyte.name, *analyte.said)]
+    said = [t for analyte in usual_analytes() for t in (analyte.name, *analyte.said)]
+    return found + typed + SAID * said + SOLD * substances_of_drugs(held_out=False)[:OFTEN]

@@ -22,11 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from recipe.batches import Encoder, make_bags
 from recipe.calibrate import Scale, fit_scale, with_scale
 from recipe.checkpoint import Config, save_checkpoint
-from recipe.learning import PATTERNS, SOURCES, forbidden_strings, learning_sources, strings, voting_strings
+from recipe.learning import PATTERNS, SOURCES, learning_sources, strings, untold_strings, voting_strings
 from recipe.means import Joints, Start, Taught, likeness, means, train_words
 from recipe.pool import NgramIndex, Question, questions
 from recipe.rows import Draw, Terminology, make_terminology
-from recipe.sources import Concept, load_hpo, load_icd
+from recipe.sources import Concept, load_hpo
 from recipe.spelling import as_read
 from recipe.teaching import everyday_words, taught_texts, told
 from recipe.tokenizer import train_tokenizer
@@ -35,8 +35,8 @@ from recipe.wired import WIDTH, wired_weights
 from recipe.wording import telling_words
 
 T = TypeVar("T")
-VOCABULARY = 20_480
-STEPS, RUNS = 5200, 2
+VOCABULARY = 22_528
+STEPS, RUNS = 5600, 2
 CANDIDATES = 25  # of a row
 # Questions of HPO, or as many as dev has. Of ICD-10-CM's, often another code is as right as the one that counts.
 CALIBRATED_ON = 1000
@@ -50,7 +50,8 @@ def dev_questions(concepts: list[Concept], count: int) -> list[Question]:
 
 def voting_words(learned: dict[str, list[Concept]]) -> list[str]:
     """What the tokenizer is made from: strings of all sources, and everyday words that no test asks for."""
-    return [*voting_strings(learned), *(w for w in everyday_words() if as_read(w) not in forbidden_strings())]
+    untold = untold_strings()
+    return [*voting_strings(learned), *(w for w in everyday_words() if as_read(w) not in untold)]
 
 
 def start(encoder: Encoder, voting: list[str], taught: Taught) -> Start:
@@ -93,7 +94,7 @@ def learn(options: argparse.Namespace, learned: dict[str, list[Concept]], encode
     ]
     encoder.learn(sorted({t for s in terms for t in [*s.queries, *(c.name for c in s.concepts)]}))
     given = [text for n, c in learned.items() for text in strings(c, SOURCES[n].taught)]
-    texts = kept(work / "texts.pkl", lambda: taught_texts(given, everyday_words(), forbidden_strings()))
+    texts = kept(work / "texts.pkl", lambda: taught_texts(given, everyday_words(), untold_strings()))
     vectors = kept(work / "told.pkl", lambda: told(texts))
     taught = Taught(encoder.ids(texts), torch.from_numpy(vectors))
     begin = kept(work / "start.pkl", lambda: start(encoder, voting_strings(learned), taught))
@@ -117,13 +118,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=SOURCES, default=list(SOURCES), help="learn from these alone")
     options = parser.parse_args()
     begun, work = time.time(), options.out / "work"
-    tested = {"hpo": load_hpo(), "icd": load_icd()}
-    sources = kept(work / "sources.pkl", lambda: learning_sources(tested))
+    sources = kept(work / "sources.pkl", learning_sources)
     learned = {n: sources[n] for n in options.only}
     saved = kept(work / "tokenizer.pkl", lambda: train_tokenizer(voting_words(learned), VOCABULARY).to_str())
     encoder = Encoder(Tokenizer.from_str(saved))
     vectors = kept(work / "vectors.pkl", lambda: learn(options, learned, encoder))
-    asked = dev_questions(tested["hpo"], CALIBRATED_ON)
+    asked = dev_questions(load_hpo(), CALIBRATED_ON)
     meeting = joints(encoder.tokenizer, WIDTH, WIDTH - MEANING)
     scale = calibration(vectors, meeting, encoder, asked)
     print(scale, flush=True)

