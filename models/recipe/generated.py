@@ -24,11 +24,12 @@ def load_laboratory() -> list[Concept]:
     return laboratory([*usual_analytes(), *map(Analyte, traces)], "learned")
 
 
-def load_medicines(drugs: list[str], held_out: set[str]) -> list[Concept]:
-    """Products of the first of these drugs, of other chemicals, and of substances that do not exist."""
+def load_medicines(drugs: list[str], chemicals: list[str], held_out: set[str]) -> list[Concept]:
+    """Products of the first of these drugs, of some of these chemicals, and of substances that do not exist."""
     draw = random.Random(0)
-    real = [c.name.lower() for c in load_substances() if ONE_WORD.fullmatch(c.name)]
-    names = [*drugs[:DRUGS], *draw.sample(real, SUBSTANCES), *(invent(draw) for _ in range(INVENTED))]
+    words = [name.lower() for name in chemicals if ONE_WORD.fullmatch(name)]
+    some = draw.sample(words, min(SUBSTANCES, len(words)))
+    names = [*drugs[:DRUGS], *some, *(invent(draw) for _ in range(INVENTED))]
     return medicines([name for name in dict.fromkeys(names) if as_read(name) not in held_out], "learned")
 
 

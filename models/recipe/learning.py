@@ -66,7 +66,7 @@ def learning_sources() -> dict[str, list[Concept]]:
     return learned | {
         "operations": load_operations(),
         "laboratory": load_laboratory(),
-        "medicines": load_medicines(substances_of_drugs(held_out=False), drugs),
+        "medicines": load_medicines(substances_of_drugs(held_out=False), [c.name for c in load_substances()], drugs),
         "spellings": load_spellings(drugs),
         "composed": apart_from(load_composed(), forbidden),
     }
