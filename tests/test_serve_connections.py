@@ -119,8 +119,11 @@ def test_a_connection_whose_client_does_not_read_its_answer_is_closed(monkeypatc
 def test_connections_too_many_are_refused_and_who_watches_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aatm_onnx.serve.service._MOST_CONNECTIONS", 5)
     with serving(models("bm25")) as running, ExitStack() as stack:
+        before = len(running.server.server_state.connections)
         for _ in range(5):
             stack.enter_context(socket.create_connection(("127.0.0.1", running.port), 10))
+        while len(running.server.server_state.connections) < before + 5:  # the system is first to accept
+            time.sleep(0.01)
         for path in ("/rerank", "/v1/rerank/batch"):
             refused = running.client.post(path, content=ASK)
             assert (refused.status_code, refused.json()["error_type"]) == (429, "Overloaded")
