@@ -39,7 +39,10 @@ _READABLE = click.Path(exists=True, allow_dash=True, path_type=Path)
 @click.option("--query-column", default="query", show_default=True, help="CSV or Parquet column of the query.")
 @click.option("--candidate-column", help="Default: CSV's column candidate, Parquet's list column candidates.")
 @click.option(
-    "--format", "output_format", type=click.Choice(_FORMATS), help="Default: by --output's name, or else table."
+    "--format",
+    "output_format",
+    type=click.Choice(_FORMATS),
+    help="Default: by --output's name, or table; for Parquet input, parquet.",
 )
 @click.option(
     "--output",
