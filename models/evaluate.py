@@ -124,7 +124,7 @@ def wrong(scorer: Scorer) -> None:
     new = np.array([{as_read(a), as_read(b)}.isdisjoint(learned_strings()) for a, b in pairs])
     told = np.array([bare(a) != bare(b) for a, b in pairs])
     print("\ncurated wrong pairs (biomappings), and those that differ in more than case, punctuation and spaces")
-    for label, some in (("all", new | True), ("neither text in training", new)):
+    for label, some in (("all", np.ones_like(new)), ("neither text in training", new)):
         shares = (f"{which.sum()} pairs, {(scores[which] > 0.9).mean():.2%} above 0.9" for which in (some, some & told))
         print(f"{label:<26}" + "; ".join(shares))
 

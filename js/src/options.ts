@@ -7,7 +7,7 @@ import type { Provider } from "./runtime/providers.js";
 export interface OpenOptions {
   /** "cpu" (the default; WebAssembly in browsers) or "webgpu". */
   provider?: Provider;
-  /** Threads that compute, never more than CPUs that may be used (the default; browsers: at most four), or than a browser allows. */
+  /** Threads that compute: at most one for each CPU that may be used, by default as many, in browsers four at most. */
   threads?: number;
   /** The instruction of calls that give none; by default the bundle's. */
   task?: string;

@@ -1,6 +1,6 @@
 /** The reranker: check texts, score them, rank. */
 
-import { MOST_THREADS, loadRuntime, openSource, usableThreads } from "#platform";
+import { DEFAULT_THREADS, loadRuntime, openSource, usableThreads } from "#platform";
 import { Bundle } from "./bundle/bundle.js";
 import { type Manifest, TOKENIZER_FILE } from "./bundle/manifest.js";
 import { BundleError, ProviderError, ScoreError, TooLongError } from "./errors.js";
@@ -50,7 +50,7 @@ export class Reranker {
     const given = checkOptions(options, OPEN_OPTIONS);
     const provider = given.provider ?? "cpu";
     checkProvider(provider);
-    const asked = given.threads === undefined ? MOST_THREADS : checkCount(given.threads, "threads");
+    const asked = given.threads === undefined ? DEFAULT_THREADS : checkCount(given.threads, "threads");
     const threads = Math.min(asked, usableThreads());
     const tokenBudget = checkCount(given.tokenBudget ?? TOKEN_BUDGETS[provider], "tokenBudget");
     const cachedTokens = checkCount(given.cachedTokens ?? REMEMBERED_TOKENS, "cachedTokens", 0);

@@ -49,6 +49,7 @@ PATTERNS = ("operations", "laboratory", "medicines", "spellings", "composed")
 LESS_HEARD = (*PATTERNS, "drugs", "chemicals")  # tokens for their brands would be lost to other words
 
 
+@cache
 def learning_sources() -> dict[str, list[Concept]]:
     """What there is to learn from: nothing that is held out."""
     forbidden, drugs = forbidden_strings(), held_out_words()
@@ -59,14 +60,15 @@ def learning_sources() -> dict[str, list[Concept]]:
             concept.synonyms.append((title, "EXACT"))
     more = {"mondo": load_mondo(), "mesh": load_mesh(), "go": load_go()}
     more["chemicals"] = without_words(load_chemicals(), drugs)
-    more["substances"] = without_words(load_substances(), drugs)[::3]
+    substances = load_substances()
+    more["substances"] = without_words(substances, drugs)[::3]
     learned |= {n: apart_from(c, forbidden) for n, c in more.items()}
     learned["drugs"] = without_words(learned["drugs"], drugs)
     refuse_forbidden(learned, forbidden)
     return learned | {
         "operations": load_operations(),
         "laboratory": load_laboratory(),
-        "medicines": load_medicines(substances_of_drugs(held_out=False), [c.name for c in load_substances()], drugs),
+        "medicines": load_medicines(substances_of_drugs(held_out=False), [c.name for c in substances], drugs),
         "spellings": load_spellings(drugs),
         "composed": apart_from(load_composed(), forbidden),
     }

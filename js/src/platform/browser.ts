@@ -4,8 +4,8 @@ import { type Source, UrlSource } from "../bundle/source.js";
 import { BundleError, ProviderError } from "../errors.js";
 import { type Ort, type Provider, Runtime } from "../runtime/providers.js";
 
-/** By default: more only wait for each other at batches of a few hundred tokens. */
-export const MOST_THREADS = 4;
+/** More only wait for each other at batches of a few hundred tokens. */
+export const DEFAULT_THREADS = 4;
 
 let started: number | undefined; // WebAssembly's threads, which start with the page's first session
 

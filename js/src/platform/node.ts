@@ -47,8 +47,8 @@ export function openSource(place: string | URL, packed: readonly string[]): Sour
   return new FolderSource(url ? fileURLToPath(url) : String(place));
 }
 
-/** By default as many as there are. */
-export const MOST_THREADS = Infinity;
+/** As many as there are. */
+export const DEFAULT_THREADS = Infinity;
 
 /** CPUs that this process may use: fewer than the machine's in a container with a quota. */
 export function usableThreads(): number {
