@@ -41,8 +41,8 @@ def write_checkpoint_of(bundle: Bundle, folder: Path) -> None:
     """Undo an export of a fused graph with float weights.
 
     The graph has only two rows of lm_head, "no" and "yes", so the checkpoint gets one that is zero in all others.
-    What a bundle does not say, the norms' epsilon and the rotary base, are those of all Qwen3 rerankers: whether they
-    are right, the bundle's conformance vectors tell.
+    What a bundle does not say, the norms' epsilon, is that of all Qwen3 rerankers: whether it is right, the bundle's
+    conformance vectors tell.
     """
     manifest = bundle.manifest
     config = replace(manifest.config, tie_word_embeddings=False)
@@ -57,7 +57,8 @@ def write_checkpoint_of(bundle: Bundle, folder: Path) -> None:
         weight = _as_in_checkpoint(name, stored[name])
         weights[name] = _with_zeros(weight, shapes[name], _place(model.graph, stored, name))
     save_file(weights | {"lm_head.weight": lm_head}, folder / "model.safetensors", {"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(config_of(config) | {"pad_token_id": manifest.pad_token_id}))
+    settings = {"pad_token_id": manifest.pad_token_id, "rope_theta": _rotary_base(model.graph, stored)}
+    (folder / "config.json").write_text(json.dumps(config_of(config) | settings))
     shutil.copy(bundle.tokenizer_path, folder)
 
 
@@ -90,6 +91,14 @@ def _place(graph: onnx.GraphProto, stored: dict[str, NDArray[Any]], name: str) -
         int(stored[after.input[1]][0]) if after.op_type == "Pad" else 0,
         int(stored[before.input[1]][0]) if before.op_type == "Slice" else 0,
     )
+
+
+def _rotary_base(graph: onnx.GraphProto, stored: dict[str, NDArray[Any]]) -> float:
+    """Positions times frequencies are the angles; the second frequency is the base to the power of -2 / head_dim."""
+    makes = {output: node for node in graph.node for output in node.output}
+    angles = makes[next(node for node in graph.node if node.op_type == "Cos").input[0]]
+    (frequencies,) = (stored[name] for name in angles.input if name in stored)
+    return float(frequencies[1]) ** -frequencies.size
 
 
 def _as_in_checkpoint(name: str, weight: NDArray[np.floating]) -> NDArray[np.float32]:
