@@ -4,7 +4,7 @@ DEV := .venv/bin
 DEMO := .venv-demo/bin
 EMULATED := .venv-emulated
 DEFAULT_GRAPH := --graph fused --precision fp16
-DEFAULT_NAME := aatm-onnx-terminology-18m
+DEFAULT_NAME := aatm-onnx-terminology-30m
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test fast check docs bench bench-peers bench-default bench-gpu fidelity eval model test-serve bench-serve fuzz soak clean

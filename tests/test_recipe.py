@@ -3,7 +3,6 @@
 import random
 import re
 import sys
-import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,15 +13,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from transformers import Qwen3ForCausalLM
 
-from aatm_onnx.prompt import DEFAULT_PREFIX, DEFAULT_SUFFIX, DEFAULT_TASK, PromptTokenizer, format_instruction
-from aatm_onnx.tokenizer import read_tokenizer, token_ids
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "models"))
 
 from recipe.asked import listed_words, to_ask
 from recipe.batches import Encoder, make_bags
-from recipe.calibrate import Scale, fit_scale, with_scale
-from recipe.checkpoint import Config, open_model, save_checkpoint
+from recipe.calibrate import Scale, fit_scale, found_by, with_scale
+from recipe.checkpoint import Config, Weights, open_model, save_checkpoint
 from recipe.composed import joined, load_composed
 from recipe.foreign import as_salt, foreign, in_two
 from recipe.generated import load_medicines
@@ -31,13 +27,15 @@ from recipe.means import Joints, Start, Taught, likeness, means, train_words
 from recipe.medicines import FORMS, STRENGTHS, Product, medicines, prescription
 from recipe.ontologies import apart_from, different, without_words
 from recipe.pool import Question
+from recipe.prompts import prompt_ids
 from recipe.rows import Draw, make_terminology
 from recipe.sources import Concept, fold, held_out_strings, load_hpo, refuse_forbidden, split_of, training_concepts
 from recipe.spelling import as_read
+from recipe.state import WIDTH
 from recipe.teaching import taught_texts
-from recipe.tokenizer import save_tokenizer, train_tokenizer
+from recipe.tokenizer import train_tokenizer
 from recipe.vectors import joints, spelling_vectors
-from recipe.wired import WIDTH, wired_weights
+from recipe.wired import wired_weights
 from recipe.wording import something_else, tag_some, telegram, telling_words
 from reliability import reliability_plot
 
@@ -171,25 +169,24 @@ def trained_likeness(encoder: Encoder, vectors: np.ndarray, item: Question) -> t
     return likeness(query, means(table, make_bags(encoder.ids(item.candidates)), meeting(encoder))[None])[0]
 
 
-def prompts(encoder: Encoder, item: Question) -> list[list[int]]:
-    """Token ids of every candidate's prompt, as a reranker makes them."""
-    with tempfile.TemporaryDirectory() as folder:
-        save_tokenizer(encoder.tokenizer, Path(folder))
-        file = Path(folder) / "tokenizer.json"
-        whole, as_text = read_tokenizer(file), read_tokenizer(file, control_tokens=False)
-    prefix, suffix = token_ids(whole, [DEFAULT_PREFIX, DEFAULT_SUFFIX], add_special_tokens=False)
-    pairs = [format_instruction(DEFAULT_TASK, item.query, name) for name in item.candidates]
-    return [prompt.ids.tolist() for prompt in PromptTokenizer(as_text, prefix, suffix, 1024).encode(pairs)]
+def network_prompts(encoder: Encoder, item: Question) -> list[list[int]]:
+    """Token ids of every candidate's prompt."""
+    return prompt_ids(encoder.tokenizer, [(item.query, name) for name in item.candidates])
+
+
+def wired(encoder: Encoder, vectors: np.ndarray, bend: float) -> tuple[Weights, Config]:
+    """The network of these vectors."""
+    config = Config(encoder.tokenizer.get_vocab_size())
+    return wired_weights(config, vectors, meeting(encoder), encoder.tokenizer, bend), config
 
 
 @torch.inference_mode()
 def network_logits(encoder: Encoder, vectors: np.ndarray, item: Question, scale: Scale) -> torch.Tensor:
     """What the network makes of them, shape (candidates,)."""
-    config = Config(encoder.tokenizer.get_vocab_size())
+    weights, config = wired(encoder, vectors, scale.bend)
     yes, no = (encoder.tokenizer.token_to_id(word) for word in ("yes", "no"))
-    weights = wired_weights(config, vectors, meeting(encoder), encoder.tokenizer, scale.bend)
     model = open_model(with_scale(weights, config, yes, no, scale), config)
-    found = [model(torch.tensor([prompt])).logits[0, -1] for prompt in prompts(encoder, item)]
+    found = [model(torch.tensor([prompt])).logits[0, -1] for prompt in network_prompts(encoder, item)]
     return torch.stack([logits[yes] - logits[no] for logits in found])
 
 
@@ -200,6 +197,28 @@ def test_the_network_scores_as_the_training_did(encoder: Encoder) -> None:
     expected = scale.logits(trained_likeness(encoder, vectors, item))
     assert network_logits(encoder, vectors, item, scale).tolist() == pytest.approx(expected.tolist(), abs=0.05)
     assert np.ptp(expected) > 1
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=6, unique=True), st.randoms(), st.data())
+def test_what_one_text_alone_has_is_left_over(
+    encoder: Encoder, words: list[str], draw: random.Random, data: st.DataObject
+) -> None:
+    turned = draw.sample(words, len(words))
+    more = data.draw(st.sampled_from([word for word in WORDS if word not in words]))
+    short, long, same = " ".join(words), " ".join([*turned, more]), " ".join(turned)
+    prompts = prompt_ids(encoder.tokenizer, [(short, same), (short, long), (long, short)])
+    _, left = found_by(*wired(encoder, word_vectors(encoder), 0.0), prompts)
+    assert left[0] < 0.4 < 0.6 < min(left[1:])
+
+
+def test_a_logit_is_what_the_scale_makes_of_what_the_network_finds(encoder: Encoder) -> None:
+    vectors, scale = word_vectors(encoder), Scale(0.5, 3.0, -1.0, 2.0)
+    item = Question("acute renal failure", ["renal failure acute", "renal failure", "ear", "left ear pain"], 0)
+    found = found_by(*wired(encoder, vectors, 0.0), network_prompts(encoder, item))
+    expected = scale.logits(*found)
+    assert network_logits(encoder, vectors, item, scale).tolist() == pytest.approx(expected.tolist(), rel=0.01)
+    assert (expected < Scale(0.5, 3.0, -1.0).logits(found[0]) - 1)[1]
 
 
 def test_letters_that_meet_where_a_word_is_cut_count(encoder: Encoder) -> None:
@@ -365,26 +384,24 @@ def test_a_telegram_is_never_empty_and_a_tag_stands_on_one_side(text: str, seed:
 
 def test_the_scale_tells_how_often_a_likeness_is_right() -> None:
     draw = torch.Generator().manual_seed(0)
-    found = torch.rand(20_000, generator=draw) * 2 - 1
-    truth = Scale(0.6, 2.0, -3.0)
-    right = torch.bernoulli(truth.logits(found).sigmoid(), generator=draw)
-    fitted = fit_scale(found, right)
-    top = torch.linspace(0.85, 1, 10)
-    assert torch.allclose(fitted.logits(top).sigmoid(), truth.logits(top).sigmoid(), atol=0.06)
+    found, left = torch.rand(20_000, generator=draw) * 2 - 1, torch.rand(20_000, generator=draw)
+    truth = Scale(0.6, 2.0, -3.0, 1.0)
+    right = torch.bernoulli(truth.logits(found, left).sigmoid(), generator=draw)
+    fitted = fit_scale(found, left, right)
+    top, leftover = torch.linspace(0.85, 1, 10), torch.linspace(0, 1, 4)[:, None]
+    assert torch.allclose(fitted.logits(top, leftover).sigmoid(), truth.logits(top, leftover).sigmoid(), atol=0.06)
 
 
 def test_a_checkpoint_answers_in_transformers(encoder: Encoder, tmp_path: Path) -> None:
-    config = Config(encoder.tokenizer.get_vocab_size())
     vectors, scale = word_vectors(encoder), Scale(0.5, 3.0, -1.0)
     yes, no = (encoder.tokenizer.token_to_id(word) for word in ("yes", "no"))
-    weights = with_scale(
-        wired_weights(config, vectors, meeting(encoder), encoder.tokenizer, scale.bend), config, yes, no, scale
-    )
+    weights, config = wired(encoder, vectors, scale.bend)
+    weights = with_scale(weights, config, yes, no, scale)
     save_checkpoint(weights, config, encoder.tokenizer, tmp_path)
     model = Qwen3ForCausalLM.from_pretrained(tmp_path).eval()
     item = Question("renal stone", ["Stones, renal", "ear pain"], 0)
     with torch.inference_mode():
-        found = [model(torch.tensor([prompt])).logits[0, -1] for prompt in prompts(encoder, item)]
+        found = [model(torch.tensor([prompt])).logits[0, -1] for prompt in network_prompts(encoder, item)]
     scores = [float((logits[yes] - logits[no]).sigmoid()) for logits in found]
     assert scores == pytest.approx(scale.logits(trained_likeness(encoder, vectors, item)).sigmoid().tolist(), abs=0.01)
 

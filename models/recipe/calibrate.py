@@ -1,7 +1,8 @@
-"""Scores as probabilities: how steeply and from where the likeness rises, fitted on held-out dev questions.
+"""Scores as probabilities, fitted on held-out dev questions to what the network finds.
 
-logit = slope l / (1 - bend l) + offset, for a likeness l from -1 to 1. The network divides by its last norm anyway, so
-the bend costs nothing there; slope and offset are what the rows of "yes" and "no" say.
+logit = (slope l - cost m) / (1 - bend l) + offset, for a likeness l from -1 to 1 and what is left over, m from 0 to 1.
+The network divides by its last norm anyway, so the bend costs nothing there; slope, cost and offset are what the rows
+of "yes" and "no" say.
 """
 
 from dataclasses import dataclass
@@ -9,36 +10,37 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from recipe.checkpoint import Config, Weights
-from recipe.wired import CONSTANT, NORM_GAIN, SCORE, SCORE_GAIN
+from recipe.checkpoint import Config, Weights, open_model
+from recipe.leftover import LEFT_SIZE
+from recipe.state import CONSTANT, LEFT, SCORE
+from recipe.wired import NORM_GAIN, SCORE_GAIN
 
-LIKELY = 0.1  # of the pairs, the most alike, are fitted: nobody asks how unlikely the others are
 BENDS = [i / 20 for i in range(20)]
+TOGETHER = 64  # prompts of one length that are read at once
 
 
 @dataclass
 class Scale:
-    """From a likeness to a logit."""
+    """From a likeness, and what is left over, to a logit."""
 
     bend: float = 0.0
     slope: float = 1.0
     offset: float = 0.0
+    cost: float = 0.0
 
-    def logits(self, likeness: torch.Tensor) -> torch.Tensor:
-        """Of likenesses from -1 to 1."""
-        return self.slope * likeness / (1 - self.bend * likeness) + self.offset
+    def logits(self, likeness: torch.Tensor, left: torch.Tensor | float = 0.0) -> torch.Tensor:
+        """Of likenesses from -1 to 1 and leftovers from 0 to 1."""
+        return (self.slope * likeness - self.cost * left) / (1 - self.bend * likeness) + self.offset
 
 
-def fit_scale(likeness: torch.Tensor, right: torch.Tensor) -> Scale:
+def fit_scale(likeness: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> Scale:
     """The scale under which pairs (N,) are as likely right as they are."""
-    likely = likeness >= likeness.quantile(1 - LIKELY)
-    likeness, right = likeness[likely], right[likely]
     fits = {}
     for bend in BENDS:
-        bent = likeness / (1 - bend * likeness)
-        slope, offset = fit_logistic(torch.stack([bent, torch.ones_like(bent)], -1), right).tolist()
-        scale = Scale(bend, slope, offset)
-        fits[F.binary_cross_entropy_with_logits(scale.logits(likeness), right).item()] = scale
+        over = 1 - bend * likeness
+        features = torch.stack([likeness / over, torch.ones_like(over), -left / over], -1)
+        scale = Scale(bend, *fit_logistic(features, right).tolist())
+        fits[F.binary_cross_entropy_with_logits(scale.logits(likeness, left), right).item()] = scale
     return fits[min(fits)]
 
 
@@ -57,10 +59,29 @@ def fit_logistic(features: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     return factors.detach()
 
 
+@torch.inference_mode()
+def found_by(weights: Weights, config: Config, prompts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Likeness and leftover of each prompt, shapes (prompts,), as a network without a bend finds them."""
+    network = open_model(weights, config).model
+    states = torch.zeros(len(prompts), config.hidden_size)
+    for length in sorted({len(prompt) for prompt in prompts}):
+        those = torch.tensor([i for i, prompt in enumerate(prompts) if len(prompt) == length])
+        for some in those.split(TOGETHER):
+            states[some] = network(torch.tensor([prompts[i] for i in some])).last_hidden_state[:, -1]
+    constant = states[:, CONSTANT] / NORM_GAIN
+    return states[:, SCORE] / SCORE_GAIN / constant, states[:, LEFT] / left_unit(config) / constant
+
+
+def left_unit(config: Config) -> float:
+    """What is left over has this size, where the sum of the squares is 1."""
+    return LEFT_SIZE / (2 * config.hidden_size)
+
+
 def with_scale(weights: Weights, config: Config, yes: int, no: int, scale: Scale) -> Weights:
     """New weights in which only the rows of yes and no differ: a norm leaves the constant at the root of the width."""
     row = torch.zeros(config.hidden_size)
     row[SCORE] = scale.slope * NORM_GAIN / SCORE_GAIN
+    row[LEFT] = -scale.cost * NORM_GAIN / left_unit(config)
     row[CONSTANT] = scale.offset
     row /= config.hidden_size**0.5
     table = weights["model.embed_tokens.weight"].clone()

@@ -19,13 +19,13 @@ class Config:
     """The sizes of a network, named as in transformers' configuration."""
 
     vocab_size: int
-    hidden_size: int = 608  # a multiple of 32, as int4 wants it
+    hidden_size: int = 704  # a multiple of 32, as int4 wants it
     intermediate_size: int = 704
-    num_hidden_layers: int = 2
-    num_attention_heads: int = 12
-    num_key_value_heads: int = 6
-    head_dim: int = 48
-    rope_theta: float = 1_000_000.0
+    num_hidden_layers: int = 5
+    num_attention_heads: int = 6
+    num_key_value_heads: int = 3
+    head_dim: int = 112
+    rope_theta: float = 1e36  # so large that most rows of a head hardly turn
     rms_norm_eps: float = 1e-6
     max_position_embeddings: int = 1024
     tie_word_embeddings: bool = True

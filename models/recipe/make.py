@@ -6,6 +6,7 @@ another can be its test.
 
 import argparse
 import pickle
+import random
 import sys
 import time
 from collections.abc import Callable
@@ -20,26 +21,31 @@ from tokenizers import Tokenizer
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from recipe.batches import Encoder, make_bags
-from recipe.calibrate import Scale, fit_scale, with_scale
-from recipe.checkpoint import Config, save_checkpoint
+from recipe.calibrate import Scale, fit_scale, found_by, with_scale
+from recipe.checkpoint import Config, Weights, save_checkpoint
+from recipe.drugs import load_drugs
 from recipe.learning import PATTERNS, SOURCES, learning_sources, strings, untold_strings, voting_strings
 from recipe.means import Joints, Start, Taught, likeness, means, train_words
 from recipe.pool import NgramIndex, Question, questions
+from recipe.prompts import prompt_ids
 from recipe.rows import Draw, Terminology, make_terminology
 from recipe.sources import Concept, load_hpo
 from recipe.spelling import as_read
+from recipe.state import WIDTH
 from recipe.teaching import everyday_words, taught_texts, told
 from recipe.tokenizer import train_tokenizer
 from recipe.vectors import joints, meaning_vectors, rarity, spelling_vectors
-from recipe.wired import WIDTH, wired_weights
-from recipe.wording import telling_words
+from recipe.wired import wired_weights
+from recipe.wording import something_else, telling_words
 
 T = TypeVar("T")
+Pair = tuple[str, str, bool]  # a query, a name, whether it is right
 VOCABULARY = 22_528
 STEPS, RUNS = 5600, 2
 CANDIDATES = 25  # of a row
-# Questions of HPO, or as many as dev has. Of ICD-10-CM's, often another code is as right as the one that counts.
-CALIBRATED_ON = 1000
+# Questions of HPO and of drugs. Of ICD-10-CM's, often another code is as right as the one that counts.
+CALIBRATED_ON = 600
+LIKELY, MORE = 0.1, 0.1  # of their pairs; of their queries that are compared with themselves and a word more
 MEANING = 128  # entries of a token vector that tell what it means; the others tell its letters
 
 
@@ -63,15 +69,29 @@ def start(encoder: Encoder, voting: list[str], taught: Taught) -> Start:
     return Start(meaning, spelling_vectors(encoder.tokenizer, WIDTH - MEANING), rare)
 
 
-def calibration(vectors: np.ndarray, joints: Joints, encoder: Encoder, items: list[Question]) -> Scale:
-    """Fitted on questions, and on every one's name, which is as sure as anything is."""
+def likeliest(vectors: np.ndarray, joints: Joints, encoder: Encoder, items: list[Question]) -> list[Pair]:
+    """Of the questions' pairs, those whose means are most alike: nobody asks how unlikely the others are."""
     table = torch.from_numpy(vectors)
     asked = means(table, make_bags(encoder.ids([item.query for item in items])), joints)
     named = means(table, make_bags(encoder.ids([text for item in items for text in item.candidates])), joints)
     found = likeness(asked, named.view(len(items), -1, named.shape[-1])).flatten()
-    right = torch.tensor([float(i == item.gold) for item in items for i in range(len(item.candidates))])
-    same = torch.ones(len(items))
-    return fit_scale(torch.cat([found, same]), torch.cat([right, same]))
+    pairs = [(item.query, name, i == item.gold) for item in items for i, name in enumerate(item.candidates)]
+    return [pairs[i] for i in torch.nonzero(found >= found.quantile(1 - LIKELY)).flatten().tolist()]
+
+
+def calibration(weights: Weights, config: Config, tokenizer: Tokenizer, pairs: list[Pair], words: list[str]) -> Scale:
+    """Fitted on pairs; on every query with itself, which is as sure as anything is; and on some with a word more."""
+    queries, draw = sorted({query for query, _, _ in pairs}), random.Random(0)
+    pairs = [*pairs, *((query, query, True) for query in queries)]
+    more = draw.sample(queries, round(MORE * len(queries)))
+    pairs += [(query, something_else(query, "", words, draw), False) for query in more]
+    prompts = prompt_ids(tokenizer, [(query, name) for query, name, _ in pairs])
+    return fit_scale(*found_by(weights, config, prompts), torch.tensor([float(is_right) for _, _, is_right in pairs]))
+
+
+def telling(learned: dict[str, list[Concept]]) -> list[str]:
+    """The words in which alone two names of a source differ."""
+    return [w for n, c in learned.items() if n not in PATTERNS for w in telling_words([one.name for one in c])]
 
 
 def kept(file: Path, make: Callable[[], T]) -> T:
@@ -98,8 +118,7 @@ def learn(options: argparse.Namespace, learned: dict[str, list[Concept]], encode
     vectors = kept(work / "told.pkl", lambda: told(texts))
     taught = Taught(encoder.ids(texts), torch.from_numpy(vectors))
     begin = kept(work / "start.pkl", lambda: start(encoder, voting_strings(learned), taught))
-    telling = [w for n, c in learned.items() if n not in PATTERNS for w in telling_words([one.name for one in c])]
-    draw = Draw(terms, [SOURCES[n].share for n in learned], CANDIDATES, telling)
+    draw = Draw(terms, [SOURCES[n].share for n in learned], CANDIDATES, telling(learned))
     runs = [
         kept(
             work / f"run-{seed}.pkl",
@@ -123,14 +142,16 @@ def main() -> None:
     saved = kept(work / "tokenizer.pkl", lambda: train_tokenizer(voting_words(learned), VOCABULARY).to_str())
     encoder = Encoder(Tokenizer.from_str(saved))
     vectors = kept(work / "vectors.pkl", lambda: learn(options, learned, encoder))
-    asked = dev_questions(load_hpo(), CALIBRATED_ON)
     meeting = joints(encoder.tokenizer, WIDTH, WIDTH - MEANING)
-    scale = calibration(vectors, meeting, encoder, asked)
-    print(scale, flush=True)
     config = Config(encoder.tokenizer.get_vocab_size())
-    weights = wired_weights(config, vectors, meeting, encoder.tokenizer, scale.bend)
+    network = partial(wired_weights, config, vectors, meeting, encoder.tokenizer)
+    asked = [dev_questions(load(), CALIBRATED_ON) for load in (load_hpo, load_drugs)]
+    pairs = [pair for items in asked for pair in likeliest(vectors, meeting, encoder, items)]
+    scale = calibration(network(bend=0.0), config, encoder.tokenizer, pairs, telling(learned))
+    print(scale, flush=True)
     yes, no = (encoder.tokenizer.token_to_id(word) for word in ("yes", "no"))
-    save_checkpoint(with_scale(weights, config, yes, no, scale), config, encoder.tokenizer, options.out)
+    weights = with_scale(network(bend=scale.bend), config, yes, no, scale)
+    save_checkpoint(weights, config, encoder.tokenizer, options.out)
     print(f"made in {time.time() - begun:.0f} s: {options.out}")
 
 

@@ -1,0 +1,26 @@
+"""What stands where in a token's state, and the sizes of what is noted there.
+
+A token has its vector, numbers before it, and before those its edges: what an embedding has stands together, so that
+the export leaves the rest out. In the last token, what it notes of both texts is where others have edges; in the end
+the document's mean is where others have their vector, and the query's is in front.
+"""
+
+WIDTH = 288  # of a token vector
+SKETCH = 96  # entries of a sketch of a vector: its largest components
+EDGE = 26  # entries for the last letter of the token before, a token's first letter, and its last
+
+QUERY_MEAN = 0
+PICKED = 0  # the sketch of a token of the document and its length, then of the query
+SKETCHES = PICKED + 2 * (SKETCH + 1)  # of the document's mean, then of the query's
+NUMBERS = max(WIDTH, SKETCHES + 2 * SKETCH)
+BEFORE, FIRST, LAST = NUMBERS - 3 * EDGE, NUMBERS - 2 * EDGE, NUMBERS - EDGE
+CONSTANT, DOCUMENT_MARK, QUERY_MARK, IN_DOCUMENT, IN_QUERY, BLANK, WEIGHT, SCORE, LEFT = range(NUMBERS, NUMBERS + 9)
+DOCUMENT_WEIGHT, QUERY_WEIGHT, DOCUMENT_LEFT, QUERY_LEFT = range(NUMBERS + 9, NUMBERS + 13)
+VECTOR = NUMBERS + 13
+DOCUMENT_MEAN = VECTOR
+
+CONSTANT_SIZE, MARK_SIZE = 10.0, 20.0
+LAST_SIZE = (CONSTANT_SIZE**2 + MARK_SIZE**2) ** 0.5  # of the last token's state, until the means come
+MARKER_SIZE = (CONSTANT_SIZE**2 + 2 * MARK_SIZE**2) ** 0.5  # of a marker's state
+NOTE = 0.5  # how strongly a token notes what it belongs to; little, so that its norm still shows its vector
+BROUGHT = 0.05  # of what heads bring the last token; all tokens get some of it, and their norms must not notice
