@@ -40,9 +40,9 @@ def open_model(weights: Weights, config: Config) -> Qwen3ForCausalLM:
 
 
 def save_checkpoint(weights: Weights, config: Config, tokenizer: Tokenizer, folder: Path) -> None:
-    """Write config.json, model.safetensors and the tokenizer."""
+    """Write config.json, the tokenizer, and model.safetensors, with what float16 holds: so its bundle is exact."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+    tensors = {name: tensor.half().float().contiguous() for name, tensor in weights.items()}
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     settings = {
         "architectures": ["Qwen3ForCausalLM"],
