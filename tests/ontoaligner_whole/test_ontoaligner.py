@@ -14,8 +14,8 @@ from aatm_onnx import Qwen3Reranker
 from aatm_onnx.integrations.ontoaligner import OnnxRerank, OnnxReranking
 
 ROOT = Path(__file__).parents[2]
-QUERY = "kidney stones"
-CANDIDATES = ["stones, gallbladder and kidney", "stones of the bladder", "stone of the kidney", "gallstones"]
+QUERY = "kidney stone"
+CANDIDATES = ["kidney transplant", "gall stone", "renal calculus", "stone of the kidney"]
 DATASET = {
     "source": [{"iri": "local:1", "label": QUERY}],
     "target": [{"iri": f"C{index}", "label": label} for index, label in enumerate(CANDIDATES)],
