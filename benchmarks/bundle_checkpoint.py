@@ -77,7 +77,7 @@ def _with_zeros(weight: NDArray[np.float32], shape: tuple[int, ...], place: tupl
 
 def _place(graph: onnx.GraphProto, stored: dict[str, NDArray[Any]], name: str) -> tuple[int, int]:
     """The first row and column, (out, in), of a weight's block: what stands before it is padded, and cut off."""
-    makes = {output: node for node in graph.node for output in node.output}
+    makes = _makers(graph)
     takes = {value: node for node in graph.node for value in node.input}
     used = takes[name]
     if used.op_type == "Cast":  # float16 in the file
@@ -93,9 +93,14 @@ def _place(graph: onnx.GraphProto, stored: dict[str, NDArray[Any]], name: str) -
     )
 
 
+def _makers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
+    """The node that makes each value."""
+    return {output: node for node in graph.node for output in node.output}
+
+
 def _rotary_base(graph: onnx.GraphProto, stored: dict[str, NDArray[Any]]) -> float:
     """Positions times frequencies are the angles; the second frequency is the base to the power of -2 / head_dim."""
-    makes = {output: node for node in graph.node for output in node.output}
+    makes = _makers(graph)
     angles = makes[next(node for node in graph.node if node.op_type == "Cos").input[0]]
     (frequencies,) = (stored[name] for name in angles.input if name in stored)
     return float(frequencies[1]) ** -frequencies.size

@@ -51,11 +51,16 @@ def set_gain(w: Weights, rows: list[int] | slice, gain: float) -> None:
         w[name][rows] = gain
 
 
+def set_sharpness(w: Weights, rows: list[int] | slice, logit: float) -> None:
+    """The gains under which a query and a key of one direction give this logit."""
+    set_gain(w, rows, (logit / len(w["self_attn.k_norm"]) ** 0.5) ** 0.5)
+
+
 def wire_marks(w: Weights, size: int) -> None:
     """Heads 0 and 1 look for the document's and the query's marker and note what they see."""
     q, k, v, o = (w[f"self_attn.{n}_proj"] for n in "qkvo")
     mark_a, mark_b, rest = slow_rows(size)
-    set_gain(w, [mark_a, mark_b], (SURE / size**0.5) ** 0.5)
+    set_sharpness(w, [mark_a, mark_b], SURE)
     k[mark_a, DOCUMENT_MARK], k[mark_b, QUERY_MARK], k[rest, CONSTANT] = 2.0, 2.0, 0.5
     q[mark_a, CONSTANT], q[size + mark_b, CONSTANT] = 2.0, 2.0
     v[0, DOCUMENT_MARK] = v[1, QUERY_MARK] = MARKER_SIZE / (MARK_SIZE * v.shape[1] ** 0.5)  # so that it brings 1
@@ -83,7 +88,7 @@ def wire_texts(w: Weights, size: int, head: int) -> None:
     q, k = w["self_attn.q_proj"], w["self_attn.k_proj"]
     mark_a, mark_b, rest = slow_rows(size)
     base = head * size
-    set_gain(w, [mark_a, mark_b], (SURE / size**0.5) ** 0.5)
+    set_sharpness(w, [mark_a, mark_b], SURE)
     k[base + mark_a, IN_DOCUMENT] = k[base + mark_b, IN_QUERY] = CONSTANT_SIZE / NOTE  # as large as a constant
     k[base + rest, CONSTANT], k[base + rest, BLANK] = 0.3, 10.0
     q[2 * base + mark_a, CONSTANT] = 2.0

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from recipe.attention import set_gain, sketch_rows, slow_rows, wire_texts
+from recipe.attention import set_sharpness, sketch_rows, slow_rows, wire_texts
 from recipe.checkpoint import Weights
 from recipe.state import (
     BLANK,
@@ -101,7 +101,7 @@ def wire_picks(w: Weights, size: int, basis: Basis, shown: float) -> None:
     hidden, rows = k.shape[1], sketch_rows(size)
     mark_a, mark_b, rest = slow_rows(size)
     note, last = NOTE / CONSTANT_SIZE * hidden**0.5, LAST_SIZE / hidden**0.5
-    set_gain(w, slice(None), (SURELY * 2**0.5 * SIDE / size**0.5) ** 0.5)  # a key is about as long as two sides
+    set_sharpness(w, slice(None), SURELY * 2**0.5 * SIDE)  # a key is about as long as two sides
     k[rows, VECTOR : VECTOR + WIDTH] = basis.rows / shown
     k[size - 1, WEIGHT] = 1 / (WEIGHT_NOTE * shown)
     k[mark_a, IN_DOCUMENT], k[mark_a, BLANK] = SIDE / note, -SIDE
@@ -128,7 +128,7 @@ def wire_looks(w: Weights, size: int, basis: Basis, shown: float) -> None:
     last, side = LAST_SIZE / hidden**0.5, SIDE_NOTE / CONSTANT_SIZE * hidden**0.5
     key = (1 + OTHER_SIDE**2) ** 0.5  # length of a token's key, in its own lengths
     marker = (NEARLY + OTHER_SIDE**2) / key
-    set_gain(w, slice(None), (STEEP * key * (key**2 + marker**2) ** 0.5 / size**0.5) ** 0.5)
+    set_sharpness(w, slice(None), STEEP * key * (key**2 + marker**2) ** 0.5)
     k[rows, VECTOR : VECTOR + WIDTH] = basis.rows / shown
     k[mark_a, DOCUMENT_WEIGHT] = k[mark_b, QUERY_WEIGHT] = OTHER_SIDE / side
     k[rest, DOCUMENT_MARK] = 1.0

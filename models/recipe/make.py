@@ -106,7 +106,9 @@ def kept(file: Path, make: Callable[[], T]) -> T:
     return pickle.loads(file.read_bytes())
 
 
-def learn(options: argparse.Namespace, learned: dict[str, list[Concept]], encoder: Encoder) -> np.ndarray:
+def learn(
+    options: argparse.Namespace, learned: dict[str, list[Concept]], encoder: Encoder, words: list[str]
+) -> np.ndarray:
     """The token vectors (vocabulary, WIDTH): the mean of what some runs on other rows make of one start."""
     work = options.out / "work"
     terms: list[Terminology] = [
@@ -118,7 +120,7 @@ def learn(options: argparse.Namespace, learned: dict[str, list[Concept]], encode
     vectors = kept(work / "told.pkl", lambda: told(texts))
     taught = Taught(encoder.ids(texts), torch.from_numpy(vectors))
     begin = kept(work / "start.pkl", lambda: start(encoder, voting_strings(learned), taught))
-    draw = Draw(terms, [SOURCES[n].share for n in learned], CANDIDATES, telling(learned))
+    draw = Draw(terms, [SOURCES[n].share for n in learned], CANDIDATES, words)
     runs = [
         kept(
             work / f"run-{seed}.pkl",
@@ -141,13 +143,14 @@ def main() -> None:
     learned = {n: sources[n] for n in options.only}
     saved = kept(work / "tokenizer.pkl", lambda: train_tokenizer(voting_words(learned), VOCABULARY).to_str())
     encoder = Encoder(Tokenizer.from_str(saved))
-    vectors = kept(work / "vectors.pkl", lambda: learn(options, learned, encoder))
+    words = telling(learned)
+    vectors = kept(work / "vectors.pkl", lambda: learn(options, learned, encoder, words))
     meeting = joints(encoder.tokenizer, WIDTH, WIDTH - MEANING)
     config = Config(encoder.tokenizer.get_vocab_size())
     network = partial(wired_weights, config, vectors, meeting, encoder.tokenizer)
     asked = [dev_questions(load(), CALIBRATED_ON) for load in (load_hpo, load_drugs)]
     pairs = [pair for items in asked for pair in likeliest(vectors, meeting, encoder, items)]
-    scale = calibration(network(bend=0.0), config, encoder.tokenizer, pairs, telling(learned))
+    scale = calibration(network(bend=0.0), config, encoder.tokenizer, pairs, words)
     print(scale, flush=True)
     yes, no = (encoder.tokenizer.token_to_id(word) for word in ("yes", "no"))
     weights = with_scale(network(bend=scale.bend), config, yes, no, scale)
