@@ -33,6 +33,7 @@ class FusedAttention:
 
     past_dtype = np.float32
     present_length = "seq"
+    update_and_norm = False
 
     def __init__(self, graph: OnnxGraph, weights: CheckpointWeights, inputs: Inputs) -> None:
         """Work out what all layers share from the graph's inputs."""
@@ -162,13 +163,17 @@ class FusedAttention:
 
     def _kv_head_first(self, layer: Layer, x: Value, tokens: Queries) -> Value:
         """Heads of x, (batch, n, heads * head_dim), as (kv_heads, batch, n * group, head_dim)."""
-        heads_shape = tokens.heads_shape(self._kv_heads(layer))
-        by_head = self.op.Transpose(self.op.Reshape(x, heads_shape), perm=[2, 0, 1, 3])
+        kv_heads = self._kv_heads(layer)
+        if kv_heads == 1:
+            return self.op.Reshape(x, self.op.Concat([1], tokens.batch, [-1, self.config.head_dim], axis=0))
+        by_head = self.op.Transpose(self.op.Reshape(x, tokens.heads_shape(kv_heads)), perm=[2, 0, 1, 3])
         return self.op.Reshape(by_head, [0, 0, -1, self.config.head_dim])
 
     def _merge_heads(self, layer: Layer, gathered: Value) -> Value:
         """Heads shaped as queries as (batch * n, heads * head_dim)."""
         op, kv_heads, size = self.op, self._kv_heads(layer), self.weights.group * self.config.head_dim
+        if kv_heads == 1:
+            return op.Reshape(gathered, [-1, size])
         grouped = op.Reshape(gathered, [kv_heads, 0, -1, size])
         by_token = op.Transpose(grouped, perm=[1, 2, 0, 3])
         return op.Reshape(by_token, [-1, kv_heads * size])

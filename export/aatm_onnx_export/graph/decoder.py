@@ -95,10 +95,12 @@ class AttentionKind(Protocol):
     Attributes:
         past_dtype: the type of `past` and `present`.
         present_length: what the token axis of `present` is called.
+        update_and_norm: whether one operator for both is the faster way: on a GPU.
     """
 
     past_dtype: type[np.floating]
     present_length: str
+    update_and_norm: bool
 
     def __call__(self, graph: OnnxGraph, weights: CheckpointWeights, inputs: Inputs) -> Attention:
         """Work out what all layers share from the graph's inputs."""
@@ -145,7 +147,7 @@ class Decoder:
     def _layers(self, attention: Attention) -> tuple[Value, list[Value]]:
         """The last tokens' hidden states after the final norm, (batch, hidden), and what each layer keeps."""
         embedded = embed(self.graph, self.weights, attention.token_ids, self.embedding)
-        stream = ResidualStream(self.graph, self.weights, embedded)
+        stream = ResidualStream(self.graph, self.weights, embedded, self.attention.update_and_norm)
         parts = 1 + len(self.layers)
         self.built(1 / parts)
         kept: list[Value] = []
@@ -164,8 +166,8 @@ class Decoder:
         gathered, kept = attention.attend(layer, x)
         stream.select(lambda total: attention.select(layer, total))
         stream.add(layer.attention.project(Activation(gathered), layer.name + "self_attn.o_proj.weight"))
-        x = stream.norm(layer.name + "post_attention_layernorm.weight")
-        stream.add(self._mlp(layer, x))
+        if self.weights.shape(layer.name + "mlp.down_proj.weight")[1]:  # not all of its channels are left out
+            stream.add(self._mlp(layer, stream.norm(layer.name + "post_attention_layernorm.weight")))
         return kept
 
     def _mlp(self, layer: Layer, x: Value) -> Value:

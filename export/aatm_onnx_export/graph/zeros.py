@@ -13,24 +13,24 @@ from ..checkpoint import CheckpointWeights
 from .builder import Value
 
 _ROWS = 64  # of a weight at a time; a trained model's weight is known to be full after the first of them
+_WORTH = 0.75  # of an axis: to cut off less costs as much as to multiply it
 Part = tuple[int, int]  # from here up to there
 Kept = dict[str, tuple[int, NDArray[np.int64]]]  # of weights, the axis that is cut, and the places that are left
 
 
 @dataclass(frozen=True)
 class Box:
-    """The smallest block of a weight, (out, in), that has all of it that is not zero."""
+    """A block of a weight, (out, in), that has all of it that is not zero."""
 
     outputs: Part
     inputs: Part
 
 
 def box(weights: CheckpointWeights, name: str) -> Box | None:
-    """The block of a weight that has to be multiplied, or None if that is more than half of it."""
-    outputs, inputs = weights.shape(name)
-    rows, columns = map(_around, _used(weights, name))
-    small = 2 * (rows[1] - rows[0]) * (columns[1] - columns[0]) <= outputs * inputs
-    return Box(rows, columns) if small else None
+    """The block of a weight that has to be multiplied, or None if that is all of it."""
+    used = _used(weights, name)
+    outputs, inputs = (_worth_cutting(_around(axis), len(axis)) for axis in used)
+    return None if (outputs, inputs) == tuple((0, len(axis)) for axis in used) else Box(outputs, inputs)
 
 
 def used_columns(weights: CheckpointWeights, name: str) -> Part:
@@ -89,7 +89,7 @@ def _channels(weights: CheckpointWeights, name: str) -> Kept:
     kept = np.flatnonzero(used.all(0))
     if len(kept) == used.shape[1]:
         return {}
-    return {f"{name}{x}_proj.weight": (axis, kept if len(kept) else np.arange(1)) for x, axis in parts.items()}
+    return {f"{name}{x}_proj.weight": (axis, kept) for x, axis in parts.items()}
 
 
 def _used(weights: CheckpointWeights, name: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -102,6 +102,10 @@ def _used(weights: CheckpointWeights, name: str) -> tuple[NDArray[np.bool_], NDA
         if len(rows) == 1 and rows[0].all() and columns.all():
             return np.ones(outputs, np.bool_), columns
     return np.concatenate(rows), columns
+
+
+def _worth_cutting(part: Part, size: int) -> Part:
+    return part if part[1] - part[0] <= _WORTH * size else (0, size)
 
 
 def _around(used: NDArray[np.bool_]) -> Part:
