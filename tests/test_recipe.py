@@ -221,6 +221,15 @@ def test_what_one_text_alone_has_is_left_over(
     assert left[0] < 0.4 < 0.6 < min(left[1:])
 
 
+@pytest.mark.parametrize("short", ["kidney stone", "pain", "ear failure chronic"])
+def test_a_word_that_tells_little_is_not_left_over(encoder: Encoder, short: str) -> None:
+    vectors, (little, *_) = unlike_vectors(encoder), encoder.ids(["of"])[0]
+    vectors[little] *= 0.1
+    prompts = prompt_ids(encoder.tokenizer, [(short, f"{short} of"), (f"of {short}", short), (short, f"{short} left")])
+    _, left = found_by(*wired(encoder, vectors, 0.0), prompts)
+    assert max(left[:2]) < 0.3 < 0.6 < left[2]
+
+
 def test_a_logit_is_what_the_scale_makes_of_what_the_network_finds(encoder: Encoder) -> None:
     vectors, scale = word_vectors(encoder), Scale(0.5, 3.0, -1.0, 2.0)
     item = Question("acute renal failure", ["renal failure acute", "renal failure", "ear", "left ear pain"], 0)

@@ -7,8 +7,8 @@ nearest token of the other text comes to it. All this is done on sketches: the l
 - One layer brings the last token the sketch of each text's mean.
 - The next picks a token of each text: attention that prefers long vectors and dislikes the other text's mean.
 - The third lets each of the two look at the other text's tokens, and at the document's marker, which attracts it as a
-  token does that is NEARLY as near: how much of the attention it gets says that nothing is near. The MLP takes the
-  larger of both.
+  token does that is NEARLY as near: how much of the attention it gets says that nothing is near. Short tokens, those of
+  words that tell little, it attracts less. The MLP takes the larger of both.
 """
 
 from dataclasses import dataclass
@@ -44,9 +44,10 @@ from recipe.state import (
 )
 
 LONGER = 0.65  # how much a token's length counts where one is picked, in lengths of a mean
-SURELY = 400.0  # how sharply one is picked
+SURELY = 2000.0  # how sharply one is picked
 SIDE, OUR_SIDE = 10.0, 0.4  # how strongly a key says which text it is of, and a query which it wants
 NEARLY, STEEP = 0.35, 10.0  # the cosine that is neither near nor far, and how sharply
+SHORTER = 0.12  # how much less near is near enough for a token shorter than usual: this times (usual / its length - 1)
 OTHER_SIDE = 1.6  # how strongly the other text's tokens are preferred, on either side of the product
 WEIGHT_NOTE = 0.25  # of a token's length, beside its vector
 SIDE_NOTE = 0.3  # of the length of a usual token that belongs to one text
@@ -127,7 +128,7 @@ def wire_looks(w: Weights, size: int, basis: Basis, shown: float) -> None:
     mark_a, mark_b, rest = slow_rows(size)
     last, side = LAST_SIZE / hidden**0.5, SIDE_NOTE / CONSTANT_SIZE * hidden**0.5
     key = (1 + OTHER_SIDE**2) ** 0.5  # length of a token's key, in its own lengths
-    marker = (NEARLY + OTHER_SIDE**2) / key
+    marker = (NEARLY + SHORTER + OTHER_SIDE**2) / key
     set_sharpness(w, slice(None), STEEP * key * (key**2 + marker**2) ** 0.5)
     k[rows, VECTOR : VECTOR + WIDTH] = basis.rows / shown
     k[mark_a, DOCUMENT_WEIGHT] = k[mark_b, QUERY_WEIGHT] = OTHER_SIDE / side
@@ -138,6 +139,7 @@ def wire_looks(w: Weights, size: int, basis: Basis, shown: float) -> None:
         q[head * size + rows, picked + take] = last / BROUGHT
         q[head * size + mark, picked + SKETCH] = OTHER_SIDE * last / BROUGHT
         q[head * size + rest, picked + SKETCH] = marker * last / BROUGHT
+        q[head * size + rest, CONSTANT] = -SHORTER / key * last / CONSTANT_SIZE
     v[0, DOCUMENT_MARK] = MARKER_SIZE / (MARK_SIZE * hidden**0.5)
     o[DOCUMENT_LEFT, 0] = o[QUERY_LEFT, size] = BROUGHT
 
