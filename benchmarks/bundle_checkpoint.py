@@ -54,8 +54,11 @@ def write_checkpoint_of(bundle: Bundle, folder: Path) -> None:
     folder.mkdir(parents=True)
     weights = {}
     for name in _names(bundle):
-        weight = _as_in_checkpoint(name, stored[name])
-        weights[name] = _with_zeros(weight, shapes[name], _place(model.graph, stored, name))
+        if name in stored:
+            weight = _as_in_checkpoint(name, stored[name])
+            weights[name] = _with_zeros(weight, shapes[name], _place(model.graph, stored, name))
+        else:  # of an MLP that is zero, and the norm before it
+            weights[name] = (np.zeros if name.endswith("proj.weight") else np.ones)(shapes[name], np.float32)
     save_file(weights | {"lm_head.weight": lm_head}, folder / "model.safetensors", {"format": "pt"})
     settings = {"pad_token_id": manifest.pad_token_id, "rope_theta": _rotary_base(model.graph, stored)}
     (folder / "config.json").write_text(json.dumps(config_of(config) | settings))
