@@ -23,9 +23,9 @@ from .metrics import Metrics
 
 _RUN_SECONDS = 0.03  # how long a fast model's run of several slices may take
 # Queries with one document gain from a common call (eight together: 4 times as many a second with the default model on
-# 2 cores), and so do those that take less than this (eight with ten documents: twice). With slower models these gain
-# nothing and would wait for each other.
-_FEW_DOCUMENTS, _SMALL_SECONDS = 3, 0.005
+# 2 cores), and so do whole lists that take less than this (eight with ten documents: twice). With slower models these
+# gain nothing and would wait for each other, as they would for a slice of a longer list.
+_FEW_DOCUMENTS, _SMALL_SECONDS = 3, 0.01
 _THREADS = 2
 _RATE_MEMORY = 10.0  # seconds of work after which the measured rate has forgotten two thirds
 
@@ -37,7 +37,9 @@ def _calls(chunks: Sequence[Chunk], rate: float) -> Iterator[list[Chunk]]:
     small: dict[bool, list[Chunk]] = {True: [], False: []}
     large: list[list[Chunk]] = []
     for chunk in chunks:
-        if chunk.stop - chunk.start <= _FEW_DOCUMENTS or chunk.cost <= rate * _SMALL_SECONDS:
+        documents = chunk.stop - chunk.start
+        whole = documents == len(chunk.job.groups[chunk.group].documents)
+        if documents <= _FEW_DOCUMENTS or (whole and chunk.cost <= rate * _SMALL_SECONDS):
             small[chunk.job.truncate].append(chunk)
         else:
             large.append([chunk])
