@@ -152,6 +152,11 @@ class Chunk:
         return self.work + self.job.groups[self.group].shared
 
     @property
+    def whole(self) -> bool:
+        """Whether it has all documents of its group."""
+        return self.stop - self.start == len(self.job.groups[self.group].documents)
+
+    @property
     def documents(self) -> Sequence[str]:
         """The texts to score."""
         return self.job.groups[self.group].documents[self.start : self.stop]

@@ -37,9 +37,8 @@ def _calls(chunks: Sequence[Chunk], rate: float) -> Iterator[list[Chunk]]:
     small: dict[bool, list[Chunk]] = {True: [], False: []}
     large: list[list[Chunk]] = []
     for chunk in chunks:
-        documents = chunk.stop - chunk.start
-        whole = documents == len(chunk.job.groups[chunk.group].documents)
-        if documents <= _FEW_DOCUMENTS or (whole and chunk.cost <= rate * _SMALL_SECONDS):
+        few = chunk.stop - chunk.start <= _FEW_DOCUMENTS
+        if few or (chunk.whole and chunk.cost <= rate * _SMALL_SECONDS):
             small[chunk.job.truncate].append(chunk)
         else:
             large.append([chunk])

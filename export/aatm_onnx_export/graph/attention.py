@@ -33,7 +33,7 @@ class FusedAttention:
 
     past_dtype = np.float32
     present_length = "seq"
-    update_and_norm = False
+    norm_adds = False
 
     def __init__(self, graph: OnnxGraph, weights: CheckpointWeights, inputs: Inputs) -> None:
         """Work out what all layers share from the graph's inputs."""
@@ -164,7 +164,7 @@ class FusedAttention:
     def _kv_head_first(self, layer: Layer, x: Value, tokens: Queries) -> Value:
         """Heads of x, (batch, n, heads * head_dim), as (kv_heads, batch, n * group, head_dim)."""
         kv_heads = self._kv_heads(layer)
-        if kv_heads == 1:
+        if kv_heads == 1:  # nothing to transpose
             return self.op.Reshape(x, self.op.Concat([1], tokens.batch, [-1, self.config.head_dim], axis=0))
         by_head = self.op.Transpose(self.op.Reshape(x, tokens.heads_shape(kv_heads)), perm=[2, 0, 1, 3])
         return self.op.Reshape(by_head, [0, 0, -1, self.config.head_dim])

@@ -68,7 +68,7 @@ class CudaAttention:
 
     past_dtype = np.float16
     present_length = "total"
-    update_and_norm = True
+    norm_adds = True
 
     def __init__(self, graph: OnnxGraph, weights: CheckpointWeights, inputs: Inputs) -> None:
         """Turn left-padded rows until their padding stands last, and work out the shapes that every layer needs."""

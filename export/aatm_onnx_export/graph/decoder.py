@@ -95,12 +95,12 @@ class AttentionKind(Protocol):
     Attributes:
         past_dtype: the type of `past` and `present`.
         present_length: what the token axis of `present` is called.
-        update_and_norm: whether one operator for both is the faster way: on a GPU.
+        norm_adds: whether the norm's operator adds the update before it too.
     """
 
     past_dtype: type[np.floating]
     present_length: str
-    update_and_norm: bool
+    norm_adds: bool
 
     def __call__(self, graph: OnnxGraph, weights: CheckpointWeights, inputs: Inputs) -> Attention:
         """Work out what all layers share from the graph's inputs."""
@@ -147,7 +147,7 @@ class Decoder:
     def _layers(self, attention: Attention) -> tuple[Value, list[Value]]:
         """The last tokens' hidden states after the final norm, (batch, hidden), and what each layer keeps."""
         embedded = embed(self.graph, self.weights, attention.token_ids, self.embedding)
-        stream = ResidualStream(self.graph, self.weights, embedded, self.attention.update_and_norm)
+        stream = ResidualStream(self.graph, self.weights, embedded, self.attention.norm_adds)
         parts = 1 + len(self.layers)
         self.built(1 / parts)
         kept: list[Value] = []

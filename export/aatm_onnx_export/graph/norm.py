@@ -9,17 +9,17 @@ from .builder import OnnxGraph, Value
 class ResidualStream:
     """What every layer reads and adds to, (tokens, hidden) float32, while a graph is built."""
 
-    def __init__(self, graph: OnnxGraph, weights: CheckpointWeights, embedded: Value, one_operator: bool) -> None:
+    def __init__(self, graph: OnnxGraph, weights: CheckpointWeights, embedded: Value, norm_adds: bool) -> None:
         """Start with the tokens' embeddings.
 
         Args:
             graph: the graph that is built.
             weights: the checkpoint's.
             embedded: (tokens, hidden).
-            one_operator: whether one operator adds an update and takes the norm. It adds up one number after the
-                other, which on a CPU takes twice as long as two operators do.
+            norm_adds: whether the norm's operator adds the update before it too. On a CPU that one adds up the squares
+                one after the other, and takes twice as long as two operators do.
         """
-        self._graph, self._weights, self._one_operator = graph, weights, one_operator
+        self._graph, self._weights, self._norm_adds = graph, weights, norm_adds
         self._total = embedded
         self._update: Value | None = None
 
@@ -38,7 +38,7 @@ class ResidualStream:
         weight = self._graph.weight(name, self._weights.whole(name))
         epsilon = self._weights.rms_norm_eps
         update, self._update = self._update, None
-        if update is not None and self._one_operator:
+        if update is not None and self._norm_adds:
             normed, _, _, self._total = self._graph.nodes(
                 "SkipSimplifiedLayerNormalization", self._total, update, weight, outputs=4, epsilon=epsilon
             )

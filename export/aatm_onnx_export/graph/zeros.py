@@ -13,7 +13,7 @@ from ..checkpoint import CheckpointWeights
 from .builder import Value
 
 _ROWS = 64  # of a weight at a time; a trained model's weight is known to be full after the first of them
-_WORTH = 0.75  # of an axis: to cut off less costs as much as to multiply it
+_MOST_USED = 0.75  # where more of an axis is used, Slice and Pad cost as much as they save
 Part = tuple[int, int]  # from here up to there
 Kept = dict[str, tuple[int, NDArray[np.int64]]]  # of weights, the axis that is cut, and the places that are left
 
@@ -105,7 +105,7 @@ def _used(weights: CheckpointWeights, name: str) -> tuple[NDArray[np.bool_], NDA
 
 
 def _worth_cutting(part: Part, size: int) -> Part:
-    return part if part[1] - part[0] <= _WORTH * size else (0, size)
+    return part if part[1] - part[0] <= _MOST_USED * size else (0, size)
 
 
 def _around(used: NDArray[np.bool_]) -> Part:
