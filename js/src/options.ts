@@ -34,6 +34,8 @@ export interface ScoreOptions {
   task?: string;
   /** Cut a pair that is too long for the model (the default). false refuses it. */
   truncate?: boolean;
+  /** Ends the call when it is aborted: the call is rejected with its reason, and what nobody waits for is not run. */
+  signal?: AbortSignal;
 }
 
 export interface RankOptions extends ScoreOptions {
@@ -41,7 +43,7 @@ export interface RankOptions extends ScoreOptions {
   topK?: number;
 }
 
-type Kind = "string" | "number" | "boolean" | "list" | "function";
+type Kind = "string" | "number" | "boolean" | "list" | "function" | "signal of an AbortController";
 type Kinds<Options> = Readonly<Record<keyof Options, Kind>>;
 
 export const OPEN_OPTIONS: Kinds<OpenOptions> = {
@@ -57,7 +59,7 @@ export const OPEN_OPTIONS: Kinds<OpenOptions> = {
   packed: "list",
   onProgress: "function",
 };
-export const SCORE_OPTIONS: Kinds<ScoreOptions> = { task: "string", truncate: "boolean" };
+export const SCORE_OPTIONS: Kinds<ScoreOptions> = { task: "string", truncate: "boolean", signal: "signal of an AbortController" };
 export const RANK_OPTIONS: Kinds<RankOptions> = { ...SCORE_OPTIONS, topK: "number" };
 
 /**

@@ -65,5 +65,6 @@ function checkList<Item>(values: Iterable<Item>, what: string, kind: string): It
 
 /** What an error calls a value. */
 export function nameOf(value: unknown): string {
+  if (value instanceof AbortSignal) return "signal of an AbortController";
   return value === null ? "null" : Array.isArray(value) ? "list" : typeof value;
 }

@@ -138,14 +138,20 @@ export class Reranker {
     options: ScoreOptions,
   ): Promise<PairScore[][]> {
     this.checkOpen();
-    const { task = this.task, truncate = true } = checkOptions(options, SCORE_OPTIONS);
+    const { task = this.task, truncate = true, signal } = checkOptions(options, SCORE_OPTIONS);
+    signal?.throwIfAborted();
     checkText(task, "The task");
     const encoded = queries.map((query, index) =>
       documents[index]!.map((document) => this.prompts.encode(formatInstruction(task, query, document))),
     );
     if (!truncate) this.refuseCut(encoded);
     this.warnOfLostDocuments(task, queries, encoded);
-    const logits = (await this.scorer.logits(encoded.flat().map(({ ids }) => ids))).values();
+    const logits = (
+      await this.scorer.logits(
+        encoded.flat().map(({ ids }) => ids),
+        signal,
+      )
+    ).values();
     return encoded.map((group, query) =>
       group.map(({ ids, truncated }, index) => {
         const pair = logits.next().value!;

@@ -148,8 +148,9 @@ test("bad input is refused in one sentence", async () => {
     [() => reranker.rank("pain", ["a"], { topK: 0 }), /topK must be a whole number from 1, not 0/],
     [() => reranker.rank("pain", ["a"], { topK: "1" }), /topK must be a number, not string/],
     [() => reranker.rank("pain", ["a"], { truncate: "false" }), /truncate must be a boolean, not string/],
-    [() => reranker.rank("pain", ["a"], { top_k: 1 }), /There is no option top_k; the options here are task, truncate, topK/],
-    [() => reranker.rank("pain", ["a"], 1), /The options must be an object with task, truncate, topK, not number/],
+    [() => reranker.rank("pain", ["a"], { top_k: 1 }), /There is no option top_k; the options here are task, truncate, signal, topK/],
+    [() => reranker.rank("pain", ["a"], 1), /The options must be an object with task, truncate, signal, topK, not number/],
+    [() => reranker.rank("pain", ["a"], { signal: new AbortController() }), /signal must be a signal of an AbortController, not object/],
     [() => reranker.score("pain", ["a"], { topK: 1 }), /There is no option topK/],
     [() => reranker.rankMany(["pain"], []), /1 queries but 0 lists/],
     [() => reranker.rankMany("ab", [["a"], ["b"]]), /The queries must be a list of strings, not one string/],
@@ -168,4 +169,31 @@ test("bad input is refused in one sentence", async () => {
     [() => Reranker.open(DEFAULT_MODEL, { provider: "webgpu" }), /In Node only/],
   ];
   for (const [call, message] of refused) await assert.rejects(call, { message });
+});
+
+test("an aborted call ends at once with its reason, is not run, and takes nothing from the calls beside it", async () => {
+  const documents = Array.from({ length: 400 }, (_, index) => `pain in finger ${index}`);
+  const expected = await reranker.score("sore finger", documents.slice(0, 5));
+  const started = performance.now();
+  await reranker.score("aching finger", documents);
+  const whole = performance.now() - started;
+
+  const controller = new AbortController();
+  const { signal } = controller;
+  const calls = [
+    reranker.score("hurt finger", documents, { signal }), // is run first
+    reranker.rank("burnt finger", documents, { signal }),
+    reranker.score("sore finger", documents.slice(0, 5)),
+  ];
+  const settled = Promise.allSettled(calls);
+  await new Promise((resolve) => setTimeout(resolve, whole / 20));
+  controller.abort(new Error("typed on"));
+  const aborted = performance.now();
+  const [running, waiting, other] = await settled;
+  assert.equal(running.reason.message, "typed on");
+  assert.equal(waiting.reason.message, "typed on");
+  assert.ok(largestDifference(other.value, expected) < 1e-5);
+  assert.ok(performance.now() - aborted < whole, "what nobody waits for was run");
+  await assert.rejects(reranker.rank("pain", ["a"], { signal }), { message: "typed on" });
+  await assert.rejects(reranker.rank("pain", ["a"], { signal: AbortSignal.abort() }), { name: "AbortError" });
 });

@@ -11,6 +11,7 @@ const BATCHES_TOGETHER = 32;
 interface Call {
   prompts: readonly TokenIds[];
   tokens: number;
+  signal: AbortSignal | undefined;
   resolve(logits: Logits[]): void;
   reject(reason: unknown): void;
 }
@@ -29,13 +30,20 @@ export class Scorer {
     this.cache = new PrefixCache(cachedTokens);
   }
 
-  /** The logits of "no" and "yes" of whole prompts. */
-  logits(prompts: readonly TokenIds[]): Promise<Logits[]> {
+  /** The logits of "no" and "yes" of whole prompts; rejected with the signal's reason as soon as it is aborted. */
+  async logits(prompts: readonly TokenIds[], signal?: AbortSignal): Promise<Logits[]> {
     const tokens = prompts.reduce((sum, prompt) => sum + prompt.length, 0);
-    return new Promise((resolve, reject) => {
-      this.waiting.push({ prompts, tokens, resolve, reject });
-      this.running ??= this.runAll();
-    });
+    let end = (): void => {};
+    try {
+      return await new Promise((resolve, reject) => {
+        end = () => reject(signal!.reason);
+        signal?.addEventListener("abort", end);
+        this.waiting.push({ prompts, tokens, signal, resolve, reject });
+        this.running ??= this.runAll();
+      });
+    } finally {
+      signal?.removeEventListener("abort", end); // one signal may serve many calls
+    }
   }
 
   /** Do something else with the session, when the calls before have ended; later ones wait for it. */
@@ -70,11 +78,16 @@ export class Scorer {
     return this.waiting.splice(0, taken);
   }
 
-  private async run(calls: readonly Call[]): Promise<void> {
+  private async run(taken: readonly Call[]): Promise<void> {
+    const calls = taken.filter(({ signal }) => !signal?.aborted);
+    if (!calls.length) return;
+    const checkWanted = (): void => {
+      if (calls.every(({ signal }) => signal?.aborted)) throw calls[0]!.signal!.reason;
+    };
     const prompts = calls.flatMap((call) => call.prompts);
     let logits: Logits[];
     try {
-      logits = await promptLogits(this.session, prompts, this.padTokenId, this.tokenBudget, this.cache);
+      logits = await promptLogits(this.session, prompts, this.padTokenId, this.tokenBudget, this.cache, checkWanted);
     } catch (failure) {
       if (calls.length === 1) calls[0]!.reject(failure);
       else for (const call of calls) await this.run([call]); // what is wrong with one call fails no other

@@ -19,6 +19,7 @@ export type Logits = readonly [number, number];
  * @param padTokenId the id to pad with; it is masked, so any id of the vocabulary does.
  * @param tokenBudget the most tokens in one batch, padding included; a longer prompt runs alone.
  * @param cache prefixes of earlier calls, to begin with and to add to.
+ * @param checkWanted called before every run; what it throws ends the work.
  * @returns the logits of each prompt, in the order given.
  */
 export async function promptLogits(
@@ -27,13 +28,17 @@ export async function promptLogits(
   padTokenId: number,
   tokenBudget: number,
   cache: PrefixCache,
+  checkWanted: () => void = () => {},
 ): Promise<Logits[]> {
   const [distinct, places] = distinctOf(prompts); // equal prompts get equal scores, to the last bit, and are run once
   const budgets = { tokens: tokenBudget, chunk: Math.min(tokenBudget, CHUNKS[session.provider]), workers: 1 };
   const known = session.prefix ? [session.prefix, ...cache.prefixes()] : [];
   const ids = known.map((prefix) => prefix.ids);
   const execution = new Execution(session, distinct, padTokenId, known, cache);
-  for (const step of plan(distinct, ids, budgets)) await execution.run(step);
+  for (const step of plan(distinct, ids, budgets)) {
+    checkWanted();
+    await execution.run(step);
+  }
   return places.map((place) => execution.logits[place]!);
 }
 
