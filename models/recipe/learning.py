@@ -8,6 +8,7 @@ from recipe.coding import load_operations, short_titles
 from recipe.composed import load_composed
 from recipe.drugs import held_out_words, load_drugs, substances_of_drugs
 from recipe.generated import load_laboratory, load_medicines, load_spellings
+from recipe.icd9 import load_diagnoses
 from recipe.laboratory import usual_analytes
 from recipe.ontologies import apart_from, load_chemicals, load_go, load_mesh, load_mondo, load_substances, without_words
 from recipe.sources import Concept, held_out_strings, load_hpo, load_icd, refuse_forbidden, training_concepts
@@ -31,8 +32,9 @@ class Source:
 
 HELD_OUT = {"hpo": load_hpo, "icd": load_icd, "drugs": load_drugs}  # of which some concepts are for testing
 SOURCES = {
-    "hpo": Source(0.5, 30_000, 25_000),
-    "icd": Source(0.65, 24_000, 25_000),
+    "hpo": Source(0.55, 30_000, 25_000),
+    "icd": Source(0.8, 24_000, 25_000),
+    "icd9": Source(0.15, 24_000, 10_000),
     "mondo": Source(0.35, 45_000, 40_000),
     "mesh": Source(0.2, 16_000, 31_000),
     "go": Source(0.06, 8_000, 12_000),
@@ -58,7 +60,7 @@ def learning_sources() -> dict[str, list[Concept]]:
     for concept in learned["icd"]:
         if (title := short.get(concept.id)) and as_read(title) not in forbidden:
             concept.synonyms.append((title, "EXACT"))
-    more = {"mondo": load_mondo(), "mesh": load_mesh(), "go": load_go()}
+    more = {"icd9": load_diagnoses(), "mondo": load_mondo(), "mesh": load_mesh(), "go": load_go()}
     more["chemicals"] = without_words(load_chemicals(), drugs)
     substances = load_substances()
     more["substances"] = without_words(substances, drugs)[::3]

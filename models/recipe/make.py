@@ -41,7 +41,7 @@ from recipe.wording import something_else, telling_words
 T = TypeVar("T")
 Pair = tuple[str, str, bool]  # a query, a name, whether it is right
 VOCABULARY = 22_528
-STEPS, RUNS = 5600, 2
+STEPS, RUNS = 6000, 2
 CANDIDATES = 25  # of a row
 # Questions of HPO and of drugs. Of ICD-10-CM's, often another code is as right as the one that counts.
 CALIBRATED_ON = 600
