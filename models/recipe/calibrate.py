@@ -16,6 +16,7 @@ from recipe.state import CONSTANT, LEFT, SCORE
 from recipe.wired import NORM_GAIN, SCORE_GAIN
 
 BENDS = [i / 20 for i in range(20)]
+NO_WORSE = 1e-4  # of the loss
 TOGETHER = 64  # prompts of one length that are read at once
 
 
@@ -34,14 +35,17 @@ class Scale:
 
 
 def fit_scale(likeness: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> Scale:
-    """The scale under which pairs (N,) are as likely right as they are."""
+    """The scale under which pairs (N,) are as likely right as they are.
+
+    Of those that fit no worse than the best it is the one with the largest bend: equal texts are surest with it.
+    """
     fits = {}
     for bend in BENDS:
         over = 1 - bend * likeness
         features = torch.stack([likeness / over, torch.ones_like(over), -left / over], -1)
         scale = Scale(bend, *fit_logistic(features, right).tolist())
         fits[F.binary_cross_entropy_with_logits(scale.logits(likeness, left), right).item()] = scale
-    return fits[min(fits)]
+    return max((fits[loss] for loss in fits if loss < min(fits) + NO_WORSE), key=lambda scale: scale.bend)
 
 
 def fit_logistic(features: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
