@@ -34,7 +34,7 @@ export interface ScoreOptions {
   task?: string;
   /** Cut a pair that is too long for the model (the default). false refuses it. */
   truncate?: boolean;
-  /** Ends the call when it is aborted: the call is rejected with its reason, and what nobody waits for is not run. */
+  /** Once aborted, the call is rejected with the signal's reason, and what no other call waits for is not run. */
   signal?: AbortSignal;
 }
 

@@ -32,10 +32,7 @@ def load_diagnoses() -> list[Concept]:
 def load_short_procedures() -> list[Concept]:
     """Procedures with their short titles."""
     short = titles("SHORT_SG")
-    said: dict[str, list[str]] = {}
-    for code, name in titles("LONG_SG").items():
-        said.setdefault(name, []).append(short[code])
-    return [Concept(f"icd9:{name}", name, different(name, texts)) for name, texts in said.items()]
+    return [Concept(f"icd9:{name}", name, different(name, [short[c]])) for c, name in titles("LONG_SG").items()]
 
 
 def titles(which: str) -> dict[str, str]:
@@ -49,7 +46,7 @@ def equal_codes() -> Iterator[tuple[str, str]]:
     """Codes of ICD-9-CM, each with one of ICD-10-CM that means the same, without dots."""
     with (data() / "icd9toicd10cmgem.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            if row["flags"][:3] == "000":  # not approximate, not without a match, not one of several that are needed
+            if row["approximate"] == row["no_map"] == row["combination"] == "0":
                 yield row["icd9cm"], row["icd10cm"]
 
 

