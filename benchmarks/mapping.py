@@ -28,8 +28,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
 from process_memory import kibibytes  # noqa: E402
 from recipe.asked import asked_synonyms  # noqa: E402
-from recipe.drugs import load_drugs  # noqa: E402
-from recipe.sources import fold, load_hpo, load_icd  # noqa: E402
+from recipe.learning import HELD_OUT  # noqa: E402
+from recipe.sources import fold  # noqa: E402
 from recipe.unseen import UNSEEN  # noqa: E402
 
 from aatm_onnx import load_reranker  # noqa: E402
@@ -72,10 +72,9 @@ def main() -> None:
     rerankers = {"the retriever alone": None, "BM25": load_reranker("bm25")}
     rerankers |= {name: load_reranker(name, provider="cpu") for name in ["default", *options.model]}
     heads = ("Hit@1", "Hit@5", "MRR", "found", "at 95 %", "above", "terms/s", "MB")
-    for name, load in {**UNSEEN, "drugs": load_drugs, "HPO": load_hpo, "ICD-10-CM": load_icd}.items():
+    for name, load in {**HELD_OUT, **UNSEEN}.items():
         concepts = load()
-        unseen = name in UNSEEN
-        terms = drawn(concepts, ("test", "train") if unseen else ("test",), options.terms)
+        terms = drawn(concepts, ("test",) if name in HELD_OUT else ("test", "train"), options.terms)
         for kind in options.vocabularies:
             with tempfile.TemporaryDirectory() as folder:
                 vocabulary: Vocabulary = build_vocabulary(items(concepts, terms, kind == "all"), Path(folder) / "v")

@@ -36,18 +36,15 @@ SLOW, LONG = 50, 1_000_000  # ms a query, names
 def recall(only: list[str]) -> None:
     """Print recall@50 of every way on the terminologies of the model card."""
     from recipe.asked import asked_synonyms
-    from recipe.drugs import load_drugs
+    from recipe.learning import HELD_OUT
     from recipe.pool import NgramIndex, questions
-    from recipe.sources import load_hpo, load_icd
     from recipe.unseen import UNSEEN
 
     columns = {}
-    for name, load in {"HPO": load_hpo, "ICD-10-CM": load_icd, "drugs": load_drugs, **UNSEEN}.items():
+    for name, load in {**HELD_OUT, **UNSEEN}.items():
         concepts = load()
         names = [concept.name for concept in concepts]
-        unseen = name in UNSEEN
-        splits = ("test", "train") if unseen else ("test",)
-        count = 500 if unseen else 1000
+        splits, count = (("test",), 1000) if name in HELD_OUT else (("test", "train"), 500)
         items, answers = questions(concepts, NgramIndex(names), splits, count), asked_synonyms(concepts, splits, count)
         column = {"the n-gram pool": float(np.mean([item.gold is not None for item in items]))}
         for way in only:

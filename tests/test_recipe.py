@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "models"))
 
 from recipe.asked import listed_words, to_ask
 from recipe.batches import Encoder, make_bags
+from recipe.broader import make_broader, reached
 from recipe.calibrate import Scale, fit_scale, found_by, with_scale
 from recipe.checkpoint import Config, Weights, open_model, save_checkpoint
 from recipe.composed import joined, load_composed
@@ -25,6 +26,7 @@ from recipe.generated import load_medicines
 from recipe.laboratory import Analyte, laboratory, usual_analytes
 from recipe.means import Joints, Start, Taught, likeness, means, train_words
 from recipe.medicines import FORMS, STRENGTHS, Product, medicines, prescription
+from recipe.notes import noted_names
 from recipe.ontologies import apart_from, different, without_words
 from recipe.pool import Question
 from recipe.prompts import prompt_ids
@@ -127,6 +129,13 @@ def test_words_that_differ_are_read_apart(one: str, other: str) -> None:
     assert as_read(one) != as_read(other)
 
 
+def test_notes_call_a_code_what_they_send_there() -> None:
+    noted = noted_names()
+    assert "congenital absence of teeth" in noted["K00.0"]  # excluded elsewhere
+    assert "spastic colon" in noted["K58"]  # included there
+    assert not any("classifiable" in text or text.endswith(":") for texts in noted.values() for text in texts)
+
+
 def test_synonyms_say_it_in_other_words() -> None:
     found = different(
         "Abdominal Injuries", ["Injuries, Abdominal", "Belly wound", "Wound, belly", "abdominal injuries"]
@@ -144,6 +153,25 @@ def test_rows_hold_the_right_answer_once(seed: int) -> None:
     for row in rows:
         assert len(row.candidates) == 6 and row.candidates[0] not in row.candidates[1:]
         assert 0 <= row.label[1] < len(source.concepts)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10**6))
+def test_broader_rows_ask_for_what_stands_above(seed: int) -> None:
+    kinds = [Concept(word, word) for word in WORDS[:5]]
+    below = [Concept(" ".join(words), " ".join(words), [], [words[0]]) for words in combinations()]
+    lowest = [Concept(f"more {c.id}", f"more {c.name}", [], [c.id]) for c in below]
+    concepts = [*kinds, *below, *lowest]
+    draw = Draw([source := make_broader(concepts, 200)], [1.0], candidates=6)
+    for row in draw.rows(4, seed):
+        assert not row.same and row.candidates[0] not in row.candidates[1:]
+    place = {c.id: i for i, c in enumerate(concepts)}
+    parents = [[place[p] for p in c.parents] for c in concepts]
+    for query, right, pool in zip(source.queries, source.right.tolist(), source.pools.tolist(), strict=True):
+        asked = next(i for i, c in enumerate(concepts) if c.name == query)
+        above = reached(asked, parents)
+        assert right in above and asked not in pool and not above & set(pool)
+        assert not any(asked in reached(other, parents) for other in pool)
 
 
 def combinations() -> list[tuple[str, str, str]]:

@@ -10,6 +10,7 @@ from recipe.drugs import held_out_words, load_drugs, substances_of_drugs
 from recipe.generated import load_laboratory, load_medicines, load_spellings
 from recipe.icd9 import load_diagnoses
 from recipe.laboratory import usual_analytes
+from recipe.notes import noted_names
 from recipe.ontologies import apart_from, load_chemicals, load_go, load_mesh, load_mondo, load_substances, without_words
 from recipe.sources import Concept, held_out_strings, load_hpo, load_icd, refuse_forbidden, training_concepts
 from recipe.spelling import as_read
@@ -30,14 +31,14 @@ class Source:
     taught: int  # of its strings whose meaning MiniLM tells, at most
 
 
-HELD_OUT = {"hpo": load_hpo, "icd": load_icd, "drugs": load_drugs}  # of which some concepts are for testing
+HELD_OUT = {"HPO": load_hpo, "ICD-10-CM": load_icd, "drugs": load_drugs}  # of which some concepts are for testing
 SOURCES = {
-    "hpo": Source(0.55, 30_000, 25_000),
-    "icd": Source(0.8, 24_000, 25_000),
-    "icd9": Source(0.15, 24_000, 10_000),
-    "mondo": Source(0.35, 45_000, 40_000),
-    "mesh": Source(0.2, 16_000, 31_000),
-    "go": Source(0.06, 8_000, 12_000),
+    "HPO": Source(0.55, 30_000, 25_000),
+    "ICD-10-CM": Source(0.8, 27_000, 25_000),
+    "ICD-9-CM": Source(0.15, 24_000, 10_000),
+    "Mondo": Source(0.35, 45_000, 40_000),
+    "MeSH": Source(0.2, 16_000, 31_000),
+    "GO": Source(0.06, 8_000, 12_000),
     "drugs": Source(0.12, 30_000, 12_000),
     "chemicals": Source(0.06, 16_000, 8_000),
     "substances": Source(0.1, 15_000, 8_000),
@@ -46,6 +47,11 @@ SOURCES = {
     "medicines": Source(0.13, 12_000, 3_000),
     "spellings": Source(0.25, 15_000, 0),
     "composed": Source(0.12, 12_000, 5_000),
+}
+BROADER = {  # what stands above a concept
+    "HPO": Source(0.08, 20_000, 0),
+    "ICD-10-CM": Source(0.16, 40_000, 0),
+    "Mondo": Source(0.06, 20_000, 0),
 }
 PATTERNS = ("operations", "laboratory", "medicines", "spellings", "composed")
 LESS_HEARD = (*PATTERNS, "drugs", "chemicals")  # tokens for their brands would be lost to other words
@@ -56,11 +62,10 @@ def learning_sources() -> dict[str, list[Concept]]:
     """What there is to learn from: nothing that is held out."""
     forbidden, drugs = forbidden_strings(), held_out_words()
     learned = {n: training_concepts(load(), forbidden) for n, load in HELD_OUT.items()}
-    short = short_titles()
-    for concept in learned["icd"]:
-        if (title := short.get(concept.id)) and as_read(title) not in forbidden:
-            concept.synonyms.append((title, "EXACT"))
-    more = {"icd9": load_diagnoses(), "mondo": load_mondo(), "mesh": load_mesh(), "go": load_go()}
+    short, noted = short_titles(), noted_names()
+    for concept in learned["ICD-10-CM"]:
+        add_synonyms(concept, [*noted.get(concept.id, []), *filter(None, [short.get(concept.id)])], forbidden)
+    more = {"ICD-9-CM": load_diagnoses(), "Mondo": load_mondo(), "MeSH": load_mesh(), "GO": load_go()}
     more["chemicals"] = without_words(load_chemicals(), drugs)
     substances = load_substances()
     more["substances"] = without_words(substances, drugs)[::3]
@@ -74,6 +79,16 @@ def learning_sources() -> dict[str, list[Concept]]:
         "spellings": load_spellings(drugs),
         "composed": apart_from(load_composed(), forbidden),
     }
+
+
+def add_synonyms(concept: Concept, texts: list[str], forbidden: set[str]) -> None:
+    """What else a concept is called: nothing that is read as what it has or as a `forbidden` string."""
+    taken = {as_read(text) for text in concept.strings}
+    for text in texts:
+        read = as_read(text)
+        if read not in taken and read not in forbidden:
+            taken.add(read)
+            concept.synonyms.append((text, "EXACT"))
 
 
 @cache

