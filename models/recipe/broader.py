@@ -38,7 +38,9 @@ def make_broader(concepts: list[Concept], most: int) -> Terminology:
             queries.append(text)
             right.append(answer)
             pools.append(others[:POOL])
-    return Terminology(concepts, queries, len(queries), np.array(right, np.int32), np.array(pools, np.int32), True)
+    return Terminology(
+        concepts, queries, len(queries), np.array(right, np.int32), np.array(pools, np.int32), broader=True
+    )
 
 
 def reached(start: int, parents: list[list[int]]) -> set[int]:
