@@ -29,7 +29,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 from mapping import drawn, items  # noqa: E402
 from recipe.learning import HELD_OUT  # noqa: E402
 from recipe.sources import split_of  # noqa: E402
-from recipe.unseen import UNSEEN  # noqa: E402
+from recipe.unseen import GROUPS, UNSEEN  # noqa: E402
 
 from aatm_onnx import load_reranker  # noqa: E402
 from aatm_onnx.mapping.propose import TEXTS_AT_ONCE  # noqa: E402
@@ -93,7 +93,7 @@ def main() -> None:
             label, terms = f"{name}, dev", one_each(concepts)
         else:
             label, terms = name, drawn(concepts, ("test", "train"), options.terms)
-        for kind in ("names", "all"):
+        for kind in ("names",) if name in GROUPS else ("names", "all"):
             with tempfile.TemporaryDirectory() as folder:
                 vocabulary = build_vocabulary(items(concepts, terms, kind == "all"), Path(folder) / "v")
                 answers = answers_of(vocabulary, reranker, terms)

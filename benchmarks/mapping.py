@@ -2,10 +2,12 @@
 
     python benchmarks/mapping.py                     the default model, BM25 and the retriever alone
     ... --model DIR                                  also another bundle
+    ... --lists drugs HPO                            some of the lists
 
 The terms are synonyms of the protocol of models/evaluate.py: of the held-out concepts of HPO, ICD-10-CM and drugs, and
 of the lists that training never saw. "names": the vocabulary holds only the concepts' names, the
-model card's protocol. "all": it also holds every synonym but the terms asked for, as a real vocabulary does.
+model card's protocol. "all": it also holds every synonym but the terms asked for, as a real vocabulary does. Groups of
+codes have names alone: what else they have is codes next to the one asked for.
 "found" is recall@50. "MB" is the most memory of the process until then, with the terminology's own data.
 "at 95 %" is the largest share of terms that can be accepted by a threshold with 95 % of them right: chosen with the
 answers known, so an upper bound.
@@ -30,7 +32,7 @@ from process_memory import kibibytes  # noqa: E402
 from recipe.asked import asked_synonyms  # noqa: E402
 from recipe.learning import HELD_OUT  # noqa: E402
 from recipe.sources import fold  # noqa: E402
-from recipe.unseen import UNSEEN  # noqa: E402
+from recipe.unseen import GROUPS, UNSEEN  # noqa: E402
 
 from aatm_onnx import load_reranker  # noqa: E402
 from aatm_onnx.mapping.evaluate import Outcome, Question  # noqa: E402
@@ -66,16 +68,17 @@ def measured(proposer: Proposer, terms: dict[str, str]) -> tuple[Outcome, float]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", action="append", default=[])
+    parser.add_argument("--lists", nargs="+", choices=[*HELD_OUT, *UNSEEN], default=[*HELD_OUT, *UNSEEN])
     parser.add_argument("--terms", type=int, default=500, help="of each terminology")
     parser.add_argument("--vocabularies", nargs="+", choices=["names", "all"], default=["names", "all"])
     options = parser.parse_args()
     rerankers = {"the retriever alone": None, "BM25": load_reranker("bm25")}
     rerankers |= {name: load_reranker(name, provider="cpu") for name in ["default", *options.model]}
     heads = ("Hit@1", "Hit@5", "MRR", "found", "at 95 %", "above", "terms/s", "MB")
-    for name, load in {**HELD_OUT, **UNSEEN}.items():
-        concepts = load()
+    for name in options.lists:
+        concepts = {**HELD_OUT, **UNSEEN}[name]()
         terms = drawn(concepts, ("test",) if name in HELD_OUT else ("test", "train"), options.terms)
-        for kind in options.vocabularies:
+        for kind in ["names"] if name in GROUPS else options.vocabularies:
             with tempfile.TemporaryDirectory() as folder:
                 vocabulary: Vocabulary = build_vocabulary(items(concepts, terms, kind == "all"), Path(folder) / "v")
                 print(f"\n{name}, {kind}: {len(terms)} terms, {len(vocabulary)} concepts, {vocabulary.names} names")

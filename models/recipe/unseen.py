@@ -95,6 +95,7 @@ def load_admissions() -> list[Concept]:
     ]
 
 
+GROUPS = {"groups of diagnoses": load_diagnosis_groups, "groups of operations": load_operation_groups}
 UNSEEN: dict[str, Callable[[], list[Concept]]] = {
     "measurements": load_measurements,
     "procedures": load_procedures,
@@ -102,8 +103,7 @@ UNSEEN: dict[str, Callable[[], list[Concept]]] = {
     "operations' body parts and devices": load_index_keys,
     "imaging": load_imaging,
     "procedures cut short": load_short_procedures,
-    "groups of diagnoses": load_diagnosis_groups,
-    "groups of operations": load_operation_groups,
+    **GROUPS,
     "tests": load_tests,
     "prescriptions": load_prescriptions,
     "admissions": load_admissions,
