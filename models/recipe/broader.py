@@ -1,6 +1,6 @@
 """Questions whose list has no equal of the query: what is asked for is what it is a kind of.
 
-Someone who maps to a vocabulary that is coarser than his terms asks for this: "acute myringitis, right ear" is
+Someone who maps to a vocabulary that is coarser than their terms asks for this: "acute myringitis, right ear" is
 "Myringitis" there.
 """
 
@@ -13,7 +13,7 @@ from recipe.rows import POOL, Terminology, some
 from recipe.sources import Concept
 from recipe.spelling import as_read
 
-TWO_UP = 0.3  # of the questions whose answer stands above something ask for that
+TWO_UP = 0.3  # of the answers are a parent's parent, where there is one
 
 
 def make_broader(concepts: list[Concept], most: int) -> Terminology:

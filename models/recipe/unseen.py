@@ -95,6 +95,7 @@ def load_admissions() -> list[Concept]:
     ]
 
 
+# Of codes: no group means the same as a code in it.
 GROUPS = {"groups of diagnoses": load_diagnosis_groups, "groups of operations": load_operation_groups}
 UNSEEN: dict[str, Callable[[], list[Concept]]] = {
     "measurements": load_measurements,
