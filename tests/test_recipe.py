@@ -164,7 +164,7 @@ def test_broader_rows_ask_for_what_stands_above(seed: int) -> None:
     concepts = [*kinds, *below, *lowest]
     draw = Draw([source := make_broader(concepts, 200)], [1.0], candidates=6)
     for row in draw.rows(4, seed):
-        assert not row.same and row.candidates[0] not in row.candidates[1:]
+        assert row.broader and row.candidates[0] not in row.candidates[1:]
     place = {c.id: i for i, c in enumerate(concepts)}
     parents = [[place[p] for p in c.parents] for c in concepts]
     for query, right, pool in zip(source.queries, source.right.tolist(), source.pools.tolist(), strict=True):

@@ -64,7 +64,7 @@ def learning_sources() -> dict[str, list[Concept]]:
     learned = {n: training_concepts(load(), forbidden) for n, load in HELD_OUT.items()}
     short, noted = short_titles(), noted_names()
     for concept in learned["ICD-10-CM"]:
-        add_synonyms(concept, [*noted.get(concept.id, []), *filter(None, [short.get(concept.id)])], forbidden)
+        add_synonyms(concept, [*noted.get(concept.id, []), short.get(concept.id, concept.name)], forbidden)
     more = {"ICD-9-CM": load_diagnoses(), "Mondo": load_mondo(), "MeSH": load_mesh(), "GO": load_go()}
     more["chemicals"] = without_words(load_chemicals(), drugs)
     substances = load_substances()

@@ -49,7 +49,7 @@ class Batch:
     queries: Bags
     names: Bags
     labels: torch.Tensor
-    same: torch.Tensor  # whether a row's answer means the same
+    broader: torch.Tensor  # (queries,) whether a row's answer says less than its query
     told: Bags
     told_vectors: torch.Tensor
 
@@ -118,7 +118,7 @@ def train_words(
             make_bags([ids for row in rows for ids in encoder.cut_ids([row.query], row.query_cut, row.seed)]),
             make_bags([ids for row in rows for ids in encoder.cut_ids(row.candidates, row.names_cut, row.seed)]),
             torch.tensor([number[row.label] for row in rows]),
-            torch.tensor([row.same for row in rows]),
+            torch.tensor([row.broader for row in rows]),
             make_bags([taught.ids[i] for i in told]),
             taught.vectors[told].float(),
         )
@@ -153,8 +153,8 @@ def losses(words: Words, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torc
     found = likeness(q, d)
     right = torch.zeros_like(found)
     right[:, 0] = 1
-    logits = (found - words.edge) * words.scale
-    sure = F.binary_cross_entropy_with_logits(logits[batch.same], right[batch.same], reduction="sum") / len(q)
+    logits, same = (found - words.edge) * words.scale, ~batch.broader
+    sure = F.binary_cross_entropy_with_logits(logits[same], right[same], reduction="sum") / len(q)
     said = means(words.meaning, batch.told)
     told = 1 - F.cosine_similarity(said, batch.told_vectors @ words.told).mean()
     return order_loss(q, d, found, batch.labels, words.scale), sure, told

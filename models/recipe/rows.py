@@ -49,7 +49,7 @@ class Row:
     query: str
     candidates: list[str]
     label: tuple[int, int]
-    same: bool = True  # whether the right one means the same
+    broader: bool = False  # whether the right one says less than the query
     query_cut: bool = False  # whether tokens are cut, so that a word's pieces say what it says
     names_cut: bool = False
     seed: int = 0
@@ -115,4 +115,4 @@ class Draw:
             texts = tag_some(texts, draw)
         kind = draw.random()
         cut = (kind < QUERY_CUT, QUERY_CUT - NAMES_CUT / 2 < kind < QUERY_CUT + NAMES_CUT / 2)
-        return Row(texts[0], texts[1:], (which, right), not source.broader, *cut, draw.getrandbits(32))
+        return Row(texts[0], texts[1:], (which, right), source.broader, *cut, draw.getrandbits(32))
