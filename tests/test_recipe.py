@@ -24,7 +24,7 @@ from recipe.composed import joined, load_composed
 from recipe.foreign import as_salt, foreign, in_two
 from recipe.generated import load_medicines
 from recipe.laboratory import Analyte, laboratory, usual_analytes
-from recipe.means import Joints, Start, Taught, likeness, means, train_words
+from recipe.means import Joints, Start, Taught, Tokens, likeness, means, train_words, without_emphasis
 from recipe.medicines import FORMS, STRENGTHS, Product, medicines, prescription
 from recipe.notes import noted_names
 from recipe.ontologies import apart_from, different, without_words
@@ -185,16 +185,22 @@ def word_vectors(encoder: Encoder) -> np.ndarray:
     return draw.standard_normal((encoder.tokenizer.get_vocab_size(), WIDTH)).astype(np.float32)
 
 
+def word_tokens(encoder: Encoder) -> Tokens:
+    """The same, of which some count nine times as much as others in a mean."""
+    vectors = torch.from_numpy(word_vectors(encoder))
+    order = torch.randperm(len(vectors), generator=torch.Generator().manual_seed(0))
+    return Tokens(vectors, torch.linspace(-1.7, 0.5, len(vectors))[order])
+
+
 def meeting(encoder: Encoder) -> Joints:
     """What is added where two tokens of a word meet."""
     return joints(encoder.tokenizer, WIDTH, 160)
 
 
-def trained_likeness(encoder: Encoder, vectors: np.ndarray, item: Question) -> torch.Tensor:
+def trained_likeness(encoder: Encoder, tokens: Tokens, item: Question) -> torch.Tensor:
     """What the training's own arithmetic makes of every candidate, shape (candidates,)."""
-    table = torch.from_numpy(vectors)
-    query = means(table, make_bags(encoder.ids([item.query])), meeting(encoder))
-    return likeness(query, means(table, make_bags(encoder.ids(item.candidates)), meeting(encoder))[None])[0]
+    query = means(tokens, make_bags(encoder.ids([item.query])), meeting(encoder))
+    return likeness(query, means(tokens, make_bags(encoder.ids(item.candidates)), meeting(encoder))[None])[0]
 
 
 def network_prompts(encoder: Encoder, item: Question) -> list[list[int]]:
@@ -202,16 +208,16 @@ def network_prompts(encoder: Encoder, item: Question) -> list[list[int]]:
     return prompt_ids(encoder.tokenizer, [(item.query, name) for name in item.candidates])
 
 
-def wired(encoder: Encoder, vectors: np.ndarray, bend: float) -> tuple[Weights, Config]:
-    """The network of these vectors."""
+def wired(encoder: Encoder, tokens: Tokens, bend: float) -> tuple[Weights, Config]:
+    """The network of these tokens."""
     config = Config(encoder.tokenizer.get_vocab_size())
-    return wired_weights(config, vectors, meeting(encoder), encoder.tokenizer, bend), config
+    return wired_weights(config, tokens, meeting(encoder), encoder.tokenizer, bend), config
 
 
 @torch.inference_mode()
-def network_logits(encoder: Encoder, vectors: np.ndarray, item: Question, scale: Scale) -> torch.Tensor:
+def network_logits(encoder: Encoder, tokens: Tokens, item: Question, scale: Scale) -> torch.Tensor:
     """What the network makes of them, shape (candidates,)."""
-    weights, config = wired(encoder, vectors, scale.bend)
+    weights, config = wired(encoder, tokens, scale.bend)
     yes, no = (encoder.tokenizer.token_to_id(word) for word in ("yes", "no"))
     model = open_model(with_scale(weights, config, yes, no, scale), config)
     found = [model(torch.tensor([prompt])).logits[0, -1] for prompt in network_prompts(encoder, item)]
@@ -219,21 +225,21 @@ def network_logits(encoder: Encoder, vectors: np.ndarray, item: Question, scale:
 
 
 def test_the_network_scores_as_the_training_did(encoder: Encoder) -> None:
-    vectors, scale = word_vectors(encoder), Scale(0.5, 3.0, -1.0)
+    tokens, scale = word_tokens(encoder), Scale(0.5, 3.0, -1.0)
     names = [*sorted({" ".join(words) for words in combinations()})[:40], "hydroxyzine", "acutte renal failuer"]
     item = Question("acute renal failuer hydrox", names, 0)
-    expected = scale.logits(trained_likeness(encoder, vectors, item))
-    assert network_logits(encoder, vectors, item, scale).tolist() == pytest.approx(expected.tolist(), abs=0.05)
+    expected = scale.logits(trained_likeness(encoder, tokens, item))
+    assert network_logits(encoder, tokens, item, scale).tolist() == pytest.approx(expected.tolist(), abs=0.05)
     assert np.ptp(expected) > 1
 
 
-def unlike_vectors(encoder: Encoder) -> np.ndarray:
+def unlike_tokens(encoder: Encoder) -> Tokens:
     """The pieces of all words at right angles and of about one length; a sketch shows that."""
     pieces = sorted({i for ids in encoder.ids(WORDS) for i in ids})
     vectors = word_vectors(encoder) * np.repeat([1.0, 0.1], [SKETCH, WIDTH - SKETCH]).astype(np.float32)
     lengths = SKETCH**0.5 * np.linspace(1.0, 1.15, len(pieces))
     vectors[pieces, :SKETCH] = lengths[:, None] * np.eye(SKETCH)[: len(pieces)]
-    return vectors
+    return without_emphasis(torch.from_numpy(vectors))
 
 
 @settings(deadline=None, max_examples=20)
@@ -245,33 +251,32 @@ def test_what_one_text_alone_has_is_left_over(
     more = data.draw(st.sampled_from([word for word in WORDS if word not in words]))
     short, long, same = " ".join(words), " ".join([*turned, more]), " ".join(turned)
     prompts = prompt_ids(encoder.tokenizer, [(short, same), (short, long), (long, short)])
-    _, left = found_by(*wired(encoder, unlike_vectors(encoder), 0.0), prompts)
+    _, left = found_by(*wired(encoder, unlike_tokens(encoder), 0.0), prompts)
     assert left[0] < 0.4 < 0.6 < min(left[1:])
 
 
 @pytest.mark.parametrize("short", ["kidney stone", "pain", "ear failure chronic"])
 def test_a_word_that_tells_little_is_not_left_over(encoder: Encoder, short: str) -> None:
-    vectors, (little, *_) = unlike_vectors(encoder), encoder.ids(["of"])[0]
-    vectors[little] *= 0.1
+    tokens, (little, *_) = unlike_tokens(encoder), encoder.ids(["of"])[0]
+    tokens.vectors[little] *= 0.1
     prompts = prompt_ids(encoder.tokenizer, [(short, f"{short} of"), (f"of {short}", short), (short, f"{short} left")])
-    _, left = found_by(*wired(encoder, vectors, 0.0), prompts)
+    _, left = found_by(*wired(encoder, tokens, 0.0), prompts)
     assert max(left[:2]) < 0.3 < 0.6 < left[2]
 
 
 def test_a_logit_is_what_the_scale_makes_of_what_the_network_finds(encoder: Encoder) -> None:
-    vectors, scale = word_vectors(encoder), Scale(0.5, 3.0, -1.0, 2.0)
+    tokens, scale = without_emphasis(torch.from_numpy(word_vectors(encoder))), Scale(0.5, 3.0, -1.0, 2.0)
     item = Question("acute renal failure", ["renal failure acute", "renal failure", "ear", "left ear pain"], 0)
-    found = found_by(*wired(encoder, vectors, 0.0), network_prompts(encoder, item))
+    found = found_by(*wired(encoder, tokens, 0.0), network_prompts(encoder, item))
     expected = scale.logits(*found)
-    assert network_logits(encoder, vectors, item, scale).tolist() == pytest.approx(expected.tolist(), rel=0.01)
+    assert network_logits(encoder, tokens, item, scale).tolist() == pytest.approx(expected.tolist(), rel=0.01)
     assert (expected < Scale(0.5, 3.0, -1.0).logits(found[0]) - 1)[1]
 
 
 def test_letters_that_meet_where_a_word_is_cut_count(encoder: Encoder) -> None:
     pieces = encoder.ids(["hydroxyzine"])[0]
     with_joints, without = (
-        means(torch.from_numpy(word_vectors(encoder)), make_bags([pieces, pieces[::-1]]), joints)
-        for joints in (meeting(encoder), None)
+        means(word_tokens(encoder), make_bags([pieces, pieces[::-1]]), joints) for joints in (meeting(encoder), None)
     )
     assert torch.allclose(*without, atol=1e-4) and not torch.allclose(*with_joints, atol=1e-2)
 
@@ -279,7 +284,7 @@ def test_letters_that_meet_where_a_word_is_cut_count(encoder: Encoder) -> None:
 @settings(deadline=None, max_examples=10)
 @given(st.lists(TERMS, min_size=2, max_size=5, unique_by=shares_of_words))
 def test_nothing_is_more_like_a_term_than_itself(encoder: Encoder, names: list[str]) -> None:
-    found = network_logits(encoder, word_vectors(encoder), Question(names[0], names, 0), Scale())
+    found = network_logits(encoder, word_tokens(encoder), Question(names[0], names, 0), Scale())
     assert found.argmax() == 0 and found[0] > 0.98
 
 
@@ -329,8 +334,8 @@ def test_training_brings_synonyms_together(encoder: Encoder) -> None:
     draw = Draw([make_terminology(concepts)], [1.0], candidates=6)
     bags = make_bags(encoder.ids(["ear pain", "kidney failure"]))
     found = []
-    for vectors in (train_words(begin, draw, encoder, taught, steps, rate=0.1) for steps in (1, 12)):
-        query, name = means(torch.from_numpy(vectors), bags)
+    for tokens in (train_words(begin, draw, encoder, taught, steps, rate=0.1) for steps in (1, 12)):
+        query, name = means(tokens, bags)
         found.append(float(likeness(query[None], name[None, None])))
     assert found[1] > found[0] + 0.2
 
@@ -341,8 +346,8 @@ def test_no_text_becomes_an_answer(encoder: Encoder) -> None:
 
 
 def test_words_of_like_letters_have_like_spelling(encoder: Encoder) -> None:
-    table = torch.from_numpy(spelling_vectors(encoder.tokenizer, 160))
-    query, *names = means(table, make_bags(encoder.ids(["hydroxyzine", "hydroxyzin", "amlodipine"])))
+    tokens = without_emphasis(torch.from_numpy(spelling_vectors(encoder.tokenizer, 160)))
+    query, *names = means(tokens, make_bags(encoder.ids(["hydroxyzine", "hydroxyzin", "amlodipine"])))
     near, far = likeness(query[None], torch.stack(names)[None])[0].tolist()
     assert near > 0.7 > far
 
@@ -439,9 +444,9 @@ def test_the_scale_tells_how_often_a_likeness_is_right() -> None:
 
 
 def test_a_checkpoint_answers_in_transformers(encoder: Encoder, tmp_path: Path) -> None:
-    vectors, scale = word_vectors(encoder), Scale(0.5, 3.0, -1.0)
+    tokens, scale = word_tokens(encoder), Scale(0.5, 3.0, -1.0)
     yes, no = (encoder.tokenizer.token_to_id(word) for word in ("yes", "no"))
-    weights, config = wired(encoder, vectors, scale.bend)
+    weights, config = wired(encoder, tokens, scale.bend)
     weights = with_scale(weights, config, yes, no, scale)
     save_checkpoint(weights, config, encoder.tokenizer, tmp_path)
     model = Qwen3ForCausalLM.from_pretrained(tmp_path).eval()
@@ -449,7 +454,7 @@ def test_a_checkpoint_answers_in_transformers(encoder: Encoder, tmp_path: Path) 
     with torch.inference_mode():
         found = [model(torch.tensor([prompt])).logits[0, -1] for prompt in network_prompts(encoder, item)]
     scores = [float((logits[yes] - logits[no]).sigmoid()) for logits in found]
-    assert scores == pytest.approx(scale.logits(trained_likeness(encoder, vectors, item)).sigmoid().tolist(), abs=0.01)
+    assert scores == pytest.approx(scale.logits(trained_likeness(encoder, tokens, item)).sigmoid().tolist(), abs=0.01)
 
 
 def test_the_plot_is_a_picture_with_every_bin() -> None:

@@ -16,6 +16,8 @@ from recipe.state import (
     CONSTANT_SIZE,
     DOCUMENT_MARK,
     EDGE,
+    EMPHASIS,
+    EMPHASIS_NOTE,
     IN_DOCUMENT,
     IN_QUERY,
     LAST,
@@ -30,6 +32,7 @@ SURE = 20.0  # the logit of what a head looks for, where all else has 0
 COPY_GAIN = 0.15  # of the end of the token before
 FAST = 4  # pairs of rows that RoPE turns fastest
 NEAR = 3.1  # gain of the norms on queries and keys in the rows that tell how far away a token is
+OTHER, STRESS = 0.3, 0.2  # beside a mark, the row for neither text, in a key; the row for emphasis, in a query
 COPIES = 1  # the key-value head that brings the token before
 
 
@@ -84,12 +87,18 @@ def wire_copies(w: Weights, config: Config) -> None:
 
 
 def wire_texts(w: Weights, size: int, head: int) -> None:
-    """Two heads: all tokens of the document have equal shares of the first, all of the query's of the other."""
+    """Two heads: the first is all tokens of the document, each as its emphasis says, the other all of the query's."""
     q, k = w["self_attn.q_proj"], w["self_attn.k_proj"]
     mark_a, mark_b, rest = slow_rows(size)
-    base = head * size
+    stress, base = size - 1, head * size
     set_sharpness(w, [mark_a, mark_b], SURE)
     k[base + mark_a, IN_DOCUMENT] = k[base + mark_b, IN_QUERY] = CONSTANT_SIZE / NOTE  # as large as a constant
-    k[base + rest, CONSTANT], k[base + rest, BLANK] = 0.3, 10.0
+    k[base + rest, CONSTANT], k[base + rest, BLANK] = OTHER, 10.0
     q[2 * base + mark_a, CONSTANT] = 2.0
     q[2 * base + size + mark_a, CONSTANT], q[2 * base + size + mark_b, CONSTANT] = -2.0, 2.0
+    # A logit is raised by the emphasis itself. Documents come after both markers, so their keys are longer.
+    k[base + stress, EMPHASIS] = 1.0
+    for row, marks, key in ((2 * base, 1, (2 + OTHER**2) ** 0.5), (2 * base + size, 2, (1 + OTHER**2) ** 0.5)):
+        share = STRESS * key
+        q[row + stress, CONSTANT] = 2.0 * (marks / (1 - share**2)) ** 0.5 * share
+    set_sharpness(w, [stress], CONSTANT_SIZE / (EMPHASIS_NOTE * STRESS))

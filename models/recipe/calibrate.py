@@ -1,6 +1,6 @@
 """Scores as probabilities, fitted on held-out dev questions to what the network finds.
 
-logit = (slope l - cost m) / (1 - bend l) + offset, for a likeness l from -1 to 1 and what is left over, m from 0 to 1.
+logit = (slope l - cost m) / (1 - bend l) + offset, for a likeness l from -1 to 1 and what is left over, m, from 0 up.
 The network divides by its last norm anyway, so the bend costs nothing there; slope, cost and offset are what the rows
 of "yes" and "no" say.
 """
@@ -30,14 +30,15 @@ class Scale:
     cost: float = 0.0
 
     def logits(self, likeness: torch.Tensor, left: torch.Tensor | float = 0.0) -> torch.Tensor:
-        """Of likenesses from -1 to 1 and leftovers from 0 to 1."""
+        """Of likenesses from -1 to 1 and leftovers from 0 up."""
         return (self.slope * likeness - self.cost * left) / (1 - self.bend * likeness) + self.offset
 
 
-def fit_scale(likeness: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> Scale:
+def fit_scale(likeness: torch.Tensor, left: torch.Tensor, right: torch.Tensor, no_worse: float = NO_WORSE) -> Scale:
     """The scale under which pairs (N,) are as likely right as they are.
 
-    Of those that fit no worse than the best it is the one with the largest bend: equal texts are surest with it.
+    Of those whose loss is larger than the least by less than `no_worse` it is the one with the largest bend: equal
+    texts are surest with it.
     """
     fits = {}
     for bend in BENDS:
@@ -45,7 +46,7 @@ def fit_scale(likeness: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -
         features = torch.stack([likeness / over, torch.ones_like(over), -left / over], -1)
         scale = Scale(bend, *fit_logistic(features, right).tolist())
         fits[F.binary_cross_entropy_with_logits(scale.logits(likeness, left), right).item()] = scale
-    return max((fits[loss] for loss in fits if loss < min(fits) + NO_WORSE), key=lambda scale: scale.bend)
+    return max((fits[loss] for loss in fits if loss < min(fits) + no_worse), key=lambda scale: scale.bend)
 
 
 def fit_logistic(features: torch.Tensor, right: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ nearest token of the other text comes to it. All this is done on sketches: the l
 - The next picks a token of each text: attention that prefers long vectors and dislikes the other text's mean.
 - The third lets each of the two look at the other text's tokens, and at the document's marker, which attracts it as a
   token does that is NEARLY as near: how much of the attention it gets says that nothing is near. Short tokens, those of
-  words that tell little, it attracts less. The MLP takes the larger of both.
+  words that tell little, it attracts less. The MLP takes the larger of both, and a share of the smaller.
 """
 
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ from recipe.state import (
 )
 
 LONGER = 0.65  # how much a token's length counts where one is picked, in lengths of a mean
-SURELY = 1300.0  # how sharply one is picked; at 2000 a tie made a score in WebAssembly 1.4e-5 from Python's
+SURELY = 1600.0  # how sharply one is picked; at 2000 a tie made a score in WebAssembly 1.4e-5 from Python's
 SIDE, OUR_SIDE = 10.0, 0.4  # how strongly a key says which text it is of, and a query which it wants
 NEARLY, STEEP = 0.35, 10.0  # the cosine that is neither near nor far, and how sharply
 SHORTER = 0.12  # how much less near is near enough for a token shorter than usual: this times (usual / its length - 1)
@@ -52,6 +52,7 @@ OTHER_SIDE = 1.6  # how strongly the other text's tokens are preferred, on eithe
 WEIGHT_NOTE = 0.25  # of a token's length, beside its vector
 SIDE_NOTE = 0.3  # of the length of a usual token that belongs to one text
 OPEN = 60.0  # what opens the units that note to which text a length belongs
+SMALLER = 0.3  # how much of the smaller of both counts
 SHARP_MAXIMUM, SHUT = 400.0, 6.0  # how sharply the larger one is taken; what shuts the unit in other tokens
 LEFT_SIZE = 20.0  # of what is left over, in the last token's state
 
@@ -144,13 +145,17 @@ def wire_looks(w: Weights, size: int, basis: Basis, shown: float) -> None:
     o[DOCUMENT_LEFT, 0] = o[QUERY_LEFT, size] = BROUGHT
 
 
-def wire_larger(w: Weights) -> None:
-    """Two units of an MLP note the larger of both in the last token, whose state is blank: q + relu(d - q)."""
+def wire_both(w: Weights) -> None:
+    """Three units of an MLP note the larger of both and a share a of the smaller: q + a d + (1 - a) relu(d - q).
+
+    They do so in the last token, whose state is blank.
+    """
     gate, up, down = (w[f"mlp.{n}_proj"] for n in ("gate", "up", "down"))
     last = gate.shape[1] ** 0.5 / LAST_SIZE
-    gate[0, BLANK], up[0, QUERY_LEFT] = 1.0, 1.0
+    gate[[0, 2], BLANK] = up[0, QUERY_LEFT] = up[2, DOCUMENT_LEFT] = 1.0
     down[LEFT, 0] = LEFT_SIZE / (MARK_SIZE * BROUGHT * last**2)
+    down[LEFT, 2] = SMALLER * down[LEFT, 0]
     gate[1, DOCUMENT_LEFT], gate[1, QUERY_LEFT] = SHARP_MAXIMUM, -SHARP_MAXIMUM
     gate[1, CONSTANT], gate[1, BLANK] = -SHUT, SHUT * CONSTANT_SIZE / MARK_SIZE
     up[1, CONSTANT] = 1.0
-    down[LEFT, 1] = LEFT_SIZE / (SHARP_MAXIMUM * BROUGHT * CONSTANT_SIZE * last**2)
+    down[LEFT, 1] = (1 - SMALLER) * LEFT_SIZE / (SHARP_MAXIMUM * BROUGHT * CONSTANT_SIZE * last**2)

@@ -26,7 +26,7 @@ from recipe.calibrate import Scale, fit_scale, found_by, with_scale
 from recipe.checkpoint import Config, Weights, save_checkpoint
 from recipe.drugs import load_drugs
 from recipe.learning import BROADER, PATTERNS, SOURCES, learning_sources, strings, untold_strings, voting_strings
-from recipe.means import Joints, Start, Taught, likeness, means, train_words
+from recipe.means import Joints, Start, Taught, Tokens, likeness, means, train_words
 from recipe.pool import NgramIndex, Question, questions
 from recipe.prompts import prompt_ids
 from recipe.rows import Draw, Terminology, make_terminology
@@ -46,10 +46,12 @@ STEPS, RUNS = 6000, 2
 CANDIDATES = 25  # of a row
 # Questions of HPO and of drugs. Of ICD-10-CM's, often another code is as right as the one that counts.
 CALIBRATED_ON = 600
+SURER = 2e-3  # of a loss of 0.17, for which equal texts are surer of each other, even where two tokens tie
 LIKELY, MORE = 0.1, 0.1  # of their pairs; of their queries that are compared with themselves and a word more
 # Codes of ICD-10-CM differ in these words. Elsewhere they say little, yet "unspecified" is learned to say as much as
 # "chronic".
 OF_CODES, LESS = ("unspecified", "other", "specified"), 0.5
+CALM = 0.7  # of the emphasis that training gives: it makes too much of what its own sources differ in
 MEANING = 128  # entries of a token vector that tell what it means; the others tell its letters
 
 
@@ -73,11 +75,10 @@ def start(encoder: Encoder, voting: list[str], taught: Taught) -> Start:
     return Start(meaning, spelling_vectors(encoder.tokenizer, WIDTH - MEANING), rare)
 
 
-def likeliest(vectors: np.ndarray, joints: Joints, encoder: Encoder, items: list[Question]) -> list[Pair]:
+def likeliest(tokens: Tokens, joints: Joints, encoder: Encoder, items: list[Question]) -> list[Pair]:
     """Of the questions' pairs, those whose means are most alike: nobody asks how unlikely the others are."""
-    table = torch.from_numpy(vectors)
-    asked = means(table, make_bags(encoder.ids([item.query for item in items])), joints)
-    named = means(table, make_bags(encoder.ids([text for item in items for text in item.candidates])), joints)
+    asked = means(tokens, make_bags(encoder.ids([item.query for item in items])), joints)
+    named = means(tokens, make_bags(encoder.ids([text for item in items for text in item.candidates])), joints)
     found = likeness(asked, named.view(len(items), -1, named.shape[-1])).flatten()
     pairs = [(item.query, name, i == item.gold) for item in items for i, name in enumerate(item.candidates)]
     return [pairs[i] for i in torch.nonzero(found >= found.quantile(1 - LIKELY)).flatten().tolist()]
@@ -90,7 +91,8 @@ def calibration(weights: Weights, config: Config, tokenizer: Tokenizer, pairs: l
     more = draw.sample(queries, round(MORE * len(queries)))
     pairs += [(query, something_else(query, "", words, draw), False) for query in more]
     prompts = prompt_ids(tokenizer, [(query, name) for query, name, _ in pairs])
-    return fit_scale(*found_by(weights, config, prompts), torch.tensor([float(is_right) for _, _, is_right in pairs]))
+    right = torch.tensor([float(is_right) for _, _, is_right in pairs])
+    return fit_scale(*found_by(weights, config, prompts), right, no_worse=SURER)
 
 
 def telling(learned: dict[str, list[Concept]]) -> list[str]:
@@ -110,10 +112,8 @@ def kept(file: Path, make: Callable[[], T]) -> T:
     return pickle.loads(file.read_bytes())
 
 
-def learn(
-    options: argparse.Namespace, learned: dict[str, list[Concept]], encoder: Encoder, words: list[str]
-) -> np.ndarray:
-    """The token vectors (vocabulary, WIDTH): the mean of what some runs on other rows make of one start."""
+def learn(options: argparse.Namespace, learned: dict[str, list[Concept]], encoder: Encoder, words: list[str]) -> Tokens:
+    """The mean of what some runs on other rows make of one start."""
     work = options.out / "work"
     terms: list[Terminology] = [
         kept(work / f"pool-{n}.pkl", partial(make_terminology, c, SOURCES[n].asked)) for n, c in learned.items()
@@ -135,15 +135,15 @@ def learn(
         )
         for seed in range(options.runs)
     ]
-    return np.mean(runs, axis=0)
+    vectors, emphasis = ([getattr(run, part) for run in runs] for part in ("vectors", "emphasis"))
+    return Tokens(torch.stack(vectors).mean(0), torch.stack(emphasis).mean(0))
 
 
-def less_of_codes(vectors: np.ndarray, encoder: Encoder) -> np.ndarray:
-    """Token vectors in which words of codes are shorter."""
-    tokens = sorted({i for ids in encoder.ids(list(OF_CODES)) for i in ids})
-    shorter = vectors.copy()
-    shorter[tokens] *= LESS
-    return shorter
+def settled(tokens: Tokens, encoder: Encoder) -> Tokens:
+    """Tokens in which words of codes are shorter, and emphasis is less; a usual token has none."""
+    vectors = tokens.vectors.clone()
+    vectors[sorted({i for ids in encoder.ids(list(OF_CODES)) for i in ids})] *= LESS
+    return Tokens(vectors, CALM * (tokens.emphasis - tokens.emphasis.median()))
 
 
 def main() -> None:
@@ -159,12 +159,12 @@ def main() -> None:
     saved = kept(work / "tokenizer.pkl", lambda: train_tokenizer(voting_words(learned), VOCABULARY).to_str())
     encoder = Encoder(Tokenizer.from_str(saved))
     words = telling(learned)
-    vectors = less_of_codes(kept(work / "vectors.pkl", lambda: learn(options, learned, encoder, words)), encoder)
+    tokens = settled(kept(work / "tokens.pkl", lambda: learn(options, learned, encoder, words)), encoder)
     meeting = joints(encoder.tokenizer, WIDTH, WIDTH - MEANING)
     config = Config(encoder.tokenizer.get_vocab_size())
-    network = partial(wired_weights, config, vectors, meeting, encoder.tokenizer)
+    network = partial(wired_weights, config, tokens, meeting, encoder.tokenizer)
     asked = [dev_questions(load(), CALIBRATED_ON) for load in (load_hpo, load_drugs)]
-    pairs = [pair for items in asked for pair in likeliest(vectors, meeting, encoder, items)]
+    pairs = [pair for items in asked for pair in likeliest(tokens, meeting, encoder, items)]
     scale = calibration(network(bend=0.0), config, encoder.tokenizer, pairs, words)
     print(scale, flush=True)
     yes, no = (encoder.tokenizer.token_to_id(word) for word in ("yes", "no"))

@@ -1,10 +1,11 @@
 """The training: token vectors, so that the mean vectors of synonyms come together.
 
-The score is the one that `wired.py` builds into the network: how alike two means are, 2 q.d / (|q|^2 + |d|^2). A
-token's vector has two parts: what it means is free; how it is spelt hardly turns, and how much that counts is fitted.
-So words that training never saw are still told apart by their letters. Three things are asked of the vectors at once:
-the right name first among others, a likeness that tells right from wrong on one scale for all, and meanings that still
-say of any text what MiniLM says, so that words no synonym speaks of keep their place.
+The score is the one that `wired.py` builds into the network: how alike two means are, 2 q.d / (|q|^2 + |d|^2). In a
+mean a token counts as much as its emphasis says: "of" hardly changes a text. Its vector has two parts: what it means is
+free; how it is spelt hardly turns, and how much that counts is fitted. So words that training never saw are still told
+apart by their letters. Three things are asked of the tokens at once: the right name first among others, a likeness that
+tells right from wrong on one scale for all, and meanings that still say of any text what MiniLM says, so that words no
+synonym speaks of keep their place.
 """
 
 import random
@@ -32,6 +33,19 @@ class Start:
     meaning: np.ndarray  # (vocabulary, width)
     spelling: np.ndarray  # (vocabulary, width) unit vectors
     weight: np.ndarray  # (vocabulary,) how much the spelling counts
+
+
+@dataclass
+class Tokens:
+    """What the means of texts are made of."""
+
+    vectors: torch.Tensor  # (vocabulary, width)
+    emphasis: torch.Tensor  # (vocabulary,) the logarithm of how much a token counts in a mean
+
+
+def without_emphasis(vectors: torch.Tensor) -> Tokens:
+    """Tokens that count alike, with vectors (vocabulary, width)."""
+    return Tokens(vectors, torch.zeros(len(vectors)))
 
 
 @dataclass
@@ -64,11 +78,13 @@ class Words(torch.nn.Module):
         self.spelling = torch.nn.Parameter(torch.from_numpy(start.spelling).float().clone())
         self.scale = torch.nn.Parameter(torch.tensor(SCALE))
         self.edge = torch.nn.Parameter(torch.tensor(EDGE))
+        self.emphasis = torch.nn.Parameter(torch.zeros(len(start.weight)))
         self.told = torch.nn.Parameter(told_directions(self.meaning.detach(), taught))
 
-    def vectors(self) -> torch.Tensor:
-        """Token vectors (vocabulary, both widths)."""
-        return torch.cat([self.meaning, self.weight.unsqueeze(1) * self.spelling], 1)
+    def tokens(self) -> Tokens:
+        """With vectors of both widths."""
+        vectors = torch.cat([self.meaning, self.weight.unsqueeze(1) * self.spelling], 1)
+        return Tokens(vectors, self.emphasis)
 
 
 @dataclass
@@ -80,16 +96,19 @@ class Joints:
     last: np.ndarray  # (vocabulary,) number of its last letter, otherwise -1
 
 
-def means(vectors: torch.Tensor, bags: Bags, joints: Joints | None = None) -> torch.Tensor:
+def means(tokens: Tokens, bags: Bags, joints: Joints | None = None) -> torch.Tensor:
     """Mean of each list's vectors, shape (lists, width)."""
-    found = F.embedding_bag(bags.ids, vectors, bags.sizes.cumsum(0) - bags.sizes, mode="mean")
+    counts, starts = tokens.emphasis.exp(), bags.sizes.cumsum(0) - bags.sizes
+    weights = counts[bags.ids]
+    sums = F.embedding_bag(bags.ids, tokens.vectors, starts, mode="sum", per_sample_weights=weights)
+    all_counts = F.embedding_bag(bags.ids, counts.unsqueeze(1), starts, mode="sum")  # (lists, 1)
     if joints is not None:
         of = torch.arange(len(bags.sizes)).repeat_interleave(bags.sizes)
         last, first = (torch.from_numpy(letters)[bags.ids] for letters in (joints.last, joints.first))
         meet = (of[1:] == of[:-1]) & (last[:-1] >= 0) & (first[1:] >= 0)
         added = torch.from_numpy(joints.pairs)[last[:-1][meet], first[1:][meet]]
-        found = found.index_add(0, of[1:][meet], added / bags.sizes[of[1:][meet], None])
-    return found
+        sums = sums.index_add(0, of[1:][meet], added * weights[1:][meet].unsqueeze(1))
+    return sums / all_counts
 
 
 def likeness(query: torch.Tensor, document: torch.Tensor) -> torch.Tensor:
@@ -100,15 +119,15 @@ def likeness(query: torch.Tensor, document: torch.Tensor) -> torch.Tensor:
 
 def told_directions(meaning: torch.Tensor, taught: Taught) -> torch.Tensor:
     """The map (teacher's width, width) under which the teacher's vectors come nearest to the texts' own."""
-    found = F.normalize(means(meaning, make_bags(taught.ids[:DIRECTING])), dim=1)
+    found = F.normalize(means(without_emphasis(meaning), make_bags(taught.ids[:DIRECTING])), dim=1)
     # The other drivers want full rank.
     return torch.linalg.lstsq(taught.vectors[:DIRECTING].float(), found, driver="gelsd").solution
 
 
 def train_words(
     start: Start, draw: Draw, encoder: Encoder, taught: Taught, steps: int, rate: float = RATE, seed: int = 0
-) -> np.ndarray:
-    """Fit the vectors: right name against some of the pool and against the whole batch's."""
+) -> Tokens:
+    """Fit the tokens: right name against some of the pool and against the whole batch's."""
 
     def build(rows: list[Row]) -> Batch:
         number = {label: i for i, label in enumerate(dict.fromkeys(row.label for row in rows))}
@@ -125,7 +144,7 @@ def train_words(
 
     words = Words(start, taught)
     slow = [words.spelling, words.told]
-    fast = [words.meaning, words.weight]
+    fast = [words.meaning, words.weight, words.emphasis]
     groups = [
         {"params": fast, "lr": rate},
         {"params": slow, "lr": rate * SLOW},
@@ -142,20 +161,21 @@ def train_words(
         optimizer.step()
         if step % 100 == 0:
             print(f"step {step}/{steps}: {order.item():.3f} {sure.item():.3f} {told.item():.3f}", flush=True)
-    return words.vectors().detach().numpy()
+    tokens = words.tokens()
+    return Tokens(tokens.vectors.detach(), tokens.emphasis.detach())
 
 
 def losses(words: Words, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Of the order; of the scale; of what the teacher says."""
-    vectors = words.vectors()
-    q, d = means(vectors, batch.queries), means(vectors, batch.names)
+    tokens = words.tokens()
+    q, d = means(tokens, batch.queries), means(tokens, batch.names)
     d = d.view(len(q), -1, d.shape[-1])
     found = likeness(q, d)
     right = torch.zeros_like(found)
     right[:, 0] = 1
     logits, same = (found - words.edge) * words.scale, ~batch.broader
     sure = F.binary_cross_entropy_with_logits(logits[same], right[same], reduction="sum") / len(q)
-    said = means(words.meaning, batch.told)
+    said = means(Tokens(words.meaning, words.emphasis), batch.told)
     told = 1 - F.cosine_similarity(said, batch.told_vectors @ words.told).mean()
     return order_loss(q, d, found, batch.labels, words.scale), sure, told
 

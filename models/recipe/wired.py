@@ -18,13 +18,13 @@ from recipe.leftover import (
     WEIGHT_NOTE,
     Basis,
     largest_components,
-    wire_larger,
+    wire_both,
     wire_looks,
     wire_picks,
     wire_sides,
     wire_sketches,
 )
-from recipe.means import Joints
+from recipe.means import Joints, Tokens
 from recipe.state import (
     BEFORE,
     BLANK,
@@ -33,6 +33,8 @@ from recipe.state import (
     DOCUMENT_MARK,
     DOCUMENT_MEAN,
     EDGE,
+    EMPHASIS,
+    EMPHASIS_NOTE,
     FIRST,
     LAST,
     MARK_SIZE,
@@ -52,13 +54,13 @@ OPEN, PAIR = 6.0, 1.1  # what opens the unit of a pair of letters; how much it a
 SHOWN = 0.5  # of the longest vector under a norm that never shows more than 1: so little that all norms are alike
 
 
-def wired_weights(config: Config, vectors: np.ndarray, joints: Joints, tokenizer: Tokenizer, bend: float) -> Weights:
+def wired_weights(config: Config, tokens: Tokens, joints: Joints, tokenizer: Tokenizer, bend: float) -> Weights:
     """All weights of the network, named as in transformers."""
-    basis = largest_components(vectors)
-    entries = with_lengths(vectors, basis)
+    basis = largest_components(tokens.vectors.numpy())
+    entries = with_weights(tokens, basis)
     weights = {
         "model.norm.weight": torch.ones(config.hidden_size),
-        "model.embed_tokens.weight": embeddings(config, entries, joints, tokenizer),
+        "model.embed_tokens.weight": embeddings(config, entries, tokens.emphasis, joints, tokenizer),
     }
     layers = [empty_layer(config) for _ in range(config.num_hidden_layers)]
     size, kv, scale = config.head_dim, config.num_key_value_heads, scale_of(entries)
@@ -70,7 +72,7 @@ def wired_weights(config: Config, vectors: np.ndarray, joints: Joints, tokenizer
     wire_sides(layers[1], shown)
     wire_picks(layers[2], size, basis, shown)
     wire_looks(layers[3], size, basis, shown)
-    wire_larger(layers[3])
+    wire_both(layers[3])
     wire_means(layers[4], size, kv)
     wire_squares(layers[4], bend)
     for number, layer in enumerate(layers):
@@ -97,16 +99,21 @@ def empty_layer(config: Config) -> Weights:
     }
 
 
-def with_lengths(vectors: np.ndarray, basis: Basis) -> np.ndarray:
-    """What an embedding has of a token: its vector, and before it a share of its sketch's length."""
-    return np.concatenate([WEIGHT_NOTE * basis.lengths(vectors)[:, None], vectors], 1).astype(np.float32)
+def with_weights(tokens: Tokens, basis: Basis) -> np.ndarray:
+    """What an embedding has of a token: its vector, and before it a share of what its sketch counts for."""
+    vectors = tokens.vectors.numpy()
+    weights = basis.lengths(vectors) * np.exp(tokens.emphasis.numpy())
+    return np.concatenate([WEIGHT_NOTE * weights[:, None], vectors], 1).astype(np.float32)
 
 
-def embeddings(config: Config, entries: np.ndarray, joints: Joints, tokenizer: Tokenizer) -> torch.Tensor:
-    """Token vectors, edges, the constant, the marks, what no mean counts, and the two answers' rows along SCORE."""
+def embeddings(
+    config: Config, entries: np.ndarray, emphasis: torch.Tensor, joints: Joints, tokenizer: Tokenizer
+) -> torch.Tensor:
+    """What is known of a token, the constant, the marks, what no mean counts, and the answers' rows along SCORE."""
     table = torch.zeros(config.vocab_size, config.hidden_size)
     places = [WEIGHT, *range(VECTOR, VECTOR + WIDTH)]
     table[:, places] = torch.from_numpy(before_norm(entries)).bfloat16().float()  # the zeros behind pack well
+    table[:, EMPHASIS] = (EMPHASIS_NOTE * emphasis).bfloat16().float()
     for place, letters in ((FIRST, joints.first), (LAST, joints.last)):
         have = torch.from_numpy(np.flatnonzero(letters >= 0))
         table[have, place + torch.from_numpy(letters)[have]] = 1.0
