@@ -256,12 +256,24 @@ def test_what_one_text_alone_has_is_left_over(
 
 
 @pytest.mark.parametrize("short", ["kidney stone", "pain", "ear failure chronic"])
-def test_a_word_that_tells_little_is_not_left_over(encoder: Encoder, short: str) -> None:
+@pytest.mark.parametrize(("length", "emphasis"), [(0.1, 0.0), (1.0, -2.3)])
+def test_a_word_that_tells_little_is_not_left_over(
+    encoder: Encoder, short: str, length: float, emphasis: float
+) -> None:
     tokens, (little, *_) = unlike_tokens(encoder), encoder.ids(["of"])[0]
-    tokens.vectors[little] *= 0.1
+    tokens.vectors[little] *= length
+    tokens.emphasis[little] = emphasis
     prompts = prompt_ids(encoder.tokenizer, [(short, f"{short} of"), (f"of {short}", short), (short, f"{short} left")])
     _, left = found_by(*wired(encoder, tokens, 0.0), prompts)
     assert max(left[:2]) < 0.3 < 0.6 < left[2]
+
+
+def test_what_both_texts_have_more_is_left_over_of_both(encoder: Encoder) -> None:
+    prompts = prompt_ids(
+        encoder.tokenizer, [("kidney stone", "stone left kidney"), ("acute kidney stone", "kidney stone left")]
+    )
+    _, (one, both) = found_by(*wired(encoder, unlike_tokens(encoder), 0.0), prompts)
+    assert both > one + 0.15
 
 
 def test_a_logit_is_what_the_scale_makes_of_what_the_network_finds(encoder: Encoder) -> None:

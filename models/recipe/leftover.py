@@ -1,14 +1,15 @@
 """What either text has and the other lacks: the middle layers of the network.
 
 Means forget a single word among many that has no partner, and it often makes another thing of a term. So the last
-token picks, of each text, the token least like the other text's mean, a longer vector first, and looks how near the
-nearest token of the other text comes to it. All this is done on sketches: the largest components of the vectors.
+token picks, of each text, the token least like the other text's mean, one of more weight first, and looks how near the
+nearest token of the other text comes to it. A token's weight is its vector's length times what it counts in a mean.
+All this is done on sketches: the largest components of the vectors.
 
 - One layer brings the last token the sketch of each text's mean.
-- The next picks a token of each text: attention that prefers long vectors and dislikes the other text's mean.
+- The next picks a token of each text: attention that prefers weight and dislikes the other text's mean.
 - The third lets each of the two look at the other text's tokens, and at the document's marker, which attracts it as a
-  token does that is NEARLY as near: how much of the attention it gets says that nothing is near. Short tokens, those of
-  words that tell little, it attracts less. The MLP takes the larger of both, and a share of the smaller.
+  token does that is NEARLY as near: how much of the attention it gets says that nothing is near. Tokens of little
+  weight, those of words that tell little, it attracts less. The MLP takes the larger of both and a share of the other.
 """
 
 from dataclasses import dataclass
@@ -43,15 +44,15 @@ from recipe.state import (
     WIDTH,
 )
 
-LONGER = 0.65  # how much a token's length counts where one is picked, in lengths of a mean
+HEAVIER = 0.65  # how much a token's weight counts where one is picked, in lengths of a mean
 SURELY = 1600.0  # how sharply one is picked; at 2000 a tie made a score in WebAssembly 1.4e-5 from Python's
 SIDE, OUR_SIDE = 10.0, 0.4  # how strongly a key says which text it is of, and a query which it wants
 NEARLY, STEEP = 0.35, 10.0  # the cosine that is neither near nor far, and how sharply
-SHORTER = 0.12  # how much less near is near enough for a token shorter than usual: this times (usual / its length - 1)
+LIGHTER = 0.12  # how much less near is near enough for less weight than usual: this times (usual / its weight - 1)
 OTHER_SIDE = 1.6  # how strongly the other text's tokens are preferred, on either side of the product
-WEIGHT_NOTE = 0.25  # of a token's length, beside its vector
-SIDE_NOTE = 0.3  # of the length of a usual token that belongs to one text
-OPEN = 60.0  # what opens the units that note to which text a length belongs
+WEIGHT_NOTE = 0.25  # of a token's weight, beside its vector
+SIDE_NOTE = 0.3  # of the weight of a usual token that belongs to one text
+OPEN = 60.0  # what opens the units that note to which text a weight belongs
 SMALLER = 0.3  # how much of the smaller of both counts
 SHARP_MAXIMUM, SHUT = 400.0, 6.0  # how sharply the larger one is taken; what shuts the unit in other tokens
 LEFT_SIZE = 20.0  # of what is left over, in the last token's state
@@ -88,7 +89,7 @@ def wire_sketches(w: Weights, size: int, basis: Basis, shown: float) -> None:
 
 
 def wire_sides(w: Weights, shown: float) -> None:
-    """Two units of an MLP note a token's length as the document's or as the query's."""
+    """Two units of an MLP note a token's weight as the document's or as the query's."""
     gate, up, down = (w[f"mlp.{n}_proj"] for n in ("gate", "up", "down"))
     note = NOTE / CONSTANT_SIZE * gate.shape[1] ** 0.5  # as a norm shows it
     gate[0, IN_DOCUMENT] = OPEN
@@ -98,7 +99,7 @@ def wire_sides(w: Weights, shown: float) -> None:
 
 
 def wire_picks(w: Weights, size: int, basis: Basis, shown: float) -> None:
-    """Two heads bring the token of each text that is long and least like the other's mean, and its length."""
+    """Two heads bring the token of each text that has weight and is least like the other's mean, and its weight."""
     q, k, v, o = (w[f"self_attn.{n}_proj"] for n in "qkvo")
     hidden, rows = k.shape[1], sketch_rows(size)
     mark_a, mark_b, rest = slow_rows(size)
@@ -113,7 +114,7 @@ def wire_picks(w: Weights, size: int, basis: Basis, shown: float) -> None:
     for head, mark in ((0, mark_a), (1, mark_b)):
         other = SKETCHES + (1 - head) * SKETCH
         q[head * size + rows, other + take] = -last / BROUGHT
-        q[head * size + size - 1, CONSTANT] = LONGER * last / CONSTANT_SIZE
+        q[head * size + size - 1, CONSTANT] = HEAVIER * last / CONSTANT_SIZE
         q[head * size + mark, CONSTANT] = OUR_SIDE * last / CONSTANT_SIZE
     v[:SKETCH, VECTOR : VECTOR + WIDTH] = basis.rows / shown
     v[SKETCH, WEIGHT] = 1 / (WEIGHT_NOTE * shown)
@@ -129,7 +130,7 @@ def wire_looks(w: Weights, size: int, basis: Basis, shown: float) -> None:
     mark_a, mark_b, rest = slow_rows(size)
     last, side = LAST_SIZE / hidden**0.5, SIDE_NOTE / CONSTANT_SIZE * hidden**0.5
     key = (1 + OTHER_SIDE**2) ** 0.5  # length of a token's key, in its own lengths
-    marker = (NEARLY + SHORTER + OTHER_SIDE**2) / key
+    marker = (NEARLY + LIGHTER + OTHER_SIDE**2) / key
     set_sharpness(w, slice(None), STEEP * key * (key**2 + marker**2) ** 0.5)
     k[rows, VECTOR : VECTOR + WIDTH] = basis.rows / shown
     k[mark_a, DOCUMENT_WEIGHT] = k[mark_b, QUERY_WEIGHT] = OTHER_SIDE / side
@@ -140,7 +141,7 @@ def wire_looks(w: Weights, size: int, basis: Basis, shown: float) -> None:
         q[head * size + rows, picked + take] = last / BROUGHT
         q[head * size + mark, picked + SKETCH] = OTHER_SIDE * last / BROUGHT
         q[head * size + rest, picked + SKETCH] = marker * last / BROUGHT
-        q[head * size + rest, CONSTANT] = -SHORTER / key * last / CONSTANT_SIZE
+        q[head * size + rest, CONSTANT] = -LIGHTER / key * last / CONSTANT_SIZE
     v[0, DOCUMENT_MARK] = MARKER_SIZE / (MARK_SIZE * hidden**0.5)
     o[DOCUMENT_LEFT, 0] = o[QUERY_LEFT, size] = BROUGHT
 
