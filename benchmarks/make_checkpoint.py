@@ -17,6 +17,7 @@ import numpy as np
 from aatm_onnx_export.checkpoint.config import tensor_shapes
 from aatm_onnx_export.checkpoint.safetensors import INDEX_FILE
 
+from aatm_onnx.atomic import move_folder, partial_folder, remove_leftovers
 from aatm_onnx.bundle import ModelConfig
 
 TOKENIZER = Path(__file__).parent.parent / "tests" / "data" / "qwen3-tokenizer"
@@ -31,8 +32,14 @@ SIZES = {
 
 
 def write_checkpoint(folder: Path, config: ModelConfig, seed: int, shard_bytes: int) -> None:
-    """Write config.json, tokenizer and random shards of at most `shard_bytes` (or one tensor) each."""
-    folder.mkdir(parents=True)
+    """Write config.json, tokenizer and random shards of at most `shard_bytes` (or one tensor) each; all or nothing."""
+    remove_leftovers(folder)
+    with partial_folder(folder) as partial:
+        _write_files(partial, config, seed, shard_bytes)
+        move_folder(partial, folder)
+
+
+def _write_files(folder: Path, config: ModelConfig, seed: int, shard_bytes: int) -> None:
     (folder / "config.json").write_text(json.dumps(config_of(config), indent=2))
     (folder / "tokenizer.json").write_bytes(gzip.decompress((TOKENIZER / "tokenizer.json.gz").read_bytes()))
     shutil.copy(TOKENIZER / "tokenizer_config.json", folder)

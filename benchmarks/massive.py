@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from aatm_onnx_export.checkpoint.safetensors import read_tensors
 
+from aatm_onnx.atomic import move_folder, partial_folder, remove_leftovers
+
 FIRST_TOKEN = "<|endoftext|>"  # which no prompt contains
 _FIRST_TOKEN_ID = 151_643
 _CHANNELS = (3, 97, 511, 800)
@@ -17,9 +19,16 @@ _TIMES_MEDIAN = 1000.0
 
 
 def add_massive_activations(source: Path, target: Path) -> None:
-    """Copy a checkpoint with bfloat16 weights and overwrite four channels of one token's embedding."""
-    shutil.copytree(source, target)
-    embedding = read_tensors(target)["model.embed_tokens.weight"]
+    """Copy a checkpoint with bfloat16 weights and overwrite four channels of one token's embedding; all or nothing."""
+    remove_leftovers(target)
+    with partial_folder(target) as partial:
+        shutil.copytree(source, partial, dirs_exist_ok=True)
+        _overwrite(partial)
+        move_folder(partial, target)
+
+
+def _overwrite(checkpoint: Path) -> None:
+    embedding = read_tensors(checkpoint)["model.embed_tokens.weight"]
     hidden = embedding.shape[1]
     with embedding.file.open("r+b") as stream:
         start = embedding.start + 2 * hidden * _FIRST_TOKEN_ID
