@@ -28,8 +28,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
 from mapping import drawn, items  # noqa: E402
 from recipe.learning import HELD_OUT  # noqa: E402
+from recipe.lists import LISTS, tested  # noqa: E402
 from recipe.sources import split_of  # noqa: E402
-from recipe.unseen import GROUPS, UNSEEN  # noqa: E402
+from recipe.unseen import GROUPS  # noqa: E402
 
 from aatm_onnx import load_reranker  # noqa: E402
 from aatm_onnx.mapping.propose import TEXTS_AT_ONCE  # noqa: E402
@@ -87,12 +88,12 @@ def main() -> None:
     reranker = load_reranker("default", provider="cpu")
     for number, label in enumerate(("found", "similarity", "decimals")):
         print(f"{label:<34}" + "".join(f"{order[number]:>7g}" for order in ORDERS) + f"{'search':>8}")
-    for name, load in {**HELD_OUT, **UNSEEN}.items():
+    for name, load in LISTS.items():
         concepts = load()
         if name in HELD_OUT:
             label, terms = f"{name}, dev", one_each(concepts)
         else:
-            label, terms = name, drawn(concepts, ("test", "train"), options.terms)
+            label, terms = name, drawn(concepts, tested(name), options.terms)
         for kind in ("names",) if name in GROUPS else ("names", "all"):
             with tempfile.TemporaryDirectory() as folder:
                 vocabulary = build_vocabulary(items(concepts, terms, kind == "all"), Path(folder) / "v")

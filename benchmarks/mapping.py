@@ -30,9 +30,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
 from process_memory import kibibytes  # noqa: E402
 from recipe.asked import asked_synonyms  # noqa: E402
-from recipe.learning import HELD_OUT  # noqa: E402
+from recipe.lists import LISTS, tested  # noqa: E402
 from recipe.sources import fold  # noqa: E402
-from recipe.unseen import GROUPS, UNSEEN  # noqa: E402
+from recipe.unseen import GROUPS  # noqa: E402
 
 from aatm_onnx import load_reranker  # noqa: E402
 from aatm_onnx.mapping.evaluate import Outcome, Question  # noqa: E402
@@ -68,7 +68,7 @@ def measured(proposer: Proposer, terms: dict[str, str]) -> tuple[Outcome, float]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", action="append", default=[])
-    parser.add_argument("--lists", nargs="+", choices=[*HELD_OUT, *UNSEEN], default=[*HELD_OUT, *UNSEEN])
+    parser.add_argument("--lists", nargs="+", choices=LISTS, default=list(LISTS))
     parser.add_argument("--terms", type=int, default=500, help="of each terminology")
     parser.add_argument("--vocabularies", nargs="+", choices=["names", "all"], default=["names", "all"])
     options = parser.parse_args()
@@ -76,8 +76,8 @@ def main() -> None:
     rerankers |= {name: load_reranker(name, provider="cpu") for name in ["default", *options.model]}
     heads = ("Hit@1", "Hit@5", "MRR", "found", "at 95 %", "above", "terms/s", "MB")
     for name in options.lists:
-        concepts = {**HELD_OUT, **UNSEEN}[name]()
-        terms = drawn(concepts, ("test",) if name in HELD_OUT else ("test", "train"), options.terms)
+        concepts = LISTS[name]()
+        terms = drawn(concepts, tested(name), options.terms)
         for kind in ["names"] if name in GROUPS else options.vocabularies:
             with tempfile.TemporaryDirectory() as folder:
                 vocabulary: Vocabulary = build_vocabulary(items(concepts, terms, kind == "all"), Path(folder) / "v")

@@ -37,14 +37,14 @@ def recall(only: list[str]) -> None:
     """Print recall@50 of every way on the terminologies of the model card."""
     from recipe.asked import asked_synonyms
     from recipe.learning import HELD_OUT
+    from recipe.lists import LISTS, tested
     from recipe.pool import NgramIndex, questions
-    from recipe.unseen import UNSEEN
 
     columns = {}
-    for name, load in {**HELD_OUT, **UNSEEN}.items():
+    for name, load in LISTS.items():
         concepts = load()
         names = [concept.name for concept in concepts]
-        splits, count = (("test",), 1000) if name in HELD_OUT else (("test", "train"), 500)
+        splits, count = tested(name), 1000 if name in HELD_OUT else 500
         items, answers = questions(concepts, NgramIndex(names), splits, count), asked_synonyms(concepts, splits, count)
         column = {"the n-gram pool": float(np.mean([item.gold is not None for item in items]))}
         for way in only:

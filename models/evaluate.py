@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent
 sys.path[:0] = [str(ROOT), str(ROOT.parent)]
 
 from recipe.learning import HELD_OUT, learned_strings  # noqa: E402
+from recipe.lists import tested  # noqa: E402
 from recipe.pool import (  # noqa: E402
     NgramIndex,
     Question,
@@ -151,7 +152,7 @@ def main() -> None:
         curves[name] = reliability(name, items, figures(name, items, scorers))
     for name, load in UNSEEN.items():
         concepts = load()
-        splits = ("test", "train") if options.split == "test" else ("dev",)  # what was trained on has no synonyms here
+        splits = tested(name) if options.split == "test" else ("dev",)
         items = questions(concepts, NgramIndex([c.name for c in concepts]), splits, options.queries // 2)
         figures(f"{name.capitalize()} (a terminology never trained on)", items, scorers)
     sure_pairs(items, scorers["this model"])
