@@ -24,6 +24,7 @@ from recipe.composed import joined, load_composed
 from recipe.foreign import as_salt, foreign, in_two
 from recipe.generated import load_medicines
 from recipe.laboratory import Analyte, laboratory, usual_analytes
+from recipe.leftover import HARDLY
 from recipe.means import Joints, Start, Taught, Tokens, likeness, means, train_words, without_emphasis
 from recipe.medicines import FORMS, STRENGTHS, Product, medicines, prescription
 from recipe.notes import noted_names
@@ -242,6 +243,12 @@ def unlike_tokens(encoder: Encoder) -> Tokens:
     return without_emphasis(torch.from_numpy(vectors))
 
 
+def left_over(encoder: Encoder, tokens: Tokens, pairs: list[tuple[str, str]]) -> torch.Tensor:
+    """What is left over of each pair, shape (pairs,), before it is counted as far as they are alike."""
+    found, counted = found_by(*wired(encoder, tokens, 0.0), prompt_ids(encoder.tokenizer, pairs))
+    return counted / (found - HARDLY)
+
+
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=4, unique=True), st.randoms(), st.data())
 def test_what_one_text_alone_has_is_left_over(
@@ -250,8 +257,7 @@ def test_what_one_text_alone_has_is_left_over(
     turned = draw.sample(words, len(words))
     more = data.draw(st.sampled_from([word for word in WORDS if word not in words]))
     short, long, same = " ".join(words), " ".join([*turned, more]), " ".join(turned)
-    prompts = prompt_ids(encoder.tokenizer, [(short, same), (short, long), (long, short)])
-    _, left = found_by(*wired(encoder, unlike_tokens(encoder), 0.0), prompts)
+    left = left_over(encoder, unlike_tokens(encoder), [(short, same), (short, long), (long, short)])
     assert left[0] < 0.4 < 0.6 < min(left[1:])
 
 
@@ -263,17 +269,20 @@ def test_a_word_that_tells_little_is_not_left_over(
     tokens, (little, *_) = unlike_tokens(encoder), encoder.ids(["of"])[0]
     tokens.vectors[little] *= length
     tokens.emphasis[little] = emphasis
-    prompts = prompt_ids(encoder.tokenizer, [(short, f"{short} of"), (f"of {short}", short), (short, f"{short} left")])
-    _, left = found_by(*wired(encoder, tokens, 0.0), prompts)
+    left = left_over(encoder, tokens, [(short, f"{short} of"), (f"of {short}", short), (short, f"{short} left")])
     assert max(left[:2]) < 0.3 < 0.6 < left[2]
 
 
 def test_what_both_texts_have_more_is_left_over_of_both(encoder: Encoder) -> None:
-    prompts = prompt_ids(
-        encoder.tokenizer, [("kidney stone", "stone left kidney"), ("acute kidney stone", "kidney stone left")]
-    )
-    _, (one, both) = found_by(*wired(encoder, unlike_tokens(encoder), 0.0), prompts)
+    pairs = [("kidney stone", "stone left kidney"), ("acute kidney stone", "kidney stone left")]
+    one, both = left_over(encoder, unlike_tokens(encoder), pairs)
     assert both > one + 0.15
+
+
+def test_nothing_is_left_over_of_texts_that_have_nothing_in_common(encoder: Encoder) -> None:
+    prompts = prompt_ids(encoder.tokenizer, [("kidney stone", "ear"), ("kidney stone", "kidney ear")])
+    _, (unlike, alike) = found_by(*wired(encoder, unlike_tokens(encoder), 0.0), prompts)
+    assert abs(unlike) < 0.02 < 0.2 < alike
 
 
 def test_a_logit_is_what_the_scale_makes_of_what_the_network_finds(encoder: Encoder) -> None:

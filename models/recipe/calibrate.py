@@ -1,6 +1,6 @@
 """Scores as probabilities, fitted on held-out dev questions to what the network finds.
 
-logit = (slope l - cost m) / (1 - bend l) + offset, for a likeness l from -1 to 1 and what is left over, m, from 0 up.
+logit = (slope l - cost m) / (1 - bend l) + offset, for a likeness l from -1 to 1 and what is left over as far as they are alike, m, from 0 up.
 The network divides by its last norm anyway, so the bend costs nothing there; slope, cost and offset are what the rows
 of "yes" and "no" say.
 """
@@ -11,8 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from recipe.checkpoint import Config, Weights, open_model
-from recipe.leftover import LEFT_SIZE
-from recipe.state import CONSTANT, LEFT, SCORE
+from recipe.state import CONSTANT, COUNTED, SCORE
 from recipe.wired import NORM_GAIN, SCORE_GAIN
 
 BENDS = [i / 20 for i in range(20)]
@@ -66,7 +65,7 @@ def fit_logistic(features: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 @torch.inference_mode()
 def found_by(weights: Weights, config: Config, prompts: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Likeness and leftover of each prompt, shapes (prompts,), as a network without a bend finds them."""
+    """Likeness of each prompt, and what is left over as far as they are alike, both (prompts,), without a bend."""
     network = open_model(weights, config).model
     states = torch.zeros(len(prompts), config.hidden_size)
     for length in sorted({len(prompt) for prompt in prompts}):
@@ -74,19 +73,14 @@ def found_by(weights: Weights, config: Config, prompts: list[list[int]]) -> tupl
         for some in those.split(TOGETHER):
             states[some] = network(torch.tensor([prompts[i] for i in some])).last_hidden_state[:, -1]
     constant = states[:, CONSTANT] / NORM_GAIN
-    return states[:, SCORE] / SCORE_GAIN / constant, states[:, LEFT] / left_unit(config) / constant
-
-
-def left_unit(config: Config) -> float:
-    """What is left over has this size, where the sum of the squares is 1."""
-    return LEFT_SIZE / (2 * config.hidden_size)
+    return states[:, SCORE] / SCORE_GAIN / constant, states[:, COUNTED] / SCORE_GAIN / constant
 
 
 def with_scale(weights: Weights, config: Config, yes: int, no: int, scale: Scale) -> Weights:
     """New weights in which only the rows of yes and no differ: a norm leaves the constant at the root of the width."""
     row = torch.zeros(config.hidden_size)
     row[SCORE] = scale.slope * NORM_GAIN / SCORE_GAIN
-    row[LEFT] = -scale.cost * NORM_GAIN / left_unit(config)
+    row[COUNTED] = -scale.cost * NORM_GAIN / SCORE_GAIN
     row[CONSTANT] = scale.offset
     row /= config.hidden_size**0.5
     table = weights["model.embed_tokens.weight"].clone()

@@ -10,6 +10,8 @@ All this is done on sketches: the largest components of the vectors.
 - The third lets each of the two look at the other text's tokens, and at the document's marker, which attracts it as a
   token does that is NEARLY as near: how much of the attention it gets says that nothing is near. Tokens of little
   weight, those of words that tell little, it attracts less. The MLP takes the larger of both and a share of the other.
+- What is left over of texts that have nothing in common tells nothing. So that MLP also finds how alike the sketches
+  are, and the last layer's counts what is left over by it.
 """
 
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ import torch
 from recipe.attention import set_sharpness, sketch_rows, slow_rows, wire_texts
 from recipe.checkpoint import Weights
 from recipe.state import (
+    ALIKE,
     BLANK,
     BROUGHT,
     CONSTANT,
@@ -39,6 +42,7 @@ from recipe.state import (
     QUERY_WEIGHT,
     SKETCH,
     SKETCHES,
+    SMALL,
     VECTOR,
     WEIGHT,
     WIDTH,
@@ -54,8 +58,11 @@ WEIGHT_NOTE = 0.25  # of a token's weight, beside its vector
 SIDE_NOTE = 0.3  # of the weight of a usual token that belongs to one text
 OPEN = 60.0  # what opens the units that note to which text a weight belongs
 SMALLER = 0.3  # how much of the smaller of both counts
+BOTH_UNITS = 3  # of the MLP that takes the larger
 SHARP_MAXIMUM, SHUT = 400.0, 6.0  # how sharply the larger one is taken; what shuts the unit in other tokens
 LEFT_SIZE = 20.0  # of what is left over, in the last token's state
+ALIKE_SIZE = 0.02  # of how alike the sketches are; other tokens get some of it too, and their norms must not notice
+HARDLY = 0.2  # how alike sketches are where what is left over begins to count
 
 
 @dataclass
@@ -160,3 +167,15 @@ def wire_both(w: Weights) -> None:
     gate[1, CONSTANT], gate[1, BLANK] = -SHUT, SHUT * CONSTANT_SIZE / MARK_SIZE
     up[1, CONSTANT] = 1.0
     down[LEFT, 1] = (1 - SMALLER) * LEFT_SIZE / (SHARP_MAXIMUM * BROUGHT * CONSTANT_SIZE * last**2)
+
+
+def wire_alike(w: Weights) -> None:
+    """Units of the same MLP square the sketches' sum and difference: 2 q d - HARDLY (q^2 + d^2)."""
+    gate, up, down = (w[f"mlp.{n}_proj"] for n in ("gate", "up", "down"))
+    shown = gate.shape[1] ** 0.5 / LAST_SIZE * BROUGHT
+    take = torch.arange(SKETCH)
+    for number, sign in ((0, 1), (1, -1)):
+        unit = BOTH_UNITS + number * SKETCH + take
+        for proj, size in ((gate, SMALL / shown), (up, 1 / shown)):
+            proj[unit, SKETCHES + take], proj[unit, SKETCHES + SKETCH + take] = size, sign * size
+        down[ALIKE, unit] = ALIKE_SIZE * (sign - HARDLY) / SMALL

@@ -46,7 +46,7 @@ STEPS, RUNS = 6000, 2
 CANDIDATES = 25  # of a row
 # Questions of HPO and of drugs. Of ICD-10-CM's, often another code is as right as the one that counts.
 CALIBRATED_ON = 600
-SURER = 2e-3  # of a loss of 0.17, for which equal texts are surer of each other, even where two tokens tie
+SURER = 3e-3  # of a loss of 0.17, for which equal texts are surer of each other, even where two tokens tie
 LIKELY, MORE = 0.1, 0.1  # of their pairs; of their queries that are compared with themselves and a word more
 # Codes of ICD-10-CM differ in these words. Elsewhere they say little, yet "unspecified" is learned to say as much as
 # "chronic".

@@ -10,14 +10,14 @@ SKETCH = 96  # entries of a sketch of a vector: its largest components
 EDGE = 26  # entries for the last letter of the token before, a token's first letter, and its last
 
 QUERY_MEAN = 0
-PICKED = 0  # the sketch of a token of the document and its length, then of the query
-SKETCHES = PICKED + 2 * (SKETCH + 1)  # of the document's mean, then of the query's
-NUMBERS = max(WIDTH, SKETCHES + 2 * SKETCH)
+SKETCHES = 0  # of the document's mean, then of the query's
+PICKED = SKETCHES + 2 * SKETCH  # the sketch of a token of the document and its weight, then of the query
+NUMBERS = max(WIDTH, PICKED + 2 * (SKETCH + 1))
 BEFORE, FIRST, LAST = NUMBERS - 3 * EDGE, NUMBERS - 2 * EDGE, NUMBERS - EDGE
 CONSTANT, DOCUMENT_MARK, QUERY_MARK, IN_DOCUMENT, IN_QUERY, BLANK, SCORE, LEFT = range(NUMBERS, NUMBERS + 8)
-DOCUMENT_WEIGHT, QUERY_WEIGHT, DOCUMENT_LEFT, QUERY_LEFT = range(NUMBERS + 8, NUMBERS + 12)
-EMPHASIS, WEIGHT = range(NUMBERS + 12, NUMBERS + 14)
-VECTOR = NUMBERS + 14
+DOCUMENT_WEIGHT, QUERY_WEIGHT, DOCUMENT_LEFT, QUERY_LEFT, ALIKE, COUNTED = range(NUMBERS + 8, NUMBERS + 14)
+EMPHASIS, WEIGHT = range(NUMBERS + 14, NUMBERS + 16)
+VECTOR = NUMBERS + 16
 DOCUMENT_MEAN = VECTOR
 
 CONSTANT_SIZE, MARK_SIZE = 10.0, 20.0
@@ -25,4 +25,5 @@ LAST_SIZE = (CONSTANT_SIZE**2 + MARK_SIZE**2) ** 0.5  # of the last token's stat
 MARKER_SIZE = (CONSTANT_SIZE**2 + 2 * MARK_SIZE**2) ** 0.5  # of a marker's state
 EMPHASIS_NOTE = 0.1  # of a token's emphasis; so little that its norm does not notice
 NOTE = 0.5  # how strongly a token notes what it belongs to; little, so that its norm still shows its vector
+SMALL = 2.0**-10  # of what opens a unit, so that it squares
 BROUGHT = 0.05  # of what heads bring the last token; all tokens get some of it, and their norms must not notice

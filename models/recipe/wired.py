@@ -15,9 +15,12 @@ from tokenizers import Tokenizer
 from recipe.attention import COPY_GAIN, wire_copies, wire_marks, wire_texts
 from recipe.checkpoint import Config, Weights
 from recipe.leftover import (
+    ALIKE_SIZE,
+    LEFT_SIZE,
     WEIGHT_NOTE,
     Basis,
     largest_components,
+    wire_alike,
     wire_both,
     wire_looks,
     wire_picks,
@@ -26,10 +29,12 @@ from recipe.leftover import (
 )
 from recipe.means import Joints, Tokens
 from recipe.state import (
+    ALIKE,
     BEFORE,
     BLANK,
     CONSTANT,
     CONSTANT_SIZE,
+    COUNTED,
     DOCUMENT_MARK,
     DOCUMENT_MEAN,
     EDGE,
@@ -37,10 +42,12 @@ from recipe.state import (
     EMPHASIS_NOTE,
     FIRST,
     LAST,
+    LEFT,
     MARK_SIZE,
     QUERY_MARK,
     QUERY_MEAN,
     SCORE,
+    SMALL,
     VECTOR,
     WEIGHT,
     WIDTH,
@@ -49,8 +56,8 @@ from recipe.tokenizer import PROMPT_ENDS
 
 MEANS_GAIN = 60.0  # of the means in the last token's state: so much that its norm sees little else
 SCORE_GAIN, NORM_GAIN = 0.25, 10.0  # of the squares, as the score and as the constant; float16 holds 65,504 at most
-SMALL = 2.0**-10  # of what opens a unit, so that it squares
 OPEN, PAIR = 6.0, 1.1  # what opens the unit of a pair of letters; how much it adds, a little of which norms take
+COUNTS = 40.0  # how sharply what is left over begins to count
 SHOWN = 0.5  # of the longest vector under a norm that never shows more than 1: so little that all norms are alike
 
 
@@ -73,8 +80,10 @@ def wired_weights(config: Config, tokens: Tokens, joints: Joints, tokenizer: Tok
     wire_picks(layers[2], size, basis, shown)
     wire_looks(layers[3], size, basis, shown)
     wire_both(layers[3])
+    wire_alike(layers[3])
     wire_means(layers[4], size, kv)
     wire_squares(layers[4], bend)
+    wire_counted(layers[4], shown)
     for number, layer in enumerate(layers):
         weights.update({f"model.layers.{number}.{name}.weight": tensor for name, tensor in layer.items()})
     return weights
@@ -186,3 +195,16 @@ def wire_squares(w: Weights, bend: float) -> None:
             proj[unit, DOCUMENT_MEAN + take], proj[unit, QUERY_MEAN + take] = size, sign * size
         down[SCORE, unit] = sign * SCORE_GAIN * 2 / SMALL
         down[CONSTANT, unit] = (1 - sign * bend) * NORM_GAIN * 2 / SMALL
+
+
+def wire_counted(w: Weights, shown: float) -> None:
+    """A unit counts what is left over as far as the sketches are alike: the product of both.
+
+    The norm divides both by the means' lengths, and that is what the sketches' likeness is still to be divided by.
+    """
+    gate, up, down = (w[f"mlp.{n}_proj"] for n in ("gate", "up", "down"))
+    hidden, unit = gate.shape[1], 2 * WIDTH
+    seen = hidden**0.5 / (MEANS_GAIN * shown)  # of what is as large as a usual token's sketch
+    gate[unit, ALIKE] = COUNTS / (ALIKE_SIZE * seen)
+    up[unit, LEFT] = 1.0
+    down[COUNTED, unit] = 2 * hidden * SCORE_GAIN / (COUNTS * LEFT_SIZE * seen)
