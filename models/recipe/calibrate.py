@@ -1,8 +1,8 @@
 """Scores as probabilities, fitted on held-out dev questions to what the network finds.
 
-logit = (slope l - cost m) / (1 - bend l) + offset, for a likeness l from -1 to 1 and what is left over as far as they are alike, m, from 0 up.
-The network divides by its last norm anyway, so the bend costs nothing there; slope, cost and offset are what the rows
-of "yes" and "no" say.
+logit = (slope l - cost m) / (1 - bend l) + offset, for a likeness l from -1 to 1 and what is left over as far as the
+texts are alike, m, from 0 up. The network divides by its last norm anyway, so the bend costs nothing there; slope, cost
+and offset are what the rows of "yes" and "no" say.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Scale:
     cost: float = 0.0
 
     def logits(self, likeness: torch.Tensor, left: torch.Tensor | float = 0.0) -> torch.Tensor:
-        """Of likenesses from -1 to 1 and leftovers from 0 up."""
+        """Of likenesses from -1 to 1 and what is left over, from 0 up."""
         return (self.slope * likeness - self.cost * left) / (1 - self.bend * likeness) + self.offset
 
 

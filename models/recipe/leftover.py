@@ -11,7 +11,7 @@ All this is done on sketches: the largest components of the vectors.
   token does that is NEARLY as near: how much of the attention it gets says that nothing is near. Tokens of little
   weight, those of words that tell little, it attracts less. The MLP takes the larger of both and a share of the other.
 - What is left over of texts that have nothing in common tells nothing. So that MLP also finds how alike the sketches
-  are, and the last layer's counts what is left over by it.
+  are, and a unit of the last layer multiplies both (`wired.py`).
 """
 
 from dataclasses import dataclass
