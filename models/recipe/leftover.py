@@ -21,6 +21,7 @@ import torch
 
 from recipe.attention import set_sharpness, sketch_rows, slow_rows, wire_texts
 from recipe.checkpoint import Weights
+from recipe.squares import SMALL, wire_sums
 from recipe.state import (
     ALIKE,
     BLANK,
@@ -42,7 +43,6 @@ from recipe.state import (
     QUERY_WEIGHT,
     SKETCH,
     SKETCHES,
-    SMALL,
     VECTOR,
     WEIGHT,
     WIDTH,
@@ -58,7 +58,7 @@ WEIGHT_NOTE = 0.25  # of a token's weight, beside its vector
 SIDE_NOTE = 0.3  # of the weight of a usual token that belongs to one text
 OPEN = 60.0  # what opens the units that note to which text a weight belongs
 SMALLER = 0.3  # how much of the smaller of both counts
-BOTH_UNITS = 3  # of the MLP that takes the larger
+BOTH_UNITS = 3  # take the larger and a share of the other
 SHARP_MAXIMUM, SHUT = 400.0, 6.0  # how sharply the larger one is taken; what shuts the unit in other tokens
 LEFT_SIZE = 20.0  # of what is left over, in the last token's state
 ALIKE_SIZE = 0.02  # of how alike the sketches are; other tokens get some of it too, and their norms must not notice
@@ -171,11 +171,7 @@ def wire_both(w: Weights) -> None:
 
 def wire_alike(w: Weights) -> None:
     """Units of the same MLP square the sketches' sum and difference: 2 q d - HARDLY (q^2 + d^2)."""
-    gate, up, down = (w[f"mlp.{n}_proj"] for n in ("gate", "up", "down"))
-    shown = gate.shape[1] ** 0.5 / LAST_SIZE * BROUGHT
-    take = torch.arange(SKETCH)
-    for number, sign in ((0, 1), (1, -1)):
-        unit = BOTH_UNITS + number * SKETCH + take
-        for proj, size in ((gate, SMALL / shown), (up, 1 / shown)):
-            proj[unit, SKETCHES + take], proj[unit, SKETCHES + SKETCH + take] = size, sign * size
+    down = w["mlp.down_proj"]
+    shown = down.shape[0] ** 0.5 / LAST_SIZE * BROUGHT
+    for sign, unit in wire_sums(w, BOTH_UNITS, SKETCHES, SKETCHES + SKETCH, SKETCH, 1 / shown):
         down[ALIKE, unit] = ALIKE_SIZE * (sign - HARDLY) / SMALL

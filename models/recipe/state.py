@@ -1,8 +1,9 @@
 """What stands where in a token's state, and the sizes of what is noted there.
 
 A token has its vector, numbers before it, and before those its edges: what an embedding has stands together, so that
-the export leaves the rest out. In the last token, what it notes of both texts is where others have edges; in the end
-the document's mean is where others have their vector, and the query's is in front.
+the export leaves the rest out. What the last token picks of both texts is where others have edges. The sketches of the
+means are not: they are squared in every token, and an edge's square would be too large for its norm. In the end the
+document's mean is where others have their vector, and the query's is in front.
 """
 
 WIDTH = 288  # of a token vector
@@ -25,5 +26,4 @@ LAST_SIZE = (CONSTANT_SIZE**2 + MARK_SIZE**2) ** 0.5  # of the last token's stat
 MARKER_SIZE = (CONSTANT_SIZE**2 + 2 * MARK_SIZE**2) ** 0.5  # of a marker's state
 EMPHASIS_NOTE = 0.1  # of a token's emphasis; so little that its norm does not notice
 NOTE = 0.5  # how strongly a token notes what it belongs to; little, so that its norm still shows its vector
-SMALL = 2.0**-10  # of what opens a unit, so that it squares
 BROUGHT = 0.05  # of what heads bring the last token; all tokens get some of it, and their norms must not notice

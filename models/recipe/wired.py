@@ -4,8 +4,8 @@
   and its MLP adds the pair of letters that a token makes with the one before it (another head brings that one's end).
 - Three layers find what either text has and the other lacks (`leftover.py`).
 - The last layer lets the last token take the mean of the document's and of the query's vectors, and its MLP squares
-  their sums and differences: silu(e x) x is e x^2 / 2 for a small e, and (d + q)^2 - (d - q)^2 = 4 d q. A mixture of
-  the squares becomes so large a constant that the last norm divides by it and sees nothing else.
+  their sums and differences (`squares.py`): (d + q)^2 - (d - q)^2 = 4 d q. A mixture of the squares becomes so
+  large a constant that the last norm divides by it and sees nothing else. One unit more counts what is left over.
 """
 
 import numpy as np
@@ -28,6 +28,7 @@ from recipe.leftover import (
     wire_sketches,
 )
 from recipe.means import Joints, Tokens
+from recipe.squares import SMALL, wire_sums
 from recipe.state import (
     ALIKE,
     BEFORE,
@@ -47,7 +48,6 @@ from recipe.state import (
     QUERY_MARK,
     QUERY_MEAN,
     SCORE,
-    SMALL,
     VECTOR,
     WEIGHT,
     WIDTH,
@@ -187,12 +187,8 @@ def wire_squares(w: Weights, bend: float) -> None:
     (S - D) / (S + D) is how alike the means are, from -1 to 1. The constant is S + D - bend (S - D), so what the norm
     makes of it, l / (1 - bend l), rises steeply where two texts are nearly equal.
     """
-    gate, up, down = (w[f"mlp.{n}_proj"] for n in ("gate", "up", "down"))
-    take = torch.arange(WIDTH)
-    for first, sign in ((0, 1), (1, -1)):
-        unit = first * WIDTH + take
-        for proj, size in ((gate, SMALL), (up, 1.0)):
-            proj[unit, DOCUMENT_MEAN + take], proj[unit, QUERY_MEAN + take] = size, sign * size
+    down = w["mlp.down_proj"]
+    for sign, unit in wire_sums(w, 0, DOCUMENT_MEAN, QUERY_MEAN, WIDTH):
         down[SCORE, unit] = sign * SCORE_GAIN * 2 / SMALL
         down[CONSTANT, unit] = (1 - sign * bend) * NORM_GAIN * 2 / SMALL
 
