@@ -18,7 +18,8 @@ from .models import DEFAULT_MODEL, ModelName, find_bundle, hub_id, plain_name
 from .pipeline import BatchMethods
 from .ranking import PairScore, check_count, check_text
 from .reranker import Documents, Reranker
-from .runtime.plan import LEAST_TOKENS, REMEMBERED_TOKENS
+from .runtime.batches import LEAST_TOKENS
+from .runtime.plan import REMEMBERED_TOKENS
 from .runtime.providers import Provider
 from .runtime.scorer import Scorer
 from .runtime.scoring import probability_of_yes

@@ -26,7 +26,7 @@ from aatm_onnx.runtime.scoring import TOKEN_BUDGETS, prompt_logits
 from aatm_onnx.runtime.session import MOST_WORKERS, Session, open_session
 
 SHARED = WORKLOADS["T"].prefix + WORKLOADS["T"].query  # tokens
-OWN = WORKLOADS["T"].own
+(OWN,) = WORKLOADS["T"].own
 SIZES = (64, 128, 256, 384)  # tokens of a batch
 MACHINES = (2, 4, 8, 16, 64)
 SHAPES = {

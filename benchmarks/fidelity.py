@@ -31,7 +31,7 @@ from aatm_onnx.prompt import (
     TokenIds,
     format_instruction,
 )
-from aatm_onnx.runtime.plan import ceil_div
+from aatm_onnx.runtime.batches import ceil_div
 from aatm_onnx.runtime.scoring import probability_of_yes, score_prompts
 from aatm_onnx.runtime.session import Session, open_session
 from aatm_onnx.tokenizer import read_tokenizer

@@ -13,15 +13,24 @@ import sys
 import time
 from pathlib import Path
 
-from workloads import WORKLOADS, Workload
+from workloads import NAMES, WORDS, WORKLOADS, Workload
 
 from aatm_onnx.bundle import open_bundle
 from aatm_onnx.runtime.scoring import prompt_logits
 from aatm_onnx.runtime.session import open_session
 
 HERE = Path(__file__).resolve().parent.parent
-SHAPES = ("a single pair", "5 candidates", "10 candidates", "100 candidates", "12 queries of 10", "4 passages")
-REPEATS = {"a single pair": 5, "5 candidates": 3, "10 candidates": 3}
+SHAPES = (
+    "a single pair",
+    "5 candidates",
+    "10 candidates",
+    "100 candidates",
+    "10 of names' lengths",
+    "100 of names' lengths",
+    "12 queries of 10",
+    "4 passages",
+)
+REPEATS = {"a single pair": 5, "5 candidates": 3, "10 candidates": 3, "10 of names' lengths": 3}
 
 
 def serve(bundle: Path) -> None:
@@ -31,8 +40,9 @@ def serve(bundle: Path) -> None:
     assert session.prefix is not None
     begin, vocabulary = session.prefix.ids.tolist(), opened.manifest.config.vocab_size
     whole_words = vocabulary < 100_000  # then the default model's query and candidate have fewer tokens
-    query, own = (3, 7) if whole_words else (WORKLOADS["T"].query, WORKLOADS["T"].own)
-    shapes = [(1, 1, own), (1, 5, own), (1, 10, own), (1, 100, own), (12, 10, own), (1, 4, WORKLOADS["R"].own)]
+    query, own, names = (3, (7,), WORDS) if whole_words else (WORKLOADS["T"].query, WORKLOADS["T"].own, NAMES)
+    shapes = [(1, count, own) for count in (1, 5, 10, 100)] + [(1, count, names) for count in (10, 100)]
+    shapes += [(12, 10, own), (1, 4, WORKLOADS["R"].own)]
     work = [
         Workload(title, queries, candidates, len(begin), query, tokens).prompts(begin, vocabulary)
         for title, (queries, candidates, tokens) in zip(SHAPES, shapes, strict=True)
@@ -50,22 +60,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("older", type=Path, nargs="?", help="another checkout")
+    parser.add_argument("--older-bundle", type=Path, help="the bundle that it runs, if another one")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--beside", action="store_true", help="beside a process that computes all the time")
     options = parser.parse_args()
     if options.older is None:
         serve(options.bundle)
         return
-    command = [sys.executable, str(Path(__file__).resolve()), str(options.bundle.resolve())]
     processes = [
         subprocess.Popen(
-            command,
+            [sys.executable, str(Path(__file__).resolve()), str(bundle.resolve())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": str(checkout.resolve())},
         )
-        for checkout in (options.older, HERE)
+        for checkout, bundle in ((options.older, options.older_bundle or options.bundle), (HERE, options.bundle))
     ]
 
     def ask(process: "subprocess.Popen[str]", shape: int) -> float:

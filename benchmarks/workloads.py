@@ -4,6 +4,7 @@ import random
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ class Workload:
         candidates: of each query.
         prefix: tokens that all prompts share (system prompt and task).
         query: tokens that the candidates of one query share after that.
-        own: tokens of a candidate and the prompt's end.
+        own: tokens of a candidate and the prompt's end, of one after the other, and so on from the first.
     """
 
     title: str
@@ -35,7 +36,7 @@ class Workload:
     candidates: int
     prefix: int
     query: int
-    own: int
+    own: tuple[int, ...]
 
     def prompts(self, begin: Sequence[int] = (), vocabulary: int = _VOCABULARY) -> list[TokenIds]:
         """Whole prompts, query after query; `begin` are the true ids of the shared prefix's first tokens."""
@@ -45,15 +46,19 @@ class Workload:
         prompts = []
         for _ in range(self.queries):
             query = rng.integers(0, vocabulary, self.query)
-            for _ in range(self.candidates):
-                prompts.append(np.concatenate([prefix, query, rng.integers(0, vocabulary, self.own)]).astype(np.int32))
+            for own in islice(cycle(self.own), self.candidates):
+                prompts.append(np.concatenate([prefix, query, rng.integers(0, vocabulary, own)]).astype(np.int32))
         return prompts
 
 
+# HPO's names have 3 to 14 tokens of Qwen3's tokenizer (these are the middles of the tenths of 1,000), the end has 13.
+NAMES = tuple(13 + tokens for tokens in (3, 4, 5, 5, 6, 7, 8, 9, 10, 14))
+WORDS = (4, 4, 5, 5, 6, 6, 7, 7, 9, 11)  # the same with the default model, whose end has one token
+
 WORKLOADS = {
-    "T": Workload("T: 1 query, 100 candidates, 75 tokens shared, 20 own", 1, 100, 57, 18, 20),
-    "R": Workload("R: 1 query, 32 passages of 300 tokens", 1, 32, 57, 18, 309),
-    "M": Workload("M: 100 queries, 10 candidates each", 100, 10, 57, 18, 20),
+    "T": Workload("T: 1 query, 100 candidates, 75 tokens shared, 20 own", 1, 100, 57, 18, (20,)),
+    "R": Workload("R: 1 query, 32 passages of 300 tokens", 1, 32, 57, 18, (309,)),
+    "M": Workload("M: 100 queries, 10 candidates each", 100, 10, 57, 18, (20,)),
 }
 
 

@@ -1,12 +1,15 @@
 """The plan alone: pure, so that its laws can be checked without a model."""
 
+from itertools import takewhile
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aatm_onnx.prompt import TokenIds
-from aatm_onnx.runtime.plan import Begin, Budgets, Extend, Free, Remember, Score, Step, chunk_ends, cut_batches, plan
-from aatm_onnx.runtime.prefix_tree import PrefixNode, common_length, prefix_tree
+from aatm_onnx.runtime.batches import chunk_ends, cut_batches, even_budget, least_budget
+from aatm_onnx.runtime.plan import Begin, Budgets, Extend, Free, Remember, Score, Step, plan
+from aatm_onnx.runtime.prefix_tree import PrefixNode, common_length, common_lengths, prefix_tree
 
 Prompt = list[int]
 
@@ -215,7 +218,10 @@ def test_chunks_are_equal_and_within_their_limit(start: int, length: int, most: 
     assert len(ends) == -(-length // most) or sizes[:-1].min(initial=most) == sizes.max()
 
 
-@given(lengths=st.lists(st.integers(1, 300), max_size=40), budget=st.integers(1, 1000))
+lengths_of_rows = st.lists(st.integers(1, 300), max_size=40)
+
+
+@given(lengths=lengths_of_rows, budget=st.integers(1, 1000))
 def test_batches_have_every_row_once_within_the_budget_longest_first(lengths: list[int], budget: int) -> None:
     batches = list(cut_batches(lengths, budget))
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
@@ -225,7 +231,26 @@ def test_batches_have_every_row_once_within_the_budget_longest_first(lengths: li
     assert longest == sorted(longest, reverse=True)
 
 
-def test_common_length() -> None:
-    assert common_length(np.array([1, 2, 3]), np.array([1, 2, 4, 5])) == 2
-    assert common_length(np.array([1, 2]), np.array([1, 2, 4])) == 2
-    assert common_length(np.array([], np.int32), np.array([1])) == 0
+@given(lengths=lengths_of_rows, batches=st.integers(1, 8), lead=st.integers(0, 300))
+def test_no_smaller_budget_makes_as_few_batches(lengths: list[int], batches: int, lead: int) -> None:
+    budget = least_budget(lengths, batches, lead)
+    assert len(list(cut_batches(lengths, budget, lead))) <= batches
+    assert budget == 0 or len(list(cut_batches(lengths, budget - 1, lead))) > batches
+
+
+def test_a_long_row_among_short_ones_does_not_fill_a_worker_alone() -> None:
+    """As many rows for each of two workers would be 25 of 20 tokens beside 25 of 5."""
+    rows = [20] * 5 + [5] * 45
+    sizes = [len(batch) * max(rows[row] for row in batch) for batch in cut_batches(rows, even_budget(rows, 384, 2))]
+    assert len(sizes) == 2 and max(sizes) < 1.2 * min(sizes)
+
+
+ids = st.lists(st.integers(0, 2), max_size=9)
+
+
+@given(pairs=st.lists(st.tuples(ids, ids), max_size=200))
+def test_common_lengths(pairs: list[tuple[Prompt, Prompt]]) -> None:
+    firsts, seconds = (arrays([pair[side] for pair in pairs]) for side in (0, 1))
+    expected = [sum(1 for _ in takewhile(lambda both: both[0] == both[1], zip(*pair, strict=False))) for pair in pairs]
+    assert common_lengths(firsts, seconds).tolist() == expected
+    assert [common_length(a, b) for a, b in zip(firsts, seconds, strict=True)] == expected

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 from aatm_onnx_export.checkpoint import open_checkpoint, read_weights
 from aatm_onnx_export.graph.fused import Storage, write_graph
-from aatm_onnx_export.graph.zeros import box, without_zeros
+from aatm_onnx_export.graph.picks import picks
+from aatm_onnx_export.graph.zeros import Box, box, without_zeros
 from numpy.typing import NDArray
 
 from aatm_onnx.prompt import left_pad
@@ -63,6 +65,24 @@ def embeddings(weights: Weights) -> None:
     weights["model.embed_tokens.weight"][:, :3] = 0
 
 
+def columns(weights: Weights) -> None:
+    """Columns side by side that no output takes, between others."""
+    for name, weight in weights.items():
+        if "q_proj" in name or "gate_proj" in name:
+            weight[:, 20:90] = 0
+
+
+def picked(weights: Weights) -> None:
+    """Every output of these is one or two inputs, or none, each times a number."""
+    draw = np.random.default_rng(0)
+    for name, weight in weights.items():
+        if "q_proj" in name or "o_proj" in name or "up_proj" in name:
+            kept = torch.zeros_like(weight, dtype=torch.bool)
+            for places in draw.integers(0, weight.shape[1], (2, len(weight))):
+                kept[torch.arange(5, len(weight)), torch.from_numpy(places)[5:]] = True
+            weight[~kept] = 0
+
+
 def everything(weights: Weights) -> None:
     """Nothing but embeddings and norms."""
     for name, weight in weights.items():
@@ -70,13 +90,14 @@ def everything(weights: Weights) -> None:
             weight[:] = 0
 
 
-@pytest.mark.parametrize("zero", [heads, values_alone, channels, blocks, embeddings, everything])
+@pytest.mark.parametrize("zero", [heads, values_alone, channels, blocks, columns, picked, embeddings, everything])
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_logits_and_keys_are_those_of_the_whole_model(
     tmp_path: Path, zero: Callable[[Weights], None], precision: str
 ) -> None:
     # float16 holds these weights exactly
-    folder = make_checkpoint(tmp_path / "checkpoint", tied=False, dtype=torch.float16, spread=0.2)
+    sizes = {"hidden_size": 96, "intermediate_size": 480}  # enough for two inputs to be gathered
+    folder = make_checkpoint(tmp_path / "checkpoint", tied=False, dtype=torch.float16, spread=0.2, **sizes)
     whole = _write(folder, tmp_path / "whole", precision)
     rewrite_weights(folder, zero)
     less = _write(folder, tmp_path / "less", precision)
@@ -89,10 +110,24 @@ def test_logits_and_keys_are_those_of_the_whole_model(
     np.testing.assert_allclose(_run(less, "logits", [ROWS[1][4:]], present), expected[1:2], atol=2e-5)
 
 
+def test_what_is_picked_is_not_multiplied(tmp_path: Path) -> None:
+    folder = make_checkpoint(tmp_path / "checkpoint", hidden_size=96, intermediate_size=480)
+    rewrite_weights(folder, picked)
+    (tmp_path / "less").mkdir()
+    write_graph(open_checkpoint(str(folder)), tmp_path / "less", Storage("fp32"))
+    graph = onnx.load(tmp_path / "less" / "model.onnx", load_external_data=False).graph
+    multiplied = {name for node in graph.node if node.op_type == "MatMul" for name in node.input}
+    assert "model.layers.0.mlp.up_proj.weight" not in multiplied
+    assert "model.layers.0.mlp.gate_proj.weight" in multiplied
+
+
 def test_a_full_model_is_not_cut(tmp_path: Path) -> None:
     weights = read_weights(open_checkpoint(str(make_checkpoint(tmp_path, tied=False))))
     assert not without_zeros(weights).kept
-    assert all(box(weights, name) is None for name in weights.tensors if "_proj" in name)
+    for name in weights.tensors:
+        if "_proj" in name:
+            assert box(weights, name) == (whole := Box.whole(weights.shape(name)))
+            assert picks(weights, name, whole) is None
 
 
 def _write(checkpoint: Path, folder: Path, precision: str) -> onnxruntime.InferenceSession:

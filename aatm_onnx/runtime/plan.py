@@ -16,10 +16,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..prompt import TokenIds
-from .prefix_tree import RUN_COST, PrefixNode, common_length, prefix_tree
+from .batches import LEAST_TOKENS, chunk_ends, cut_batches, even_budget, least_budget
+from .prefix_tree import RUN_COST, PrefixNode, common_length, common_lengths, prefix_tree
 
-# A batch is not made smaller than this to have one for every worker: each batch reads all weights.
-LEAST_TOKENS = 64
 # How much of a prefix is worth keeping: prompt, task and a query, 29 MB in float32 for 128 tokens of 0.6B.
 REMEMBERED_TOKENS = 128
 
@@ -129,7 +128,8 @@ class _Planner:
 
     def steps(self) -> Iterator[Step]:
         # Each prompt takes all of the bundle's prefix that it agrees with, whatever it shares with other prompts.
-        own_start = np.array([common_length(self.known[0], prompt[:-1]) for prompt in self.prompts], np.int64)
+        prompts = [prompt[:-1] for prompt in self.prompts]
+        own_start = common_lengths([self.known[0]] * len(prompts), prompts)
         pending: list[tuple[PrefixNode, int | None]] = [
             (prefix_tree(self.prompts, np.flatnonzero(own_start == start).tolist(), start), None)
             for start in sorted(set(own_start.tolist()))  # np.unique would import numpy.ma: 20 ms
@@ -184,7 +184,7 @@ class _Planner:
         lengths = [len(self.prompts[index]) - node.stop for index in node.prompts]
         count, longest = len(lengths), max(lengths)
         parts = min(workers, max(1, count * longest // LEAST_TOKENS))
-        batches = list(cut_batches(lengths, ceil_div(count, parts) * longest))
+        batches = list(cut_batches(lengths, least_budget(lengths, parts, own), own))
         sizes = [(1 + len(batch)) * max(own, *(lengths[row] for row in batch)) for batch in batches]
         if max(sizes) > self.budgets.tokens or sum(sizes) > own + count * longest + RUN_COST:
             return []
@@ -240,47 +240,8 @@ def _batches(
 ) -> Iterator[Score]:
     """Score the prompts `indices`, which share their first `start` tokens."""
     lengths = [len(prompts[index]) - start for index in indices]
-    for batch in cut_batches(lengths, _even_budget(lengths, budgets.tokens, workers)):
+    for batch in cut_batches(lengths, even_budget(lengths, budgets.tokens, workers)):
         rows = tuple(indices[row] for row in batch)
         alone = prefix is not None and len(rows) == 1
         chunks = chunk_ends(start, len(prompts[rows[0]]), budgets.chunk)[:-1] if alone else []
         yield Score(prefix, rows, tuple(chunks))
-
-
-def _even_budget(lengths: Sequence[int], token_budget: int, workers: int) -> int:
-    """What to cut batches by, within `token_budget`, so that each worker gets as many batches of one size.
-
-    Three batches of 384 tokens keep two workers busy for two rounds, and one of them idle in the second. Four batches
-    of 288 tokens take two rounds too, which are shorter.
-    """
-    longest = max(lengths, default=1)
-    rounds = max(1, ceil_div(len(lengths), max(1, token_budget // longest) * workers))
-    rows = ceil_div(len(lengths), rounds * workers)
-    return min(token_budget, max(rows * longest, LEAST_TOKENS))
-
-
-def chunk_ends(start: int, stop: int, most: int) -> list[int]:
-    """Where the tokens from `start` to `stop` are cut into equal chunks of at most `most`; the last end is `stop`."""
-    chunks = ceil_div(stop - start, most)
-    length = ceil_div(stop - start, chunks)
-    return [*range(start + length, stop, length), stop]
-
-
-def cut_batches(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
-    """Cut indices into batches of similar lengths, longest first, so that a lack of memory shows at once.
-
-    Args:
-        lengths: tokens of each prompt.
-        token_budget: rows times the longest row stay within it, unless one row alone does not.
-    """
-    order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
-    start = 0
-    while start < len(order):
-        rows = max(1, token_budget // max(1, lengths[order[start]]))
-        yield order[start : start + rows]
-        start += rows
-
-
-def ceil_div(a: int, b: int) -> int:
-    """a / b, rounded up."""
-    return -(-a // b)

@@ -15,6 +15,7 @@ from ..prompt import TokenIds
 
 # What a run costs beyond its tokens, in tokens: it reads all weights. A node costs two runs, its own and its prompts'.
 RUN_COST = 32
+_PAIRS = 64  # that are compared at a time, as rows of one length
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def prefix_tree(
     """
     # Big-endian bytes sort as the ids themselves do.
     order = sorted(indices, key=lambda index: prompts[index].astype(">i4").tobytes())
-    shared = np.array([0] + [_common_length(prompts[a], prompts[b]) for a, b in pairwise(order)], np.int64)
+    but_last = [prompts[index][:-1] for index in order]
+    shared = np.concatenate([[0], common_lengths(but_last[:-1], but_last[1:])])
     # (prompts,): tokens in common with the prompt before
     root = PrefixNode(start, len(order))
     pending = [(0, len(order), root)]  # ranges of `order`, each with the node that they are known to share
@@ -76,13 +78,25 @@ def prefix_tree(
     return root
 
 
-def _common_length(first: TokenIds, second: TokenIds) -> int:
-    """How many tokens two prompts have in common at the start, at most all but one of either."""
-    return common_length(first[:-1], second[:-1])
-
-
 def common_length(first: TokenIds, second: TokenIds) -> int:
     """Length of the longest common prefix of two arrays."""
-    length = min(len(first), len(second))
-    differing: NDArray[np.intp] = np.flatnonzero(first[:length] != second[:length])
-    return int(differing[0]) if len(differing) else length
+    return int(common_lengths([first], [second])[0])
+
+
+def common_lengths(firsts: Sequence[TokenIds], seconds: Sequence[TokenIds]) -> NDArray[np.int64]:
+    """Lengths of the longest common prefixes of as many pairs of arrays, (pairs,)."""
+    lengths = np.zeros(len(firsts), np.int64)
+    for start in range(0, len(firsts), _PAIRS):
+        pairs = slice(start, start + _PAIRS)
+        width = 1 + max(min(len(a), len(b)) for a, b in zip(firsts[pairs], seconds[pairs], strict=True))
+        differ = _rows(firsts[pairs], width, -1) != _rows(seconds[pairs], width, -2)  # (pairs, width)
+        lengths[pairs] = differ.argmax(1)  # where the shorter one ends they differ
+    return lengths
+
+
+def _rows(prompts: Sequence[TokenIds], width: int, filler: int) -> NDArray[np.int32]:
+    """The first tokens of each, with this after its last, (prompts, width)."""
+    rows = np.full((len(prompts), width), filler, np.int32)
+    for row, prompt in zip(rows, prompts, strict=True):
+        row[: len(prompt)] = prompt[:width]
+    return rows

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from ..bundle import GraphFiles
 from ..errors import INSTALL, BundleError, ProviderError
 from ..interrupts import delaying_interrupts
+from .batches import ceil_div
 from .cuda import why_no_cuda
-from .plan import ceil_div
 from .saturation import EXACT_PRODUCTS, products_saturate
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from ctranslate2.converters import TransformersConverter
 from numpy.typing import NDArray
 from transformers import AutoTokenizer
 
-from aatm_onnx.runtime.plan import ceil_div
+from aatm_onnx.runtime.batches import ceil_div
 
 from .checkpoint import answers_of, checkpoint_in
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-from aatm_onnx.runtime.plan import ceil_div
+from aatm_onnx.runtime.batches import ceil_div
 
 from .checkpoint import torch_model
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from ..checkpoint import CheckpointWeights, FloatArray
 from .builder import OnnxGraph, Value
-from .zeros import box, cut, pad
+from .picks import pick, picks
+from .zeros import Box, box, cut_columns, pad
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,21 @@ class FloatLinear:
         return Activation(x)
 
     def apply(self, x: Activation, name: str) -> Activation:
-        """A MatMul, of what is not zero where that is little."""
+        """A MatMul, of what is not zero where that is little; none where every output takes few inputs."""
         outputs, inputs = self.weights.shape(name)
         block = box(self.weights, name)
-        if block is None:
+        picked = picks(self.weights, name, block)
+        if picked is None and block == Box.whole((outputs, inputs)):
             transposed = (weight.T for weight in self.weights.row_blocks(name, outputs))
             return Activation(x.values @ self._weight(name, (inputs, outputs), transposed))
-        part = self.weights.whole(name)[slice(*block.outputs), slice(*block.inputs)].T
-        weight = self._weight(name, part.shape, [np.ascontiguousarray(part)])
-        return Activation(pad(cut(x.values, block.inputs, inputs, axis=1) @ weight, block.outputs, outputs, axis=1))
+        columns = cut_columns(x.values, block.inputs, inputs)
+        if picked is None:
+            part = np.ascontiguousarray(block.of(self.weights.whole(name)).T)
+            product = columns @ self._weight(name, part.shape, [part])
+        else:
+            factors = [self._weight(f"{name}.{i}", (len(x), 1), [x[:, None]]) for i, x in enumerate(picked.factors)]
+            product = pick(columns, picked.inputs, factors)
+        return Activation(pad(product, block.outputs, outputs, axis=1))
 
     def _weight(self, name: str, shape: tuple[int, ...], row_blocks: Iterable[FloatArray]) -> Value:
         weight = self.graph.streamed_weight(name, self.stored, shape, row_blocks)

@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import DTypeLike, NDArray
 
 from aatm_onnx.errors import ExportError
-from aatm_onnx.runtime.plan import ceil_div
+from aatm_onnx.runtime.batches import ceil_div
 
 DATA_SUFFIX = ".data"  # the data file is named as the graph, with this appended
 _PAGE = 4096  # external tensors start on a page, so that ONNX Runtime can map them

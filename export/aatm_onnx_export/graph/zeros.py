@@ -9,28 +9,40 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoint import CheckpointWeights
+from ..checkpoint import CheckpointWeights, FloatArray
 from .builder import Value
 
 _ROWS = 64  # of a weight at a time; a trained model's weight is known to be full after the first of them
 _MOST_USED = 0.75  # where more of an axis is used, Slice and Pad cost as much as they save
+_GAP = 64  # so many columns of zeros between others are left out too; fewer cost less than another Slice
 Part = tuple[int, int]  # from here up to there
 Kept = dict[str, tuple[int, NDArray[np.int64]]]  # of weights, the axis that is cut, and the places that are left
 
 
 @dataclass(frozen=True)
 class Box:
-    """A block of a weight, (out, in), that has all of it that is not zero."""
+    """What of a weight, (out, in), has all of it that is not zero: a part of its rows, and parts of its columns."""
 
     outputs: Part
-    inputs: Part
+    inputs: tuple[Part, ...]
+
+    @staticmethod
+    def whole(shape: tuple[int, int]) -> "Box":
+        """All of a weight of this shape."""
+        outputs, inputs = shape
+        return Box((0, outputs), ((0, inputs),))
+
+    def of(self, weight: FloatArray) -> FloatArray:
+        """The block, (rows, columns of all parts)."""
+        rows = weight[slice(*self.outputs)]
+        return np.concatenate([rows[:, slice(*part)] for part in self.inputs], axis=1)
 
 
-def box(weights: CheckpointWeights, name: str) -> Box | None:
-    """The block of a weight that has to be multiplied, or None if that is all of it."""
-    used = _used(weights, name)
-    outputs, inputs = (_worth_cutting(_around(axis), len(axis)) for axis in used)
-    return None if (outputs, inputs) == tuple((0, len(axis)) for axis in used) else Box(outputs, inputs)
+def box(weights: CheckpointWeights, name: str) -> Box:
+    """The block of a weight that has to be multiplied."""
+    rows, columns = _used(weights, name)
+    (outputs,) = _worth_cutting((_around(rows),), len(rows))
+    return Box(outputs, _worth_cutting(_parts(columns), len(columns)))
 
 
 def used_columns(weights: CheckpointWeights, name: str) -> Part:
@@ -51,6 +63,12 @@ def kept_heads(weights: CheckpointWeights, layer: int) -> Part:
 def cut(x: Value, part: Part, size: int, axis: int) -> Value:
     """A part of x's axis of this size."""
     return x if part == (0, size) else x.graph.op.Slice(x, [part[0]], [part[1]], [axis])
+
+
+def cut_columns(x: Value, parts: tuple[Part, ...], size: int) -> Value:
+    """Parts of x, (tokens, size), side by side."""
+    columns = [cut(x, part, size, axis=1) for part in parts]
+    return columns[0] if len(columns) == 1 else x.graph.op.Concat(*columns, axis=1)
 
 
 def pad(x: Value, part: Part, size: int, axis: int) -> Value:
@@ -104,8 +122,17 @@ def _used(weights: CheckpointWeights, name: str) -> tuple[NDArray[np.bool_], NDA
     return np.concatenate(rows), columns
 
 
-def _worth_cutting(part: Part, size: int) -> Part:
-    return part if part[1] - part[0] <= _MOST_USED * size else (0, size)
+def _worth_cutting(parts: tuple[Part, ...], size: int) -> tuple[Part, ...]:
+    return parts if sum(stop - start for start, stop in parts) <= _MOST_USED * size else ((0, size),)
+
+
+def _parts(used: NDArray[np.bool_]) -> tuple[Part, ...]:
+    """The parts that have all that is used, with a gap between any two."""
+    start, stop = _around(used)
+    places = np.flatnonzero(used)
+    gaps = np.flatnonzero(np.diff(places) > _GAP)
+    ends = [start, *(place for gap in gaps for place in (int(places[gap]) + 1, int(places[gap + 1]))), stop]
+    return tuple(zip(ends[::2], ends[1::2], strict=True))
 
 
 def _around(used: NDArray[np.bool_]) -> Part:

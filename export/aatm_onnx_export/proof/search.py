@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from aatm_onnx.runtime.plan import ceil_div
+from aatm_onnx.runtime.batches import ceil_div
 
 from .fidelity import Comparison, standard_error
 

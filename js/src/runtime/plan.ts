@@ -185,17 +185,32 @@ function* batches(
 }
 
 /**
- * What to cut batches by, within `tokenBudget`, so that each worker gets as many batches of one size.
+ * What to cut batches by, at most `most`, so that each worker gets as many batches of about one size.
  *
  * Three batches of 384 tokens keep two workers busy for two rounds, and one of them idle in the second. Four batches of
  * 288 tokens take two rounds too, which are shorter.
  */
-function evenBudget(lengths: readonly number[], tokenBudget: number, workers: number): number {
-  const longest = lengths.reduce((most, length) => Math.max(most, length), lengths.length ? 0 : 1);
-  const rowsAtMost = Math.max(1, Math.floor(tokenBudget / longest));
-  const rounds = Math.max(1, Math.ceil(lengths.length / (rowsAtMost * workers)));
-  const rows = Math.ceil(lengths.length / (rounds * workers));
-  return Math.min(tokenBudget, Math.max(rows * longest, LEAST_TOKENS));
+function evenBudget(lengths: readonly number[], most: number, workers: number): number {
+  const descending = [...lengths].sort((a, b) => b - a);
+  const batches = batchesOf(descending, most);
+  return Math.min(most, Math.max(LEAST_TOKENS, leastBudget(descending, Math.ceil(batches / workers) * workers)));
+}
+
+/** The least budget by which `cutBatches` makes at most so many batches: then the largest of them is smallest. */
+function leastBudget(descending: readonly number[], batches: number): number {
+  let [low, high] = [0, (descending.length + 1) * Math.max(1, descending[0] ?? 1)];
+  while (low < high) {
+    const budget = Math.floor((low + high) / 2);
+    if (batchesOf(descending, budget) <= batches) high = budget;
+    else low = budget + 1;
+  }
+  return low;
+}
+
+function batchesOf(descending: readonly number[], budget: number): number {
+  let made = 0;
+  for (let start = 0; start < descending.length; made++) start += rowsOf(budget, descending[start]!);
+  return made;
 }
 
 /** Where the tokens from `start` to `stop` are cut into equal chunks of at most `most`; the last end is `stop`. */
@@ -210,8 +225,13 @@ function chunkEnds(start: number, stop: number, most: number): number[] {
 function* cutBatches(lengths: readonly number[], tokenBudget: number): Generator<number[]> {
   const order = [...lengths.keys()].sort((a, b) => lengths[b]! - lengths[a]!);
   for (let start = 0; start < order.length; ) {
-    const rows = Math.max(1, Math.floor(tokenBudget / Math.max(1, lengths[order[start]!]!)));
+    const rows = rowsOf(tokenBudget, lengths[order[start]!]!);
     yield order.slice(start, start + rows);
     start += rows;
   }
+}
+
+/** How many rows a batch has, at least one. */
+function rowsOf(budget: number, longest: number): number {
+  return Math.max(1, Math.floor(budget / Math.max(1, longest)));
 }
