@@ -92,7 +92,7 @@ test-serve: .venv-serve/ready  ## the server against real clients, a browser, an
 	touch $@
 
 # The CPU runtime only: no PyTorch, no transformers.
-.venv-demo/ready: pyproject.toml constraints.txt models/default/bundle.json $(wildcard aatm_onnx/*.py)
+.venv-demo/ready: pyproject.toml constraints.txt models/default/bundle.json $(wildcard aatm_onnx/*.py aatm_onnx/*/*.py)
 	$(PYTHON) -m venv .venv-demo
 	$(DEMO)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[cpu]'
 	touch $@
