@@ -54,11 +54,14 @@ def write_checkpoint_of(bundle: Bundle, folder: Path) -> None:
     folder.mkdir(parents=True)
     weights = {}
     for name in _names(bundle):
-        if name in stored:
-            weight = _as_in_checkpoint(name, stored[name])
-            weights[name] = _with_zeros(weight, shapes[name], _place(model.graph, stored, name))
-        else:  # of an MLP that is zero, and the norm before it
-            weights[name] = (np.zeros if name.endswith("proj.weight") else np.ones)(shapes[name], np.float32)
+        if name.endswith("proj.weight"):
+            weights[name] = _linear(model.graph, stored, name, shapes[name])
+        elif name.endswith("embed_tokens.weight"):
+            weights[name] = _embedding(model.graph, stored, name, shapes[name])
+        elif name in stored:
+            weights[name] = _as_in_checkpoint(name, stored[name])
+        else:  # the norm before an MLP that is zero
+            weights[name] = np.ones(shapes[name], np.float32)
     save_file(weights | {"lm_head.weight": lm_head}, folder / "model.safetensors", {"format": "pt"})
     settings = {"pad_token_id": manifest.pad_token_id, "rope_theta": _rotary_base(model.graph, stored)}
     (folder / "config.json").write_text(json.dumps(config_of(config) | settings))
@@ -69,31 +72,83 @@ def _names(bundle: Bundle) -> Iterator[str]:
     return (name for name in tensor_shapes(bundle.manifest.config) if name != "lm_head.weight")
 
 
-def _with_zeros(weight: NDArray[np.float32], shape: tuple[int, ...], place: tuple[int, int]) -> NDArray[np.float32]:
-    """A weight whose zeros the export left out. Heads and channels that are gone come last: their order is free."""
-    if weight.shape == shape:
-        return weight
-    whole = np.zeros(shape, np.float32)
-    whole[place[0] : place[0] + weight.shape[0], place[1] : place[1] + weight.shape[1]] = weight
+def _linear(
+    graph: onnx.GraphProto, stored: dict[str, NDArray[Any]], name: str, shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """A weight (out, in) with the zeros that the export left out; one that is not there is an MLP's that is zero.
+
+    Heads and channels that are gone come last: their order is free.
+    """
+    whole, makes, takes = np.zeros(shape, np.float32), _makers(graph), _takers(graph)
+    if name in stored:
+        product = _taker_of_weight(takes, name)
+        block, columns = stored[name].T, product.input[0]
+    elif f"{name}.0" in stored:
+        block, columns, product = _gathered(makes, takes, stored, name, shape[1])
+    else:
+        return whole
+    places = _columns(makes, stored, columns)
+    places = np.arange(block.shape[1]) if places is None else places
+    first = _padded_before(stored, takes[product.output[0]])
+    whole[first : first + len(block), places] = block[:, : len(places)]
     return whole
 
 
-def _place(graph: onnx.GraphProto, stored: dict[str, NDArray[Any]], name: str) -> tuple[int, int]:
-    """The first row and column, (out, in), of a weight's block: what stands before it is padded, and cut off."""
-    makes = _makers(graph)
-    takes = {value: node for node in graph.node for value in node.input}
-    used = takes[name]
-    if used.op_type == "Cast":  # float16 in the file
-        used = takes[used.output[0]]
-    after = takes[used.output[0]]
-    if used.op_type == "Gather":  # the embedding
-        after = takes[after.output[0]] if after.op_type == "Cast" else after
-        return 0, int(stored[after.input[1]][0]) if after.op_type == "Pad" else 0
-    before = makes[used.input[0]]
-    return (
-        int(stored[after.input[1]][0]) if after.op_type == "Pad" else 0,
-        int(stored[before.input[1]][0]) if before.op_type == "Slice" else 0,
-    )
+def _gathered(
+    makes: dict[str, onnx.NodeProto],
+    takes: dict[str, onnx.NodeProto],
+    stored: dict[str, NDArray[Any]],
+    name: str,
+    inputs: int,
+) -> tuple[NDArray[np.float32], str, onnx.NodeProto]:
+    """A weight whose outputs are one or two inputs each; what they were gathered from, and the node that gives them."""
+    terms = [_taker_of_weight(takes, f"{name}.{number}") for number in range(2) if f"{name}.{number}" in stored]
+    gathers = [makes[term.input[0]] for term in terms]
+    block = np.zeros((len(stored[f"{name}.0"]), inputs), np.float32)
+    for number, gather in enumerate(gathers):
+        block[np.arange(len(block)), stored[gather.input[1]]] += stored[f"{name}.{number}"].ravel()
+    node = terms[-1]
+    while node.op_type != "Transpose":  # of two terms the sum is before it
+        node = takes[node.output[0]]
+    return block, makes[gathers[0].input[0]].input[0], node
+
+
+def _padded_before(stored: dict[str, NDArray[Any]], node: onnx.NodeProto) -> int:
+    """How many zeros a node puts before what it takes."""
+    return int(stored[node.input[1]][0]) if node.op_type == "Pad" else 0
+
+
+def _columns(makes: dict[str, onnx.NodeProto], stored: dict[str, NDArray[Any]], value: str) -> NDArray[np.int64] | None:
+    """Which columns were cut out, or None if none were."""
+    node = makes[value]
+    cuts = [makes[part] for part in node.input] if node.op_type == "Concat" else [node]
+    if any(cut.op_type != "Slice" for cut in cuts):
+        return None
+    return np.concatenate([np.arange(*(int(stored[cut.input[end]][0]) for end in (1, 2))) for cut in cuts])
+
+
+def _embedding(
+    graph: onnx.GraphProto, stored: dict[str, NDArray[Any]], name: str, shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """The table, with the columns that no token has."""
+    takes = _takers(graph)
+    after = takes[takes[name].output[0]]
+    if after.op_type == "Cast":  # float16 in the file
+        after = takes[after.output[0]]
+    first = _padded_before(stored, after)
+    whole = np.zeros(shape, np.float32)
+    whole[:, first : first + stored[name].shape[1]] = stored[name]
+    return whole
+
+
+def _taker_of_weight(takes: dict[str, onnx.NodeProto], name: str) -> onnx.NodeProto:
+    node = takes[name]
+    return takes[node.output[0]] if node.op_type == "Cast" else node  # float16 in the file
+
+
+def _takers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
+    """A node that takes each value."""
+    return {value: node for node in graph.node for value in node.input}
 
 
 def _makers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
@@ -110,9 +165,7 @@ def _rotary_base(graph: onnx.GraphProto, stored: dict[str, NDArray[Any]]) -> flo
 
 
 def _as_in_checkpoint(name: str, weight: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Linear weights lie transposed in the graph, and queries' norms bring attention's 1 / sqrt(head_dim) along."""
-    if name.endswith("proj.weight"):
-        weight = weight.T
+    """Queries' norms bring attention's 1 / sqrt(head_dim) along."""
     if name.endswith("q_norm.weight"):
         weight = weight * np.sqrt(len(weight))
     return np.ascontiguousarray(weight, np.float32)
