@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,24 @@ from aatm_onnx.bundle import Bundle, open_bundle
 from aatm_onnx.runtime.session import open_session
 from aatm_onnx.runtime.verify import largest_difference
 
+Stored = dict[str, NDArray[Any]]  # a graph's weights and constants
 _DEFAULT = Path(__file__).resolve().parent.parent / "models" / "default"
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """A graph's nodes: which one makes each value, and one that takes it."""
+
+    makes: dict[str, onnx.NodeProto]
+    takes: dict[str, onnx.NodeProto]
+
+    @staticmethod
+    def of(graph: onnx.GraphProto) -> "Nodes":
+        """A graph's."""
+        return Nodes(
+            {value: node for node in graph.node for value in node.output},
+            {value: node for node in graph.node for value in node.input},
+        )
 
 
 def default_checkpoint(folder: Path) -> Path:
@@ -48,6 +65,7 @@ def write_checkpoint_of(bundle: Bundle, folder: Path) -> None:
     config = replace(manifest.config, tie_word_embeddings=False)
     model = onnx.load(str(bundle.graph_path), load_external_data=True)
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    nodes = Nodes.of(model.graph)
     shapes = tensor_shapes(config)
     lm_head = np.zeros(shapes["lm_head.weight"], np.float32)
     lm_head[[manifest.no_token_id, manifest.yes_token_id]] = stored["lm_head.no_yes"].T
@@ -55,15 +73,15 @@ def write_checkpoint_of(bundle: Bundle, folder: Path) -> None:
     weights = {}
     for name in _names(bundle):
         if name.endswith("proj.weight"):
-            weights[name] = _linear(model.graph, stored, name, shapes[name])
+            weights[name] = _linear(nodes, stored, name, shapes[name])
         elif name.endswith("embed_tokens.weight"):
-            weights[name] = _embedding(model.graph, stored, name, shapes[name])
+            weights[name] = _embedding(nodes, stored, name, shapes[name])
         elif name in stored:
             weights[name] = _as_in_checkpoint(name, stored[name])
         else:  # the norm before an MLP that is zero
             weights[name] = np.ones(shapes[name], np.float32)
     save_file(weights | {"lm_head.weight": lm_head}, folder / "model.safetensors", {"format": "pt"})
-    settings = {"pad_token_id": manifest.pad_token_id, "rope_theta": _rotary_base(model.graph, stored)}
+    settings = {"pad_token_id": manifest.pad_token_id, "rope_theta": _rotary_base(nodes, stored)}
     (folder / "config.json").write_text(json.dumps(config_of(config) | settings))
     shutil.copy(bundle.tokenizer_path, folder)
 
@@ -72,94 +90,72 @@ def _names(bundle: Bundle) -> Iterator[str]:
     return (name for name in tensor_shapes(bundle.manifest.config) if name != "lm_head.weight")
 
 
-def _linear(
-    graph: onnx.GraphProto, stored: dict[str, NDArray[Any]], name: str, shape: tuple[int, ...]
-) -> NDArray[np.float32]:
+def _linear(nodes: Nodes, stored: Stored, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """A weight (out, in) with the zeros that the export left out; one that is not there is an MLP's that is zero.
 
     Heads and channels that are gone come last: their order is free.
     """
-    whole, makes, takes = np.zeros(shape, np.float32), _makers(graph), _takers(graph)
+    whole = np.zeros(shape, np.float32)
     if name in stored:
-        product = _taker_of_weight(takes, name)
+        product = _taker_of_weight(nodes, name)
         block, columns = stored[name].T, product.input[0]
     elif f"{name}.0" in stored:
-        block, columns, product = _gathered(makes, takes, stored, name, shape[1])
+        block, columns, product = _gathered(nodes, stored, name, shape[1])
     else:
         return whole
-    places = _columns(makes, stored, columns)
+    places = _columns(nodes, stored, columns)
     places = np.arange(block.shape[1]) if places is None else places
-    first = _padded_before(stored, takes[product.output[0]])
+    first = _padded_before(stored, nodes.takes[product.output[0]])
     whole[first : first + len(block), places] = block[:, : len(places)]
     return whole
 
 
-def _gathered(
-    makes: dict[str, onnx.NodeProto],
-    takes: dict[str, onnx.NodeProto],
-    stored: dict[str, NDArray[Any]],
-    name: str,
-    inputs: int,
-) -> tuple[NDArray[np.float32], str, onnx.NodeProto]:
+def _gathered(nodes: Nodes, stored: Stored, name: str, inputs: int) -> tuple[NDArray[np.float32], str, onnx.NodeProto]:
     """A weight whose outputs are one or two inputs each; what they were gathered from, and the node that gives them."""
-    terms = [_taker_of_weight(takes, f"{name}.{number}") for number in range(2) if f"{name}.{number}" in stored]
-    gathers = [makes[term.input[0]] for term in terms]
+    terms = [_taker_of_weight(nodes, f"{name}.{number}") for number in range(2) if f"{name}.{number}" in stored]
+    gathers = [nodes.makes[term.input[0]] for term in terms]
     block = np.zeros((len(stored[f"{name}.0"]), inputs), np.float32)
     for number, gather in enumerate(gathers):
         block[np.arange(len(block)), stored[gather.input[1]]] += stored[f"{name}.{number}"].ravel()
     node = terms[-1]
     while node.op_type != "Transpose":  # of two terms the sum is before it
-        node = takes[node.output[0]]
-    return block, makes[gathers[0].input[0]].input[0], node
+        node = nodes.takes[node.output[0]]
+    return block, nodes.makes[gathers[0].input[0]].input[0], node
 
 
-def _padded_before(stored: dict[str, NDArray[Any]], node: onnx.NodeProto) -> int:
+def _padded_before(stored: Stored, node: onnx.NodeProto) -> int:
     """How many zeros a node puts before what it takes."""
     return int(stored[node.input[1]][0]) if node.op_type == "Pad" else 0
 
 
-def _columns(makes: dict[str, onnx.NodeProto], stored: dict[str, NDArray[Any]], value: str) -> NDArray[np.int64] | None:
+def _columns(nodes: Nodes, stored: Stored, value: str) -> NDArray[np.int64] | None:
     """Which columns were cut out, or None if none were."""
-    node = makes[value]
-    cuts = [makes[part] for part in node.input] if node.op_type == "Concat" else [node]
+    node = nodes.makes[value]
+    cuts = [nodes.makes[part] for part in node.input] if node.op_type == "Concat" else [node]
     if any(cut.op_type != "Slice" for cut in cuts):
         return None
     return np.concatenate([np.arange(*(int(stored[cut.input[end]][0]) for end in (1, 2))) for cut in cuts])
 
 
-def _embedding(
-    graph: onnx.GraphProto, stored: dict[str, NDArray[Any]], name: str, shape: tuple[int, ...]
-) -> NDArray[np.float32]:
+def _embedding(nodes: Nodes, stored: Stored, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """The table, with the columns that no token has."""
-    takes = _takers(graph)
-    after = takes[takes[name].output[0]]
+    after = nodes.takes[nodes.takes[name].output[0]]
     if after.op_type == "Cast":  # float16 in the file
-        after = takes[after.output[0]]
+        after = nodes.takes[after.output[0]]
     first = _padded_before(stored, after)
     whole = np.zeros(shape, np.float32)
     whole[:, first : first + stored[name].shape[1]] = stored[name]
     return whole
 
 
-def _taker_of_weight(takes: dict[str, onnx.NodeProto], name: str) -> onnx.NodeProto:
-    node = takes[name]
-    return takes[node.output[0]] if node.op_type == "Cast" else node  # float16 in the file
+def _taker_of_weight(nodes: Nodes, name: str) -> onnx.NodeProto:
+    node = nodes.takes[name]
+    return nodes.takes[node.output[0]] if node.op_type == "Cast" else node  # float16 in the file
 
 
-def _takers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
-    """A node that takes each value."""
-    return {value: node for node in graph.node for value in node.input}
-
-
-def _makers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
-    """The node that makes each value."""
-    return {output: node for node in graph.node for output in node.output}
-
-
-def _rotary_base(graph: onnx.GraphProto, stored: dict[str, NDArray[Any]]) -> float:
+def _rotary_base(nodes: Nodes, stored: Stored) -> float:
     """Positions times frequencies are the angles; the second frequency is the base to the power of -2 / head_dim."""
-    makes = _makers(graph)
-    angles = makes[next(node for node in graph.node if node.op_type == "Cos").input[0]]
+    angles = nodes.makes[next(node for node in nodes.makes.values() if node.op_type == "Cos").input[0]]
     (frequencies,) = (stored[name] for name in angles.input if name in stored)
     return float(frequencies[1]) ** -frequencies.size
 

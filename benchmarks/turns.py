@@ -1,4 +1,4 @@
-"""Two checkouts in turns, by shape of work: `python benchmarks/turns.py BUNDLE OLDER_CHECKOUT [--rounds 4] [--beside]`.
+"""Two checkouts in turns, by shape of work: `python benchmarks/turns.py BUNDLE OLDER_CHECKOUT`.
 
 Each runs in a process of its own, and one after the other does the same work, so that a machine that is slower for a
 while is slower for both. Prints median and least milliseconds a call, and the median ratio (above 1: this one is
@@ -60,7 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("bundle", type=Path)
     parser.add_argument("older", type=Path, nargs="?", help="another checkout")
-    parser.add_argument("--older-bundle", type=Path, help="the bundle that it runs, if another one")
+    parser.add_argument("--older-bundle", type=Path, help="the bundle that the older checkout runs, if another one")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--beside", action="store_true", help="beside a process that computes all the time")
     options = parser.parse_args()

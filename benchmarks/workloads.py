@@ -28,7 +28,7 @@ class Workload:
         candidates: of each query.
         prefix: tokens that all prompts share (system prompt and task).
         query: tokens that the candidates of one query share after that.
-        own: tokens of a candidate and the prompt's end, of one after the other, and so on from the first.
+        own: tokens of each candidate with the prompt's end, taken in turn and again from the first.
     """
 
     title: str
@@ -53,7 +53,7 @@ class Workload:
 
 # HPO's names have 3 to 14 tokens of Qwen3's tokenizer (these are the middles of the tenths of 1,000), the end has 13.
 NAMES = tuple(13 + tokens for tokens in (3, 4, 5, 5, 6, 7, 8, 9, 10, 14))
-WORDS = (4, 4, 5, 5, 6, 6, 7, 7, 9, 11)  # the same with the default model, whose end has one token
+WORDS = (4, 4, 5, 5, 6, 6, 7, 7, 9, 11)  # the same with the default model, whose end has two
 
 WORKLOADS = {
     "T": Workload("T: 1 query, 100 candidates, 75 tokens shared, 20 own", 1, 100, 57, 18, (20,)),

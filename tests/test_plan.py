@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aatm_onnx.prompt import TokenIds
-from aatm_onnx.runtime.batches import chunk_ends, cut_batches, even_budget, least_budget
+from aatm_onnx.runtime.batches import ceil_div, chunk_ends, cut_batches, even_budget, least_budget
 from aatm_onnx.runtime.plan import Begin, Budgets, Extend, Free, Remember, Score, Step, plan
 from aatm_onnx.runtime.prefix_tree import PrefixNode, common_length, common_lengths, prefix_tree
 
@@ -236,6 +236,25 @@ def test_no_smaller_budget_makes_as_few_batches(lengths: list[int], batches: int
     budget = least_budget(lengths, batches, lead)
     assert len(list(cut_batches(lengths, budget, lead))) <= batches
     assert budget == 0 or len(list(cut_batches(lengths, budget - 1, lead))) > batches
+
+
+@given(lengths=lengths_of_rows, most=st.integers(1, 1000), workers=st.integers(1, 8))
+def test_even_batches_are_within_the_budget_and_no_more_than_the_workers_rounds(
+    lengths: list[int], most: int, workers: int
+) -> None:
+    batches = list(cut_batches(lengths, even_budget(lengths, most, workers)))
+    rounds = ceil_div(len(list(cut_batches(lengths, most))), workers)
+    assert len(batches) <= rounds * workers
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * max(lengths[row] for row in batch) <= most
+
+
+def test_a_query_leads_no_batch_that_its_padding_makes_dearer_than_a_run() -> None:
+    """One long candidate would pad the query, and all others beside it."""
+    for own, query, workers in (([60] + [2] * 30, 3, 8), ([100] + [20] * 8, 18, 4), ([30] + [2] * 8, 30, 2)):
+        rows = [[*range(query), 1000 + row, *range(length - 1)] for row, length in enumerate(own)]
+        steps = plan(arrays(rows), [np.zeros(0, np.int32)], Budgets(384, 256, workers, leads=True))
+        assert any(isinstance(step, Extend) for step in steps)
 
 
 def test_a_long_row_among_short_ones_does_not_fill_a_worker_alone() -> None:

@@ -19,6 +19,7 @@ from aatm_onnx.prompt import left_pad
 from .checkpoints import float32_logits, make_checkpoint, rewrite_weights
 
 Weights = dict[str, torch.Tensor]
+SIZES = {"hidden_size": 96, "intermediate_size": 480, "num_attention_heads": 8}  # enough for inputs to be gathered
 Ids = NDArray[np.int32]
 ROWS = [np.array(ids, np.int32) for ids in ([5, 77, 1234, 9], [8, 8, 3, 150_000, 42, 7], [1])]
 
@@ -73,13 +74,15 @@ def columns(weights: Weights) -> None:
 
 
 def picked(weights: Weights) -> None:
-    """Every output of these is one or two inputs, or none, each times a number."""
+    """Outputs of one weight are two inputs each, those of another one or none, of inputs with others between them."""
     draw = np.random.default_rng(0)
+    inputs = {"up_proj": np.arange(96), "o_proj": np.r_[:100, 200:256]}
+    outputs = {"up_proj": np.arange(480), "o_proj": np.arange(20, 80)}
     for name, weight in weights.items():
-        if "q_proj" in name or "o_proj" in name or "up_proj" in name:
+        if (layer := name.split(".")[-2]) in inputs:
             kept = torch.zeros_like(weight, dtype=torch.bool)
-            for places in draw.integers(0, weight.shape[1], (2, len(weight))):
-                kept[torch.arange(5, len(weight)), torch.from_numpy(places)[5:]] = True
+            for _ in range(2 if layer == "up_proj" else 1):
+                kept[outputs[layer], draw.choice(inputs[layer], len(outputs[layer]))] = True
             weight[~kept] = 0
 
 
@@ -96,8 +99,7 @@ def test_logits_and_keys_are_those_of_the_whole_model(
     tmp_path: Path, zero: Callable[[Weights], None], precision: str
 ) -> None:
     # float16 holds these weights exactly
-    sizes = {"hidden_size": 96, "intermediate_size": 480}  # enough for two inputs to be gathered
-    folder = make_checkpoint(tmp_path / "checkpoint", tied=False, dtype=torch.float16, spread=0.2, **sizes)
+    folder = make_checkpoint(tmp_path / "checkpoint", tied=False, dtype=torch.float16, spread=0.2, **SIZES)
     whole = _write(folder, tmp_path / "whole", precision)
     rewrite_weights(folder, zero)
     less = _write(folder, tmp_path / "less", precision)
@@ -111,14 +113,24 @@ def test_logits_and_keys_are_those_of_the_whole_model(
 
 
 def test_what_is_picked_is_not_multiplied(tmp_path: Path) -> None:
-    folder = make_checkpoint(tmp_path / "checkpoint", hidden_size=96, intermediate_size=480)
+    folder = make_checkpoint(tmp_path / "checkpoint", **SIZES)
     rewrite_weights(folder, picked)
     (tmp_path / "less").mkdir()
     write_graph(open_checkpoint(str(folder)), tmp_path / "less", Storage("fp32"))
     graph = onnx.load(tmp_path / "less" / "model.onnx", load_external_data=False).graph
-    multiplied = {name for node in graph.node if node.op_type == "MatMul" for name in node.input}
-    assert "model.layers.0.mlp.up_proj.weight" not in multiplied
-    assert "model.layers.0.mlp.gate_proj.weight" in multiplied
+    multiplied = {
+        name.split(".")[-2] for node in graph.node if node.op_type == "MatMul" for name in node.input if "." in name
+    }
+    assert multiplied == {"lm_head", "q_proj", "k_proj", "v_proj", "gate_proj", "down_proj"}
+
+
+@pytest.mark.parametrize(("zeros", "parts"), [(63, 1), (64, 2)])
+def test_many_zeros_between_inputs_are_cut_out(tmp_path: Path, zeros: int, parts: int) -> None:
+    name = "model.layers.0.mlp.gate_proj.weight"
+    folder = make_checkpoint(tmp_path / "checkpoint", hidden_size=256)
+    rewrite_weights(folder, lambda weights: (weights[name][:, 20 : 20 + zeros].zero_(), weights[name][:, 150:].zero_()))
+    inputs = box(read_weights(open_checkpoint(str(folder))), name).inputs
+    assert (len(inputs), inputs[0][0], inputs[-1][1]) == (parts, 0, 150)
 
 
 def test_a_full_model_is_not_cut(tmp_path: Path) -> None:

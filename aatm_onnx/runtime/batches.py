@@ -22,7 +22,7 @@ def least_budget(lengths: Sequence[int], batches: int, lead: int = 0) -> int:
 
     Args:
         lengths: tokens of each prompt.
-        batches: how many, at least 1.
+        batches: how many.
         lead: tokens of a row that each batch has besides.
     """
     descending = sorted(lengths, reverse=True)
@@ -30,7 +30,7 @@ def least_budget(lengths: Sequence[int], batches: int, lead: int = 0) -> int:
     def batches_of(budget: int) -> int:
         made = start = 0
         while start < len(descending):
-            start += _rows(budget, descending[start], lead)
+            start += _row_count(budget, descending[start], lead)
             made += 1
         return made
 
@@ -49,12 +49,12 @@ def cut_batches(lengths: Sequence[int], token_budget: int, lead: int = 0) -> Ite
     order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
     start = 0
     while start < len(order):
-        rows = _rows(token_budget, lengths[order[start]], lead)
+        rows = _row_count(token_budget, lengths[order[start]], lead)
         yield order[start : start + rows]
         start += rows
 
 
-def _rows(budget: int, longest: int, lead: int) -> int:
+def _row_count(budget: int, longest: int, lead: int) -> int:
     """How many rows a batch has, at least one."""
     return max(1, budget // max(1, lead, longest) - bool(lead))
 

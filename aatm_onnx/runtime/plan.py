@@ -128,8 +128,8 @@ class _Planner:
 
     def steps(self) -> Iterator[Step]:
         # Each prompt takes all of the bundle's prefix that it agrees with, whatever it shares with other prompts.
-        prompts = [prompt[:-1] for prompt in self.prompts]
-        own_start = common_lengths([self.known[0]] * len(prompts), prompts)
+        but_last = [prompt[:-1] for prompt in self.prompts]
+        own_start = common_lengths([self.known[0]] * len(but_last), but_last)
         pending: list[tuple[PrefixNode, int | None]] = [
             (prefix_tree(self.prompts, np.flatnonzero(own_start == start).tolist(), start), None)
             for start in sorted(set(own_start.tolist()))  # np.unique would import numpy.ma: 20 ms
@@ -182,11 +182,12 @@ class _Planner:
         if not self.budgets.leads or node.children or not own:
             return []
         lengths = [len(self.prompts[index]) - node.stop for index in node.prompts]
-        count, longest = len(lengths), max(lengths)
-        parts = min(workers, max(1, count * longest // LEAST_TOKENS))
+        parts = min(workers, max(1, sum(lengths) // LEAST_TOKENS))
         batches = list(cut_batches(lengths, least_budget(lengths, parts, own), own))
         sizes = [(1 + len(batch)) * max(own, *(lengths[row] for row in batch)) for batch in batches]
-        if max(sizes) > self.budgets.tokens or sum(sizes) > own + count * longest + RUN_COST:
+        without = cut_batches(lengths, even_budget(lengths, self.budgets.tokens, workers))
+        apart = own + RUN_COST + sum(len(batch) * max(lengths[row] for row in batch) for batch in without)
+        if max(sizes) > self.budgets.tokens or sum(sizes) > apart:
             return []
         return [tuple(node.prompts[row] for row in batch) for batch in batches]
 

@@ -84,17 +84,17 @@ def common_length(first: TokenIds, second: TokenIds) -> int:
 
 
 def common_lengths(firsts: Sequence[TokenIds], seconds: Sequence[TokenIds]) -> NDArray[np.int64]:
-    """Lengths of the longest common prefixes of as many pairs of arrays, (pairs,)."""
+    """Lengths of the longest common prefixes of pairs of arrays, (pairs,); token ids are not negative."""
     lengths = np.zeros(len(firsts), np.int64)
     for start in range(0, len(firsts), _PAIRS):
         pairs = slice(start, start + _PAIRS)
         width = 1 + max(min(len(a), len(b)) for a, b in zip(firsts[pairs], seconds[pairs], strict=True))
-        differ = _rows(firsts[pairs], width, -1) != _rows(seconds[pairs], width, -2)  # (pairs, width)
+        differ = _matrix(firsts[pairs], width, -1) != _matrix(seconds[pairs], width, -2)  # (pairs, width)
         lengths[pairs] = differ.argmax(1)  # where the shorter one ends they differ
     return lengths
 
 
-def _rows(prompts: Sequence[TokenIds], width: int, filler: int) -> NDArray[np.int32]:
+def _matrix(prompts: Sequence[TokenIds], width: int, filler: int) -> NDArray[np.int32]:
     """The first tokens of each, with this after its last, (prompts, width)."""
     rows = np.full((len(prompts), width), filler, np.int32)
     for row, prompt in zip(rows, prompts, strict=True):

@@ -82,7 +82,10 @@ class CheckpointWeights:
         if name not in self.kept:
             return self._stored_rows(name, start, stop)
         axis, indices = self.kept[name]
-        return self._stored_rows(name, 0, self.tensors[name].shape[0]).take(indices, axis)[start:stop]
+        if axis:
+            return self._stored_rows(name, start, stop).take(indices, axis)
+        first, last = int(indices[start]), int(indices[stop - 1])  # in order
+        return self._stored_rows(name, first, last + 1)[indices[start:stop] - first]
 
     def no_yes_rows(self, no_token_id: int, yes_token_id: int) -> FloatArray:
         """The two rows of lm_head that a score needs, as a weight (hidden, 2)."""

@@ -74,7 +74,7 @@ class FloatLinear:
         return Activation(x)
 
     def apply(self, x: Activation, name: str) -> Activation:
-        """A MatMul, of what is not zero where that is little; none where every output takes few inputs."""
+        """A MatMul, of what is not zero where that is little; a Gather where outputs take one or two inputs."""
         outputs, inputs = self.weights.shape(name)
         block = box(self.weights, name)
         picked = picks(self.weights, name, block)
@@ -86,7 +86,10 @@ class FloatLinear:
             part = np.ascontiguousarray(block.of(self.weights.whole(name)).T)
             product = columns @ self._weight(name, part.shape, [part])
         else:
-            factors = [self._weight(f"{name}.{i}", (len(x), 1), [x[:, None]]) for i, x in enumerate(picked.factors)]
+            factors = [
+                self._weight(f"{name}.{number}", (len(column), 1), [column[:, None]])
+                for number, column in enumerate(picked.factors)
+            ]
             product = pick(columns, picked.inputs, factors)
         return Activation(pad(product, block.outputs, outputs, axis=1))
 

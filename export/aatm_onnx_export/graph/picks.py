@@ -1,6 +1,6 @@
 """Weights with which every output is one or two inputs, each times a number: they are gathered, not multiplied.
 
-Weights that were written by hand are often so. A row of x^T is an input of all tokens, which Gather copies at once.
+Weights that were written by hand are often so. Transposed, one input of all tokens lies together and is copied at once.
 """
 
 from dataclasses import dataclass
@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from ..checkpoint import CheckpointWeights, FloatArray
 from .builder import Value
-from .zeros import Box
+from .zeros import ROWS, Box
 
 _FEW = 2
-_ROWS = 64  # of a weight at a time; a trained model's has too many inputs in the first of them
-# A product is as fast as two transpositions and a gathering where it has so many times the numbers of both sides:
-# 26 x 563 loses a little, 195 x 224 takes a third of the time (one thread with AVX-512).
+# in x out must be so many times few x (in + out). Where it is 103 times, gathering takes 0.3 of a product's time, where
+# it is 344 times 0.1 (docs/decisions/zeros.md); at 32 it should take as long, which was not measured.
 _WORTH = 32
 
 
@@ -24,7 +23,7 @@ class Picks:
     """Which inputs every output is made of.
 
     Attributes:
-        inputs: their places, (few, out).
+        inputs: their places among the block's columns, (few, out).
         factors: what they are multiplied by, (few, out); zeros where there are fewer.
     """
 
@@ -33,8 +32,8 @@ class Picks:
 
 
 def picks(weights: CheckpointWeights, name: str, block: Box) -> Picks | None:
-    """What a weight's block picks, or None if multiplying is no slower."""
-    if any((np.count_nonzero(rows, axis=1) > _FEW).any() for rows in weights.row_blocks(name, _ROWS)):
+    """What a weight's block picks; None if an output has more inputs, or multiplying is no slower."""
+    if any((np.count_nonzero(rows, axis=1) > _FEW).any() for rows in weights.row_blocks(name, ROWS)):
         return None
     part = block.of(weights.whole(name))  # (out, in)
     few = max(1, int(np.count_nonzero(part, axis=1).max()))

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from ..checkpoint import CheckpointWeights, FloatArray
 from .builder import Value
 
-_ROWS = 64  # of a weight at a time; a trained model's weight is known to be full after the first of them
+ROWS = 64  # of a weight at a time; a trained model's weight is known to be full after the first of them
 _MOST_USED = 0.75  # where more of an axis is used, Slice and Pad cost as much as they save
-_GAP = 64  # so many columns of zeros between others are left out too; fewer cost less than another Slice
+_GAP = 64  # so many columns of zeros between others are left out too
 Part = tuple[int, int]  # from here up to there
 Kept = dict[str, tuple[int, NDArray[np.int64]]]  # of weights, the axis that is cut, and the places that are left
 
@@ -114,7 +114,7 @@ def _used(weights: CheckpointWeights, name: str) -> tuple[NDArray[np.bool_], NDA
     """Which rows and which columns of a weight, (out,) and (in,), are not zero."""
     outputs, inputs = weights.shape(name)
     rows, columns = list[NDArray[np.bool_]](), np.zeros(inputs, np.bool_)
-    for block in weights.row_blocks(name, _ROWS):
+    for block in weights.row_blocks(name, ROWS):
         rows.append((block != 0).any(1))
         columns |= (block != 0).any(0)
         if len(rows) == 1 and rows[0].all() and columns.all():
