@@ -112,11 +112,12 @@ def _linear(nodes: Nodes, stored: Stored, name: str, shape: tuple[int, ...]) -> 
 
 def _gathered(nodes: Nodes, stored: Stored, name: str, inputs: int) -> tuple[NDArray[np.float32], str, onnx.NodeProto]:
     """A weight whose outputs are one or two inputs each; what they were gathered from, and the node that gives them."""
-    terms = [_taker_of_weight(nodes, f"{name}.{number}") for number in range(2) if f"{name}.{number}" in stored]
+    factors = sorted(factor for factor in stored if factor.startswith(f"{name}."))
+    terms = [_taker_of_weight(nodes, factor) for factor in factors]
     gathers = [nodes.makes[term.input[0]] for term in terms]
-    block = np.zeros((len(stored[f"{name}.0"]), inputs), np.float32)
-    for number, gather in enumerate(gathers):
-        block[np.arange(len(block)), stored[gather.input[1]]] += stored[f"{name}.{number}"].ravel()
+    block = np.zeros((len(stored[factors[0]]), inputs), np.float32)
+    for factor, gather in zip(factors, gathers, strict=True):
+        block[np.arange(len(block)), stored[gather.input[1]]] += stored[factor].ravel()
     node = terms[-1]
     while node.op_type != "Transpose":  # of two terms the sum is before it
         node = nodes.takes[node.output[0]]

@@ -26,16 +26,8 @@ def least_budget(lengths: Sequence[int], batches: int, lead: int = 0) -> int:
         lead: tokens of a row that each batch has besides.
     """
     descending = sorted(lengths, reverse=True)
-
-    def batches_of(budget: int) -> int:
-        made = start = 0
-        while start < len(descending):
-            start += _row_count(budget, descending[start], lead)
-            made += 1
-        return made
-
     enough = (len(lengths) + 1) * max(lead, *lengths, 1)
-    return bisect_left(range(enough), -batches, key=lambda budget: -batches_of(budget))
+    return bisect_left(range(enough), -batches, key=lambda budget: -sum(1 for _ in _ends(descending, budget, lead)))
 
 
 def cut_batches(lengths: Sequence[int], token_budget: int, lead: int = 0) -> Iterator[list[int]]:
@@ -48,15 +40,17 @@ def cut_batches(lengths: Sequence[int], token_budget: int, lead: int = 0) -> Ite
     """
     order = sorted(range(len(lengths)), key=lengths.__getitem__, reverse=True)
     start = 0
-    while start < len(order):
-        rows = _row_count(token_budget, lengths[order[start]], lead)
-        yield order[start : start + rows]
-        start += rows
+    for end in _ends([lengths[index] for index in order], token_budget, lead):
+        yield order[start:end]
+        start = end
 
 
-def _row_count(budget: int, longest: int, lead: int) -> int:
-    """How many rows a batch has, at least one."""
-    return max(1, budget // max(1, lead, longest) - bool(lead))
+def _ends(descending: Sequence[int], budget: int, lead: int) -> Iterator[int]:
+    """Where each batch of rows of these lengths ends; it has one row at least."""
+    end = 0
+    while end < len(descending):
+        end += max(1, budget // max(1, lead, descending[end]) - bool(lead))
+        yield end
 
 
 def chunk_ends(start: int, stop: int, most: int) -> list[int]:

@@ -192,7 +192,7 @@ function* batches(
  */
 function evenBudget(lengths: readonly number[], most: number, workers: number): number {
   const descending = [...lengths].sort((a, b) => b - a);
-  const batches = batchesOf(descending, most);
+  const batches = [...endsOf(descending, most)].length;
   return Math.min(most, Math.max(LEAST_TOKENS, leastBudget(descending, Math.ceil(batches / workers) * workers)));
 }
 
@@ -201,16 +201,10 @@ function leastBudget(descending: readonly number[], batches: number): number {
   let [low, high] = [0, (descending.length + 1) * Math.max(1, descending[0] ?? 1)];
   while (low < high) {
     const budget = Math.floor((low + high) / 2);
-    if (batchesOf(descending, budget) <= batches) high = budget;
+    if ([...endsOf(descending, budget)].length <= batches) high = budget;
     else low = budget + 1;
   }
   return low;
-}
-
-function batchesOf(descending: readonly number[], budget: number): number {
-  let made = 0;
-  for (let start = 0; start < descending.length; made++) start += rowsOf(budget, descending[start]!);
-  return made;
 }
 
 /** Where the tokens from `start` to `stop` are cut into equal chunks of at most `most`; the last end is `stop`. */
@@ -224,14 +218,17 @@ function chunkEnds(start: number, stop: number, most: number): number[] {
 /** Cut indices into batches of similar lengths, longest first, so that a lack of memory shows at once. */
 function* cutBatches(lengths: readonly number[], tokenBudget: number): Generator<number[]> {
   const order = [...lengths.keys()].sort((a, b) => lengths[b]! - lengths[a]!);
-  for (let start = 0; start < order.length; ) {
-    const rows = rowsOf(tokenBudget, lengths[order[start]!]!);
-    yield order.slice(start, start + rows);
-    start += rows;
+  let start = 0;
+  for (const end of endsOf(order.map((index) => lengths[index]!), tokenBudget)) {
+    yield order.slice(start, end);
+    start = end;
   }
 }
 
-/** How many rows a batch has, at least one. */
-function rowsOf(budget: number, longest: number): number {
-  return Math.max(1, Math.floor(budget / Math.max(1, longest)));
+/** Where each batch of rows of these lengths ends; it has one row at least. */
+function* endsOf(descending: readonly number[], budget: number): Generator<number> {
+  for (let end = 0; end < descending.length; ) {
+    end += Math.max(1, Math.floor(budget / Math.max(1, descending[end]!)));
+    yield end;
+  }
 }
